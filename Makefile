@@ -1,0 +1,39 @@
+# Every target sets up what it needs; the only prerequisites are Python >= 3.11, make, g++ and perl.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The virtual environment must be active for Verilator, which calls `python`.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
+WORKERS ?= 2
+PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
+
+.PHONY: setup test lint lock clean
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tmesh: $(PYTHON) is older than 3.11; set PYTHON=/path/to/python3.11"; exit 2; }
+	@for tool in g++ perl; do command -v $$tool >/dev/null \
+	  || { echo "tmesh: $$tool not found; install it (Debian: apt-get install g++ perl)"; exit 2; }; done
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "tmesh: $(PYTHON) cannot make a virtual environment (Debian: apt-get install python3-venv)"; exit 2; }
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: setup
+	$(PYTEST) -n $(WORKERS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(RUN) $(BIN)/mypy
+
+# Re-pins requirements.lock from pyproject.toml (needs uv).
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

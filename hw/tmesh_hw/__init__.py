@@ -1,0 +1,1 @@
+"""The T-MESH tensor accelerator in Amaranth: number types, blocks, engine."""

@@ -1,0 +1,23 @@
+"""Arithmetic blocks, each a stream component usable alone.
+
+Every block accepts one transaction on stream `i`, answers on stream `o` in order, stalls on either
+side without losing anything, forwards `carry` (data of any shape) untouched beside the result, and
+has `latency` (cycles from the accepted input to the valid output, no stalls) and `model()` (the
+same result as integers).
+"""
+
+from .complex_multiply import ComplexMultiply
+from .kronecker import Kronecker
+from .normalise import Normalise
+from .operator_mac import OperatorMac
+from .partial_trace import PartialTrace
+from .reciprocal import Reciprocal
+
+__all__ = [
+    "ComplexMultiply",
+    "Kronecker",
+    "Normalise",
+    "OperatorMac",
+    "PartialTrace",
+    "Reciprocal",
+]

@@ -1,0 +1,1 @@
+"""Simulation: vectors, cocotb benches, and the Verilator library behind the `verilator` device."""

@@ -1,0 +1,1 @@
+"""T-MESH: small density matrices on a verified core, and the swarm consensus on top."""

@@ -1,0 +1,51 @@
+"""The configuration of a core: the only generator parameters there are."""
+
+import dataclasses
+import operator
+
+from tmesh.numbers import MULTIPLIER_WIDTH, Q
+
+
+@dataclasses.dataclass(frozen=True)
+class CoreConfig:
+    """Parameters of one generated core.
+
+    f: fraction bits of the format Q(2, f), 8 to 16. lanes: complex multipliers of the operator MAC,
+    1, 2, 4, 8 or 16. clock_hz: the clock at which cycle counts are turned into time; an estimate
+    until a board build measures it.
+    """
+
+    f: int = 16
+    lanes: int = 4
+    clock_hz: float = 100e6
+
+    def __post_init__(self) -> None:
+        if not 8 <= operator.index(self.f) <= MULTIPLIER_WIDTH - 2:
+            raise ValueError(f"f must be from 8 to {MULTIPLIER_WIDTH - 2}, not {self.f!r}")
+        if self.lanes not in (1, 2, 4, 8, 16):
+            raise ValueError(f"lanes must be 1, 2, 4, 8 or 16, not {self.lanes!r}")
+        if not 0 < self.clock_hz < float("inf"):
+            raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")
+
+    @property
+    def q(self) -> Q:
+        """The number format of operands and results."""
+        return Q(2, self.f)
+
+
+#: Configurations by name.
+CONFIGS = {
+    "default": CoreConfig(),
+    "one-lane": CoreConfig(lanes=1),
+    "sixteen-lanes": CoreConfig(lanes=16),
+    "narrow": CoreConfig(f=14, lanes=1),
+}
+
+
+def core_config(config: str | CoreConfig) -> CoreConfig:
+    """A configuration by name, or the object itself. Raises ``ValueError`` for unknown names."""
+    if isinstance(config, CoreConfig):
+        return config
+    if config not in CONFIGS:
+        raise ValueError(f"config must be one of {', '.join(CONFIGS)}, not {config!r}")
+    return CONFIGS[config]

@@ -1,0 +1,1 @@
+"""The golden models: `reference` is float64 mathematics, `fixed` the core's exact integers."""

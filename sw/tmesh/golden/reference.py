@@ -1,0 +1,69 @@
+"""The mathematics in float64 NumPy, on arrays (..., 2, 2) and (..., 4, 4) of complex128.
+
+Every function broadcasts over leading axes. These are the exact oracles of the fixed-point model.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+ComplexArray = npt.NDArray[np.complex128]
+FloatArray = npt.NDArray[np.float64]
+
+#: SWAP |ij⟩ = |ji⟩.
+SWAP: ComplexArray = np.eye(4, dtype=np.complex128)[[0, 2, 1, 3]]
+
+#: Projector on the symmetric subspace, ½(I + SWAP): the accepting branch of the swap test
+#: (Buhrman, Cleve, Watrous, de Wolf 2001).
+SYMMETRIC: ComplexArray = (np.eye(4) + SWAP) / 2
+
+
+def dagger(x: ComplexArray) -> ComplexArray:
+    """Conjugate transpose of the last two axes."""
+    return np.conj(np.swapaxes(x, -1, -2))
+
+
+def trace(x: ComplexArray) -> ComplexArray:
+    """Trace over the last two axes."""
+    return np.asarray(np.trace(x, axis1=-2, axis2=-1))
+
+
+def kron(a: ComplexArray, b: ComplexArray) -> ComplexArray:
+    """Kronecker product of (..., 2, 2) matrices, (..., 4, 4)."""
+    product = a[..., :, None, :, None] * b[..., None, :, None, :]
+    return product.reshape(*product.shape[:-4], 4, 4)
+
+
+def conjugate(u: ComplexArray, x: ComplexArray) -> ComplexArray:
+    """U X U†."""
+    return u @ x @ dagger(u)
+
+
+def partial_trace(x: ComplexArray, keep: int) -> ComplexArray:
+    """Reduced matrix (..., 2, 2) of factor `keep` (0 or 1) of a (..., 4, 4) matrix."""
+    tensor = x.reshape(*x.shape[:-2], 2, 2, 2, 2)
+    return np.einsum("...ikjk->...ij" if keep == 0 else "...kikj->...ij", tensor)
+
+
+def evolve(
+    u: ComplexArray, a: ComplexArray, b: ComplexArray
+) -> tuple[ComplexArray, ComplexArray, FloatArray]:
+    """Both reduced states of U(a⊗b)U† divided by its trace, and that trace (the weight p)."""
+    joint = conjugate(u, kron(a, b))
+    weight = trace(joint).real
+    joint = joint / weight[..., None, None]
+    return partial_trace(joint, 0), partial_trace(joint, 1), weight
+
+
+def purify(a: ComplexArray, kappa: int) -> ComplexArray:
+    """ρ^κ / Tr ρ^κ for κ a power of two, by repeated squaring."""
+    while kappa > 1:
+        a = a @ a
+        a = a / trace(a)[..., None, None]
+        kappa //= 2
+    return a
+
+
+def partial_swap(eta: float | FloatArray) -> ComplexArray:
+    """U(η) = cos η·I − i sin η·SWAP (Scarani et al. 2002); shape (..., 4, 4)."""
+    angle = np.asarray(eta, dtype=np.float64)[..., None, None]
+    return np.cos(angle) * np.eye(4) - 1j * np.sin(angle) * SWAP

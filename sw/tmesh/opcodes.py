@@ -1,0 +1,13 @@
+"""Commands of the core, shared by gateware and host."""
+
+import enum
+
+
+class Opcode(enum.IntEnum):
+    """What the datapath does with its operands U (4×4) and X (4×4, or a and b on its diagonal)."""
+
+    EVOLVE = 0  #: both reduced states of U(a⊗b)U†/p, and the weight p
+    SQUARE = 1  #: a²/Tr a², and Tr a²
+    KRON = 2  #: a ⊗ b
+    CONJUGATE = 3  #: U X U†
+    PARTIAL_TRACE = 4  #: Tr₂ X and Tr₁ X
