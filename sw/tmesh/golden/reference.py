@@ -49,9 +49,9 @@ def evolve(
 ) -> tuple[ComplexArray, ComplexArray, FloatArray]:
     """Both reduced states of U(a⊗b)U† divided by its trace, and that trace (the weight p)."""
     joint = conjugate(u, kron(a, b))
-    weight = trace(joint).real
-    joint = joint / weight[..., None, None]
-    return partial_trace(joint, 0), partial_trace(joint, 1), weight
+    p = trace(joint).real
+    joint = joint / p[..., None, None]
+    return partial_trace(joint, 0), partial_trace(joint, 1), p
 
 
 def purify(a: ComplexArray, kappa: int) -> ComplexArray:
@@ -67,3 +67,8 @@ def partial_swap(eta: float | FloatArray) -> ComplexArray:
     """U(η) = cos η·I − i sin η·SWAP (Scarani et al. 2002); shape (..., 4, 4)."""
     angle = np.asarray(eta, dtype=np.float64)[..., None, None]
     return np.cos(angle) * np.eye(4) - 1j * np.sin(angle) * SWAP
+
+
+def weight(u: ComplexArray, a: ComplexArray, b: ComplexArray) -> FloatArray:
+    """p = Tr U(a⊗b)U†, real."""
+    return trace(conjugate(u, kron(a, b))).real

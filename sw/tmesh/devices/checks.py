@@ -1,0 +1,61 @@
+"""Validation of operands: every error names the argument and shows the value."""
+
+import numpy as np
+import numpy.typing as npt
+
+from tmesh.golden.reference import ComplexArray, dagger, trace
+
+#: LSBs by which a trace or an operator norm may exceed 1.
+TOLERANCE = 4
+
+
+def matrices(name: str, value: npt.ArrayLike, n: int) -> ComplexArray:
+    """`value` as finite complex128 of shape (..., n, n)."""
+    array = np.asarray(value, dtype=np.complex128)
+    if array.ndim < 2 or array.shape[-2:] != (n, n):
+        raise ValueError(f"{name} must have shape (..., {n}, {n}), not {array.shape}")
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}")
+    return array
+
+
+def bounded(name: str, array: ComplexArray) -> ComplexArray:
+    """A matrix with spectral norm below 2, the range of the format."""
+    norm = _norm(array)
+    if norm >= 2:
+        raise ValueError(f"{name} must have a spectral norm below 2, not {norm:.6g}")
+    return array
+
+
+def hermitian(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
+    """A Hermitian matrix of norm below 2; deviations up to half an LSB are symmetrised."""
+    deviation = float(np.max(np.abs(array - dagger(array)), initial=0.0))
+    if deviation > lsb / 2:
+        raise ValueError(f"{name} is not Hermitian: it differs from its adjoint by {deviation:.6g}")
+    return bounded(name, (array + dagger(array)) / 2)
+
+
+def density_matrix(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
+    """A Hermitian matrix with trace 1 and no negative eigenvalue, to within 4 LSB."""
+    array = hermitian(name, array, lsb)
+    traces = trace(array).real
+    off = np.abs(traces - 1)
+    if np.any(off > TOLERANCE * lsb):
+        raise ValueError(f"{name} must have trace 1, not {traces.flat[np.argmax(off)]:.6g}")
+    lowest = float(np.min(np.linalg.eigvalsh(array), initial=0.0))
+    if lowest < -TOLERANCE * lsb:
+        raise ValueError(f"{name} must not have negative eigenvalues, found {lowest:.6g}")
+    return array
+
+
+def contraction(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
+    """An operator with spectral norm at most 1 + 4 LSB."""
+    norm = _norm(array)
+    if norm > 1 + TOLERANCE * lsb:
+        raise ValueError(f"{name} must have a spectral norm of at most 1, not {norm:.6g}")
+    return array
+
+
+def _norm(array: ComplexArray) -> float:
+    """Largest spectral norm; the cheaper Frobenius bound settles most batches."""
+    return float(np.max(np.linalg.norm(array, ord=2, axis=(-2, -1)), initial=0.0))

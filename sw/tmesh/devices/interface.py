@@ -1,0 +1,182 @@
+"""The device interface: validated, vectorised calls on density matrices."""
+
+import abc
+import dataclasses
+from types import TracebackType
+from typing import Literal, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from tmesh.config import CoreConfig, core_config
+from tmesh.devices import checks
+from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
+
+#: Weights below this are refused: the result would be noise.
+MINIMUM_WEIGHT = 2.0**-8
+
+#: Orders of purification.
+KAPPAS = (1, 2, 4, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceInfo:
+    """What a device is.
+
+    arithmetic: how an evolve is computed (`float64`, or `matrix`: Kronecker → 4×4 MAC → partial
+    trace). capacity: resident states. clock_hz: the clock assumed for turning cycles into time,
+    None where there is no core. digest: of the built core, empty where there is none.
+    """
+
+    device: str
+    config: CoreConfig
+    arithmetic: str
+    lanes: int
+    capacity: int
+    clock_hz: float | None
+    digest: str
+
+
+class Device(abc.ABC):
+    """Kronecker products, evolution, interference and purification of batches of matrices.
+
+    All arguments are array-like and broadcast over leading axes like NumPy; results are complex128
+    or float64. Bad input raises ``ValueError`` naming the argument, and the device stays usable.
+    """
+
+    name: str
+
+    def __init__(self, config: str | CoreConfig = "default") -> None:
+        self.config = core_config(config)
+        self._lsb = self.config.q.lsb
+
+    @property
+    @abc.abstractmethod
+    def info(self) -> DeviceInfo:
+        """Configuration, format and build of the device."""
+
+    @property
+    def cycles(self) -> int | None:
+        """Core clocks from the first command to the last reply, summed; None without a core."""
+        return None
+
+    def kron(self, a: npt.ArrayLike, b: npt.ArrayLike) -> ComplexArray:
+        """Kronecker product a ⊗ b, (..., 4, 4), of matrices (..., 2, 2) with ‖a‖‖b‖ < 2."""
+        left = checks.bounded("a", checks.matrices("a", a, 2))
+        right = checks.bounded("b", checks.matrices("b", b, 2))
+        norms = [np.linalg.norm(x, ord=2, axis=(-2, -1)) for x in (left, right)]
+        largest = float(np.max(norms[0] * norms[1], initial=0.0))
+        if largest >= 2:
+            raise ValueError(f"a ⊗ b must have a spectral norm below 2, not {largest:.6g}")
+        (left, right), lead = _broadcast(left, right)
+        return self._kron(left, right).reshape(*lead, 4, 4)
+
+    def conjugate(self, u: npt.ArrayLike, x: npt.ArrayLike) -> ComplexArray:
+        """U X U† for Hermitian X with ‖X‖₂ < 2 and ‖U‖₂ ≤ 1."""
+        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
+        joint = checks.hermitian("x", checks.matrices("x", x, 4), self._lsb)
+        (operator, joint), lead = _broadcast(operator, joint)
+        return self._conjugate(operator, joint).reshape(*lead, 4, 4)
+
+    def partial_trace(self, x: npt.ArrayLike, keep: int = 0) -> ComplexArray:
+        """Reduced matrix (..., 2, 2) of factor `keep` (0 or 1) of Hermitian X with ‖X‖₂ < 2."""
+        if keep not in (0, 1):
+            raise ValueError(f"keep must be 0 or 1, not {keep!r}")
+        joint = checks.hermitian("x", checks.matrices("x", x, 4), self._lsb)
+        (joint,), lead = _broadcast(joint)
+        return self._partial_trace(joint, keep).reshape(*lead, 2, 2)
+
+    @overload
+    def evolve(
+        self,
+        u: npt.ArrayLike,
+        a: npt.ArrayLike,
+        b: npt.ArrayLike,
+        *,
+        weight: Literal[False] = False,
+    ) -> tuple[ComplexArray, ComplexArray]: ...
+
+    @overload
+    def evolve(
+        self, u: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, *, weight: Literal[True]
+    ) -> tuple[ComplexArray, ComplexArray, FloatArray]: ...
+
+    def evolve(
+        self, u: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, *, weight: bool = False
+    ) -> tuple[ComplexArray, ComplexArray] | tuple[ComplexArray, ComplexArray, FloatArray]:
+        """(Tr₂, Tr₁) of U(a⊗b)U†/p; with ``weight`` also p = Tr U(a⊗b)U†, at least 2⁻⁸."""
+        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
+        first = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
+        second = checks.density_matrix("b", checks.matrices("b", b, 2), self._lsb)
+        (operator, first, second), lead = _broadcast(operator, first, second)
+        new_first, new_second, p = self._evolve(operator, first, second)
+        new_first, new_second = (s.reshape(*lead, 2, 2) for s in (new_first, new_second))
+        return (new_first, new_second, p.reshape(lead)) if weight else (new_first, new_second)
+
+    def interfere(self, a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[ComplexArray, FloatArray]:
+        """Swap-test interference: Tr₂(P(a⊗b)P)/p with P = ½(I + SWAP), and the visibility p.
+
+        On Bloch vectors r' = 2(a+b)/(3+a·b) and p = (3+a·b)/4.
+        """
+        state, _, visibility = self.evolve(SYMMETRIC, a, b, weight=True)
+        return state, visibility
+
+    def purify(self, a: npt.ArrayLike, kappa: int) -> ComplexArray:
+        """ρ^κ / Tr ρ^κ for κ in {1, 2, 4, 8}; artanh|r'| = κ·artanh|r|."""
+        if kappa not in KAPPAS:
+            raise ValueError(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
+        state = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
+        (flat,), lead = _broadcast(state)
+        return self._purify(flat, kappa).reshape(*lead, 2, 2)
+
+    @abc.abstractmethod
+    def _kron(self, a: ComplexArray, b: ComplexArray) -> ComplexArray: ...
+
+    @abc.abstractmethod
+    def _conjugate(self, u: ComplexArray, x: ComplexArray) -> ComplexArray: ...
+
+    @abc.abstractmethod
+    def _partial_trace(self, x: ComplexArray, keep: int) -> ComplexArray: ...
+
+    @abc.abstractmethod
+    def _evolve(
+        self, u: ComplexArray, a: ComplexArray, b: ComplexArray
+    ) -> tuple[ComplexArray, ComplexArray, FloatArray]: ...
+
+    @abc.abstractmethod
+    def _purify(self, a: ComplexArray, kappa: int) -> ComplexArray: ...
+
+    def close(self) -> None:  # noqa: B027 - most devices hold nothing
+        """Release what the device holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_weight(p: FloatArray) -> FloatArray:
+    """Refuse weights too small to divide by."""
+    lowest = float(np.min(p, initial=1.0))
+    if lowest < MINIMUM_WEIGHT:
+        raise ValueError(f"u: the weight {lowest:.6g} is below 2⁻⁸")
+    return p
+
+
+def _broadcast(*arrays: ComplexArray) -> tuple[tuple[ComplexArray, ...], tuple[int, ...]]:
+    """Arrays (..., n, n) as batches (m, n, n), and their common leading shape."""
+    try:
+        lead = np.broadcast_shapes(*(x.shape[:-2] for x in arrays))
+    except ValueError:
+        shapes = ", ".join(str(x.shape) for x in arrays)
+        raise ValueError(f"leading axes do not broadcast: {shapes}") from None
+    batches = tuple(
+        np.broadcast_to(x, (*lead, *x.shape[-2:])).reshape(-1, *x.shape[-2:]) for x in arrays
+    )
+    return batches, lead

@@ -1,0 +1,33 @@
+"""The float64 device: the mathematical truth."""
+
+from tmesh.devices.interface import Device, DeviceInfo, check_weight
+from tmesh.golden import reference
+from tmesh.golden.reference import ComplexArray, FloatArray
+
+
+class ReferenceDevice(Device):
+    """float64 NumPy; nothing is rounded to the format."""
+
+    name = "reference"
+
+    @property
+    def info(self) -> DeviceInfo:
+        return DeviceInfo(self.name, self.config, "float64", 0, 0, None, "")
+
+    def _kron(self, a: ComplexArray, b: ComplexArray) -> ComplexArray:
+        return reference.kron(a, b)
+
+    def _conjugate(self, u: ComplexArray, x: ComplexArray) -> ComplexArray:
+        return reference.conjugate(u, x)
+
+    def _partial_trace(self, x: ComplexArray, keep: int) -> ComplexArray:
+        return reference.partial_trace(x, keep)
+
+    def _evolve(
+        self, u: ComplexArray, a: ComplexArray, b: ComplexArray
+    ) -> tuple[ComplexArray, ComplexArray, FloatArray]:
+        check_weight(reference.weight(u, a, b))
+        return reference.evolve(u, a, b)
+
+    def _purify(self, a: ComplexArray, kappa: int) -> ComplexArray:
+        return reference.purify(a, kappa)

@@ -1,0 +1,164 @@
+"""One conformance suite for all devices, and a proof that it can fail."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tmesh
+from tmesh.devices import Device
+from tmesh.devices.verilator import VerilatorDevice
+from tmesh.golden import reference
+from tmesh.golden.reference import SYMMETRIC, ComplexArray, partial_swap
+from tmesh_hw.engine import GossipDatapath
+from tmesh_hw.export import verilog
+
+LSB = 2.0**-16
+#: Bars for the largest error, in LSB of Q(2,16).
+BARS = {"reference": 1e-9, "model": 1.0, "verilator": 1.0}
+
+
+def grid(x: ComplexArray) -> ComplexArray:
+    return np.asarray((np.rint(x.real / LSB) + 1j * np.rint(x.imag / LSB)) * LSB)
+
+
+def states(rng: np.random.Generator, n: int) -> ComplexArray:
+    r = rng.normal(size=(n, 3))
+    r *= (rng.random((n, 1)) ** (1 / 3)) / np.linalg.norm(r, axis=1, keepdims=True)
+    r[: n // 4] /= np.linalg.norm(r[: n // 4], axis=1, keepdims=True)
+    r[n // 4 : n // 3] *= 1e-3
+    # Rounding half the components keeps the matrix on the grid, Hermitian, and of trace 1.
+    return tmesh.density(np.rint(r / (2 * LSB)) * 2 * LSB)
+
+
+def unitaries(rng: np.random.Generator, n: int) -> ComplexArray:
+    g = rng.normal(size=(n, 4, 4)) + 1j * rng.normal(size=(n, 4, 4))
+    return grid(np.linalg.qr(g)[0])
+
+
+def worst(x: ComplexArray, y: ComplexArray) -> float:
+    d = np.asarray(x) - np.asarray(y)
+    return float(max(np.max(np.abs(d.real)), np.max(np.abs(d.imag)))) / LSB
+
+
+@pytest.fixture(scope="module", params=["reference", "model", "verilator"])
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    with tmesh.open_device(request.param) as opened:
+        yield opened
+
+
+def conform(device: Device, n: int = 300) -> None:
+    """Every call against float64 mathematics, within the bars."""
+    rng = np.random.default_rng(11)
+    exact = BARS[device.name]
+    a, b, u = states(rng, n), states(rng, n), unitaries(rng, n)
+    assert worst(device.kron(a, b), reference.kron(a, b)) <= exact
+    joint = grid(reference.kron(a, b) * 1.5)
+    assert worst(device.conjugate(u, joint), reference.conjugate(u, joint)) <= 6 * exact
+    for keep in (0, 1):
+        assert worst(device.partial_trace(joint, keep), reference.partial_trace(joint, keep)) < 1e-9
+    v = unitaries(rng, n)[:, :, :2]
+    projectors = grid(v @ np.conj(v.swapaxes(1, 2)))
+    p_projectors = reference.weight(projectors, a, b)
+    keep_rows = p_projectors > 0.05
+    for operators, a_in, b_in in (
+        (u, a, b),
+        (partial_swap(0.3), a, b),
+        (projectors[keep_rows], a[keep_rows], b[keep_rows]),
+    ):
+        operators = grid(operators)
+        first, second, p = device.evolve(operators, a_in, b_in, weight=True)
+        wants = reference.evolve(operators, a_in, b_in)
+        smallest = float(np.min(wants[2]))
+        for got, want in zip((first, second), wants[:2], strict=True):
+            assert worst(got, want) <= 4 * exact / smallest
+        assert np.max(np.abs(p - wants[2])) / LSB <= 4 * exact
+    state, visibility = device.interfere(a, b)
+    want, _, p = reference.evolve(SYMMETRIC, a, b)
+    assert worst(state, want) <= 4 * exact
+    assert np.max(np.abs(visibility - p)) / LSB <= 4 * exact
+    for kappa in (1, 2, 4, 8):
+        assert worst(device.purify(a, kappa), reference.purify(a, kappa)) <= 6 * exact
+
+
+def test_conforms(device: Device) -> None:
+    conform(device)
+
+
+def test_a_changed_constant_is_caught() -> None:
+    """The suite fails on a core whose Verilog differs in one constant (a rounding increment)."""
+    device = tmesh.open_device("model")
+    text = verilog(GossipDatapath(config=device.config))
+    increment = "20'h7ffff"  # just under half of 2^20: a result's rounding half to even
+    assert increment in text, "the increment is no longer where this test looks for it"
+    changed = text.replace(increment, "20'h3ffff", 1)
+    with VerilatorDevice(verilog=changed) as broken, pytest.raises(AssertionError):
+        same_bits(broken, device)
+
+
+def same_bits(one: Device, other: Device) -> None:
+    """Identical results for every call."""
+    rng = np.random.default_rng(12)
+    a, b, u = states(rng, 400), states(rng, 400), unitaries(rng, 400)
+    joint = grid(reference.kron(a, b) * 1.9)
+    for call in (
+        lambda d: d.evolve(u, a, b, weight=True),
+        lambda d: d.interfere(a, b),
+        lambda d: [d.purify(a, kappa) for kappa in (2, 4, 8)],
+        lambda d: [d.kron(a, b)],
+        lambda d: [d.kron(u[:, :2, :2], b)],
+        lambda d: [d.conjugate(u, joint), d.partial_trace(joint, 0), d.partial_trace(joint, 1)],
+    ):
+        for x, y in zip(call(one), call(other), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_model_and_core_give_the_same_bits() -> None:
+    with tmesh.open_device("verilator") as core, tmesh.open_device("model") as model:
+        same_bits(core, model)
+        assert core.saturations == model.saturations == 0
+        assert core.cycles > 0
+        assert model.cycles is None
+
+
+def test_broadcasts_like_numpy(device: Device) -> None:
+    rng = np.random.default_rng(3)
+    a, b = states(rng, 6).reshape(2, 3, 2, 2), states(rng, 3)
+    first, second = device.evolve(np.eye(4), a, b)
+    assert first.shape == second.shape == (2, 3, 2, 2)
+    assert worst(first, a) <= 1
+    assert device.purify(a[:0], 2).shape == (0, 3, 2, 2)
+
+
+GOOD = np.eye(2) / 2
+BAD = [
+    (lambda d: d.evolve(np.eye(4), np.eye(3), GOOD), r"a must have shape \(..., 2, 2\)"),
+    (lambda d: d.evolve(np.eye(4), GOOD, [[np.nan, 0], [0, 1]]), "b holds"),
+    (lambda d: d.evolve(np.eye(4), [[0.5, 0.1], [0.2, 0.5]], GOOD), "a is not Hermitian"),
+    (lambda d: d.evolve(np.eye(4), GOOD, np.eye(2) * 0.6), "b must have trace 1, not 1.2"),
+    (lambda d: d.evolve(np.eye(4), np.diag([1.2, -0.2]), GOOD), "a must not have negative"),
+    (lambda d: d.evolve(np.eye(4) * 1.001, GOOD, GOOD), "u must have a spectral norm of at most 1"),
+    (lambda d: d.evolve(np.eye(4) * 0.01, GOOD, GOOD), "u: the weight .* is below 2⁻⁸"),
+    (
+        lambda d: d.evolve(np.eye(4), np.zeros((2, 2, 2)) + GOOD, np.zeros((3, 2, 2)) + GOOD),
+        "do not broadcast",
+    ),
+    (lambda d: d.conjugate(np.eye(4), np.eye(4) * 2), "x must have a spectral norm below 2"),
+    (lambda d: d.kron(np.eye(2) * 1.5, np.eye(2) * 1.5), "a ⊗ b must have a spectral norm below"),
+    (lambda d: d.partial_trace(np.eye(4) / 4, keep=2), "keep must be 0 or 1, not 2"),
+    (lambda d: d.purify(GOOD, 3), "kappa must be 1, 2, 4 or 8, not 3"),
+]
+
+
+@pytest.mark.parametrize("n", range(len(BAD)))
+def test_bad_input_is_named_and_harmless(device: Device, n: int) -> None:
+    call, reason = BAD[n]
+    with pytest.raises(ValueError, match=reason):
+        call(device)
+    assert worst(device.purify(GOOD, 2), GOOD) <= 1
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="device must be one of"):
+        tmesh.open_device("quantum")
+    with pytest.raises(ValueError, match="config must be one of"):
+        tmesh.open_device("model", config="huge")
