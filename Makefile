@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup test lint lock clean
+.PHONY: setup run test lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -21,6 +21,13 @@ $(VENV)/.done: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The main job: the shipped swarm reaches consensus through the Verilated core.
+run: setup
+	$(RUN) $(BIN)/tmesh run --picture build/run.svg --json build/run.json
+
+doctor: setup
+	$(RUN) $(BIN)/tmesh doctor
 
 test: setup
 	$(PYTEST) -n $(WORKERS)

@@ -3,5 +3,16 @@
 from tmesh.config import CoreConfig
 from tmesh.devices import Device, DeviceInfo, open_device
 from tmesh.states import bloch, density
+from tmesh.swarm import Result, Scenario, run
 
-__all__ = ["CoreConfig", "Device", "DeviceInfo", "bloch", "density", "open_device"]
+__all__ = [
+    "CoreConfig",
+    "Device",
+    "DeviceInfo",
+    "Result",
+    "Scenario",
+    "bloch",
+    "density",
+    "open_device",
+    "run",
+]

@@ -39,7 +39,7 @@ class VerilatorDevice(CoreDevice):
         from tmesh_sim.harness import VerilatedCore
 
         component = GossipDatapath(config=self.config)
-        text = export(GossipDatapath(config=self.config)) if verilog is None else verilog
+        text = export(component) if verilog is None else verilog
         self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._core: VerilatedCore = VerilatedCore(component, text, trace)
         self._cycles = 0

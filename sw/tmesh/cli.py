@@ -1,0 +1,106 @@
+"""The command line: `tmesh run`, `tmesh doctor`."""
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from tmesh.doctor import findings
+from tmesh.report import picture
+from tmesh.report.table import summary
+from tmesh.swarm import Scenario, genesis
+from tmesh.swarm import run as run_swarm
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+
+JsonPath = Annotated[Path | None, typer.Option("--json", help="Write machine-readable results.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+
+
+@app.callback()
+def _main() -> None:
+    """Swarm consensus on a verified core for small density matrices."""
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Bad input ends with its reason on one line and status 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        print(f"tmesh: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        Path | None, typer.Argument(help="Scenario file; default: the shipped one.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="reference, model or verilator.")] = None,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+    picture_path: Annotated[
+        Path | None, typer.Option("--picture", help="Entropy and agreement (.svg, .png).")
+    ] = None,
+    baseline: Annotated[
+        bool, typer.Option("--genesis", help="The linear five-agent baseline instead.")
+    ] = False,
+) -> None:
+    """Run a swarm until every agent has collapsed."""
+    with _one_line_errors():
+        if baseline:
+            _genesis(seed, json_path)
+            return
+        chosen = Scenario.default() if scenario is None else Scenario.load(scenario)
+        if device is not None:
+            chosen = Scenario(**{**chosen.model_dump(), "device": device})
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("collapsed", total=1.0)
+            result = run_swarm(
+                chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
+            )
+        console.print(summary(result))
+        if json_path is not None:
+            json_path.parent.mkdir(parents=True, exist_ok=True)
+            json_path.write_text(result.to_json() + "\n", encoding="utf-8")
+        if picture_path is not None:
+            picture_path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(result, picture_path)
+            console.print(f"picture: {picture_path}")
+
+
+def _genesis(seed: int, json_path: Path | None) -> None:
+    result = genesis(seed=seed)
+    console.print(
+        f"linear baseline, {result.seeds} seeds: coherence {result.coherence_before:.3f} before, "
+        f"{result.coherence_after:.3f} ± {result.coherence_error:.3f} after; "
+        f"entropy {result.entropy_before:.3f} → {result.entropy_after:.3f} nat: nothing is decided"
+    )
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(dataclasses.asdict(result), indent=2) + "\n")
+
+
+@app.command()
+def doctor() -> None:
+    """List the tools found, and how to get what is missing."""
+    missing = 0
+    for finding in findings():
+        missing += finding.found is None
+        state = finding.found if finding.found else f"missing; {finding.remedy}"
+        console.print(f"{finding.name:10} {state}")
+    raise typer.Exit(2 if missing else 0)
+
+
+def main() -> None:
+    """Entry point."""
+    app()

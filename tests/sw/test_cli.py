@@ -1,0 +1,38 @@
+"""The command line as a user calls it."""
+
+import json
+from pathlib import Path
+
+from tmesh.cli import app
+from typer.testing import CliRunner
+
+
+def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
+    result, picture = tmp_path / "out" / "run.json", tmp_path / "out" / "run.svg"
+    arguments = ["run", "--device", "model", "--json", str(result), "--picture", str(picture)]
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "decided" in shown.output
+    values = json.loads(result.read_text())
+    assert " ".join(values) == (
+        "device seed agents faulty decided outcome disagreements rounds delays events cycles "
+        "entropy agreement purity coherence certificates frames bytes"
+    )
+    assert values["decided"] == 1
+    assert picture.read_text().lstrip().startswith("<?xml")
+
+
+def test_bad_input_is_one_line_and_status_2(tmp_path: Path) -> None:
+    path = tmp_path / "swarm.toml"
+    path.write_text("agents = 0\n")
+    shown = CliRunner().invoke(app, ["run", str(path)])
+    assert shown.exit_code == 2
+    assert "swarm.toml: agents:" in shown.output
+    assert shown.output.count("\n") == 1
+    assert CliRunner().invoke(app, ["run", str(tmp_path / "none.toml")]).exit_code == 2
+    assert CliRunner().invoke(app, ["run", "--device", "quantum"]).exit_code == 2
+
+
+def test_genesis_and_doctor() -> None:
+    assert "nothing is decided" in CliRunner().invoke(app, ["run", "--genesis"]).output
+    assert "verilator" in CliRunner().invoke(app, ["doctor"]).output
