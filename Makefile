@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup run test lint doctor lock clean
+.PHONY: setup run test sim lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -31,6 +31,10 @@ doctor: setup
 
 test: setup
 	$(PYTEST) -n $(WORKERS)
+
+# The cocotb benches against the integer model, one line each; TMESH_SEED=n repeats a run.
+sim: setup
+	$(RUN) $(BIN)/python -m tmesh_sim.benches.runner
 
 lint: setup
 	$(BIN)/ruff check .

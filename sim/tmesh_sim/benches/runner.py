@@ -1,0 +1,91 @@
+"""Build and run a cocotb bench; `python -m tmesh_sim.benches.runner` runs them all."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+from tmesh.numbers import IntArray
+from tmesh_hw.export import TOP, verilog
+
+from tmesh_sim.harness import verilator_environment
+from tmesh_sim.packing import Field, fields, pack
+from tmesh_sim.vectors import NAMES, build, vectors
+
+#: Blocks whose structure depends on the lanes.
+LANED = ("kronecker", "operator_mac", "normalise", "gossip")
+
+#: (block, fraction bits, lanes) of every bench.
+BENCHES = [
+    (name, f, lanes)
+    for name in NAMES
+    for f in (16, 14)
+    for lanes in ((1, 16) if name in LANED else (1,))
+]
+
+
+def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed: int) -> None:
+    """Run one bench in `folder`. Raises ``AssertionError`` when a test in it fails."""
+    dut = build(name, f, lanes)
+    sent, expected = vectors(name, dut, transactions, seed)
+    i, o = (fields(port.payload.shape()) for port in (dut.i, dut.o))
+    folder.mkdir(parents=True, exist_ok=True)
+    source, archive = folder / "tmesh.v", folder / "vectors.npz"
+    source.write_text(verilog(dut), encoding="utf-8")
+    np.savez(archive, sent=_bytes(sent, i), expected=_bytes(expected, o))
+    os.environ.update(verilator_environment())
+    runner = get_runner("verilator")
+    arguments = ["-Wno-fatal", "-Wno-WIDTH", "--x-assign", "fast", "--x-initial", "fast"]
+    runner.build(
+        sources=[source],
+        hdl_toplevel=TOP,
+        build_args=arguments,
+        build_dir=folder,
+        log_file=folder / "build.log",
+    )
+    results = runner.test(
+        hdl_toplevel=TOP,
+        test_module="tmesh_sim.benches.stream_bench",
+        build_dir=folder,
+        test_dir=folder,
+        extra_env={"TMESH_VECTORS": str(archive), "TMESH_SEED": str(seed)},
+        log_file=folder / "test.log",
+    )
+    tests, failures = get_results(results)
+    assert tests == 1, f"{tests} tests ran; see {folder}/test.log"
+    assert failures == 0, f"see {folder}/test.log"
+
+
+def _bytes(rows: IntArray, layout: list[Field]) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    size = -(-sum(field.width for field in layout) // 8)
+    data = [pack(row, layout).to_bytes(size, "little") for row in rows]
+    return np.frombuffer(b"".join(data), dtype=np.uint8).reshape(len(rows), size)
+
+
+def main() -> int:
+    """One line per bench; the exit status says whether all passed."""
+    seed = int(os.environ.get("TMESH_SEED", "1"))
+    root = Path(os.environ.get("TMESH_BENCHES", "build/sim"))
+    failed = 0
+    for name, f, lanes in BENCHES:
+        start = time.monotonic()
+        try:
+            folder = (root / f"{name}-f{f}-l{lanes}").resolve()
+            run(name, f, lanes, folder, transactions=200, seed=seed)
+            verdict = "ok"
+        except (AssertionError, SystemExit, RuntimeError) as error:
+            verdict = f"FAILED: {error}"
+            failed += 1
+        seconds = time.monotonic() - start
+        print(
+            f"{name:18} Q(2,{f}) lanes {lanes:2}  seed {seed}  {seconds:5.1f} s  {verdict}",
+            flush=True,
+        )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
