@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup run test sim lint doctor lock clean
+.PHONY: setup run test sim bench accuracy area lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -35,6 +35,16 @@ test: setup
 # The cocotb benches against the integer model, one line each; TMESH_SEED=n repeats a run.
 sim: setup
 	$(RUN) $(BIN)/python -m tmesh_sim.benches.runner
+
+# Figures, each printed as a table: speed beside other software, errors beside bounds, ECP5 cells.
+bench: setup
+	$(RUN) $(BIN)/tmesh bench --json build/bench.json
+
+accuracy: setup
+	$(BIN)/python -m tmesh_sim.accuracy
+
+area: setup
+	$(RUN) $(BIN)/python -m tmesh_hw.synthesis.area
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,23 +1,14 @@
 """Verilog of a stream component under AXI4-Stream names, by Yosys."""
 
-import json
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from amaranth import ClockDomain, Elaboratable, Module, Signal
 from amaranth.back import rtlil
 
+from tmesh_hw import yosys
+
 #: Name of the exported top module.
 TOP = "tmesh"
-
-_RUN = """
-import sys
-from pyosys import libyosys
-libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
-"""
 
 
 class AxiStreamTop(Elaboratable):
@@ -61,44 +52,17 @@ class AxiStreamTop(Elaboratable):
         return m
 
 
-def _yosys(text: str, *commands: str) -> str:
-    """Run Yosys commands on RTLIL `text`; ``{out}`` in a command names the file to return."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder, "top.il"), Path(folder, "out")
-        source.write_text(text, encoding="utf-8")
-        script = Path(folder, "script.ys")
-        script.write_text(
-            "\n".join([f"read_rtlil {source}", *(c.format(out=out) for c in commands)])
-        )
-        # A process of its own: Yosys prints, and a fault in it must not end ours.
-        subprocess.run([sys.executable, "-c", _RUN, str(script)], check=True, capture_output=True)
-        return out.read_text(encoding="utf-8")
-
-
-def _rtlil(component: Any) -> str:
+def to_rtlil(component: Any) -> str:
+    """RTLIL of `component` with top module `TOP`."""
     top = AxiStreamTop(component)
     return rtlil.convert(top, name=TOP, ports=top.ports, emit_src=False)
 
 
 def verilog(component: Any) -> str:
     """Verilog text of `component` with top module `TOP`; the same text for the same source."""
-    return _yosys(
-        _rtlil(component),
+    return yosys.run(
+        to_rtlil(component),
         "proc -nomux",
         "memory_collect",
         "write_verilog -norename -noattr {out}",
     )
-
-
-def ecp5_cells(component: Any) -> dict[str, int]:
-    """Cells of `component` after Yosys ``synth_ecp5``, by type (before place and route)."""
-    report = _yosys(
-        _rtlil(component),
-        "synth_ecp5 -run begin:map_luts",
-        "abc -lut 4:7 -dress",
-        "clean",
-        "synth_ecp5 -run map_cells:",
-        "tee -o {out} stat -json",
-    )
-    cells: dict[str, int] = json.loads(report)["design"]["num_cells_by_type"]
-    return cells

@@ -159,6 +159,8 @@ class VerilatedCore:
             ctypes.c_int64,
         ]
         self._library = library
+        if trace is not None:
+            trace.parent.mkdir(parents=True, exist_ok=True)
         self._trace = str(trace or "").encode()
         self._handle: int | None = library.tmesh_open(self._trace)
 

@@ -1,4 +1,4 @@
-"""The command line: `tmesh run`, `tmesh doctor`."""
+"""The command line: `tmesh run`, `tmesh bench`, `tmesh doctor`."""
 
 import contextlib
 import dataclasses
@@ -69,9 +69,7 @@ def run(
                 chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
             )
         console.print(summary(result))
-        if json_path is not None:
-            json_path.parent.mkdir(parents=True, exist_ok=True)
-            json_path.write_text(result.to_json() + "\n", encoding="utf-8")
+        _write_json(json_path, result.to_dict())
         if picture_path is not None:
             picture_path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(result, picture_path)
@@ -85,9 +83,24 @@ def _genesis(seed: int, json_path: Path | None) -> None:
         f"{result.coherence_after:.3f} ± {result.coherence_error:.3f} after; "
         f"entropy {result.entropy_before:.3f} → {result.entropy_after:.3f} nat: nothing is decided"
     )
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(dataclasses.asdict(result), indent=2) + "\n")
+    _write_json(json_path, dataclasses.asdict(result))
+
+
+def _write_json(path: Path | None, values: object) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+@app.command()
+def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
+    """Measure the core beside what a user would pick instead."""
+    from tmesh.report import bench as benchmark  # needs the development dependencies
+
+    with _one_line_errors():
+        measured = list(benchmark.rows(seed))
+        console.print(benchmark.table(measured))
+        _write_json(json_path, [dataclasses.asdict(row) for row in measured])
 
 
 @app.command()

@@ -15,6 +15,11 @@ from tmesh_sim.harness import verilator_environment
 from tmesh_sim.packing import Field, fields, pack
 from tmesh_sim.vectors import NAMES, build, vectors
 
+#: What a bench touches.
+PORTS = ["aclk", "aresetn"] + [
+    f"{side}_axis_{name}" for side in "sm" for name in ("tdata", "tvalid", "tready")
+]
+
 #: Blocks whose structure depends on the lanes.
 LANED = ("kronecker", "operator_mac", "normalise", "gossip")
 
@@ -38,7 +43,13 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     np.savez(archive, sent=_bytes(sent, i), expected=_bytes(expected, o))
     os.environ.update(verilator_environment())
     runner = get_runner("verilator")
+    # Only the ports are visible to cocotb: with everything public, builds and runs take twice as
+    # long.
+    visible = folder / "visible.vlt"
+    public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
+    visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
     arguments = ["-Wno-fatal", "-Wno-WIDTH", "--x-assign", "fast", "--x-initial", "fast"]
+    arguments += ["--no-public-flat-rw", str(visible)]
     runner.build(
         sources=[source],
         hdl_toplevel=TOP,

@@ -1,5 +1,7 @@
 """Devices: the same calls on float64, on the integer model, and on the core itself."""
 
+from pathlib import Path
+
 from tmesh.config import CoreConfig
 from tmesh.devices.interface import Device, DeviceInfo
 from tmesh.devices.model import ModelDevice
@@ -15,11 +17,18 @@ _DEVICES: dict[str, type[Device]] = {
 }
 
 
-def open_device(name: str, config: str | CoreConfig = "default") -> Device:
+def open_device(
+    name: str, config: str | CoreConfig = "default", *, trace: str | Path | None = None
+) -> Device:
     """A device by name (``reference``, ``model``, ``verilator``), a context manager.
 
-    Raises ``ValueError`` for an unknown device or configuration.
+    `trace` names a waveform file to write, .vcd or .fst; only ``verilator`` has one. Raises
+    ``ValueError`` for an unknown device or configuration, or a trace that cannot be had.
     """
     if name not in _DEVICES:
         raise ValueError(f"device must be one of {', '.join(_DEVICES)}, not {name!r}")
-    return _DEVICES[name](config)
+    if trace is None:
+        return _DEVICES[name](config)
+    if name != "verilator":
+        raise ValueError(f"trace: device {name} has no waveform")
+    return VerilatorDevice(config, Path(trace))

@@ -64,17 +64,17 @@ class Device(abc.ABC):
         """Kronecker product a ⊗ b, (..., 4, 4), of matrices (..., 2, 2) with ‖a‖‖b‖ < 2."""
         left = checks.bounded("a", checks.matrices("a", a, 2))
         right = checks.bounded("b", checks.matrices("b", b, 2))
+        (left, right), lead = _broadcast(left, right)
         norms = [np.linalg.norm(x, ord=2, axis=(-2, -1)) for x in (left, right)]
         largest = float(np.max(norms[0] * norms[1], initial=0.0))
         if largest >= 2:
             raise ValueError(f"a ⊗ b must have a spectral norm below 2, not {largest:.6g}")
-        (left, right), lead = _broadcast(left, right)
         return self._kron(left, right).reshape(*lead, 4, 4)
 
     def conjugate(self, u: npt.ArrayLike, x: npt.ArrayLike) -> ComplexArray:
         """U X U† for Hermitian X with ‖X‖₂ < 2 and ‖U‖₂ ≤ 1."""
         operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
-        joint = checks.hermitian("x", checks.matrices("x", x, 4), self._lsb)
+        joint = self._joint("x", x)
         (operator, joint), lead = _broadcast(operator, joint)
         return self._conjugate(operator, joint).reshape(*lead, 4, 4)
 
@@ -82,7 +82,7 @@ class Device(abc.ABC):
         """Reduced matrix (..., 2, 2) of factor `keep` (0 or 1) of Hermitian X with ‖X‖₂ < 2."""
         if keep not in (0, 1):
             raise ValueError(f"keep must be 0 or 1, not {keep!r}")
-        joint = checks.hermitian("x", checks.matrices("x", x, 4), self._lsb)
+        joint = self._joint("x", x)
         (joint,), lead = _broadcast(joint)
         return self._partial_trace(joint, keep).reshape(*lead, 2, 2)
 
@@ -128,6 +128,10 @@ class Device(abc.ABC):
         state = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
         (flat,), lead = _broadcast(state)
         return self._purify(flat, kappa).reshape(*lead, 2, 2)
+
+    def _joint(self, name: str, x: npt.ArrayLike) -> ComplexArray:
+        array = checks.hermitian(name, checks.matrices(name, x, 4), self._lsb)
+        return checks.bounded(name, array)
 
     @abc.abstractmethod
     def _kron(self, a: ComplexArray, b: ComplexArray) -> ComplexArray: ...

@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,6 @@ from tmesh.devices.interface import DeviceInfo
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
-
-if TYPE_CHECKING:
-    pass
 
 
 class VerilatorDevice(CoreDevice):

@@ -1,0 +1,1 @@
+"""What blocks and cores cost on a device: cells after synthesis."""

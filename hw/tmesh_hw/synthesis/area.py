@@ -1,0 +1,43 @@
+"""`make area`: ECP5 cells of the gossip datapath after Yosys, before place and route."""
+
+import json
+from typing import Any
+
+from tmesh.config import CoreConfig
+
+from tmesh_hw import yosys
+from tmesh_hw.engine import GossipDatapath
+from tmesh_hw.export import to_rtlil
+
+#: Cell types that a reader budgets for.
+LUT, FF, DSP, BRAM = "LUT4", "TRELLIS_FF", "MULT18X18D", "DP16KD"
+
+
+def ecp5_cells(component: Any) -> dict[str, int]:
+    """Cells of `component` after ``synth_ecp5``, by type."""
+    report = yosys.run(to_rtlil(component), *yosys.SYNTH_ECP5, "tee -o {out} stat -json")
+    cells: dict[str, int] = json.loads(report)["design"]["num_cells_by_type"]
+    return cells
+
+
+def row(name: str, component: Any) -> str:
+    """One line of the Markdown table. A carry cell CCU2C is made of two LUTs; a distributed RAM
+    TRELLIS_DPR16X4 of four and two of control."""
+    cells = ecp5_cells(component)
+    luts = cells.get(LUT, 0) + 2 * cells.get("CCU2C", 0) + 6 * cells.get("TRELLIS_DPR16X4", 0)
+    counts = [luts, *(cells.get(kind, 0) for kind in (FF, DSP, BRAM))]
+    return f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |"
+
+
+def main() -> None:
+    """Print the table."""
+    print("| component | LUT | FF | DSP | BRAM |")
+    print("|---|--:|--:|--:|--:|")
+    for f, lanes in ((16, 1), (16, 4), (16, 16), (14, 1)):
+        core = GossipDatapath(config=CoreConfig(f=f, lanes=lanes))
+        name = f"gossip datapath, Q(2,{f}), {lanes} lane{'s' if lanes > 1 else ''}"
+        print(row(name, core), flush=True)
+
+
+if __name__ == "__main__":
+    main()

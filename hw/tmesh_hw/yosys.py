@@ -1,0 +1,35 @@
+"""Yosys on one component, in a process of its own."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_RUN = """
+import sys
+from pyosys import libyosys
+libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
+"""
+
+#: ``synth_ecp5`` in the order that survives instantiated multipliers: its own abc9 step can end
+#: Yosys without a word.
+SYNTH_ECP5 = (
+    "synth_ecp5 -run begin:map_luts",
+    "abc -lut 4:7 -dress",
+    "clean",
+    "synth_ecp5 -run map_cells:",
+)
+
+
+def run(rtlil: str, *commands: str) -> str:
+    """Run commands on RTLIL text; ``{out}`` in a command names the file to return."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder, "top.il"), Path(folder, "out")
+        source.write_text(rtlil, encoding="utf-8")
+        script = Path(folder, "script.ys")
+        script.write_text(
+            "\n".join([f"read_rtlil {source}", *(c.format(out=out) for c in commands)])
+        )
+        # Yosys prints, and a fault in it must not end ours.
+        subprocess.run([sys.executable, "-c", _RUN, str(script)], check=True, capture_output=True)
+        return out.read_text(encoding="utf-8")

