@@ -52,10 +52,10 @@ class AxiStreamTop(Elaboratable):
         return m
 
 
-def to_rtlil(component: Any) -> str:
+def to_rtlil(component: Any, platform: Any = None) -> str:
     """RTLIL of `component` with top module `TOP`."""
     top = AxiStreamTop(component)
-    return rtlil.convert(top, name=TOP, ports=top.ports, emit_src=False)
+    return rtlil.convert(top, platform=platform, name=TOP, ports=top.ports, emit_src=False)
 
 
 def verilog(component: Any) -> str:

@@ -22,7 +22,10 @@ SYNTH_ECP5 = (
 
 
 def run(rtlil: str, *commands: str) -> str:
-    """Run commands on RTLIL text; ``{out}`` in a command names the file to return."""
+    """Run commands on RTLIL text; ``{out}`` in a command names the file to return.
+
+    Raises ``RuntimeError`` with Yosys's last lines when it fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder, "top.il"), Path(folder, "out")
         source.write_text(rtlil, encoding="utf-8")
@@ -31,5 +34,9 @@ def run(rtlil: str, *commands: str) -> str:
             "\n".join([f"read_rtlil {source}", *(c.format(out=out) for c in commands)])
         )
         # Yosys prints, and a fault in it must not end ours.
-        subprocess.run([sys.executable, "-c", _RUN, str(script)], check=True, capture_output=True)
+        command = [sys.executable, "-c", _RUN, str(script)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-3:])
+            raise RuntimeError(f"Yosys failed: {last}")
         return out.read_text(encoding="utf-8")

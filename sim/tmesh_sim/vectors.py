@@ -4,23 +4,27 @@ The Amaranth simulator and the cocotb benches run the same vectors. Expected out
 integer model, which is itself held to the float64 reference by its own tests.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from tmesh.config import CoreConfig
-from tmesh.golden import fixed
+from tmesh.golden import fixed, jacobi
 from tmesh.numbers import IntArray, Q
 from tmesh.opcodes import Opcode
 from tmesh_hw.blocks import (
     ComplexMultiply,
+    Cordic,
+    Entropy,
     Kronecker,
     Normalise,
     OperatorMac,
     PartialTrace,
     Reciprocal,
 )
-from tmesh_hw.engine import GossipDatapath
+from tmesh_hw.eigen import HermitianJacobi
+from tmesh_hw.engine import Core, GossipDatapath
 
 from tmesh_sim.packing import rows
 
@@ -28,9 +32,16 @@ Vectors = tuple[IntArray, IntArray]
 
 
 def build(name: str, f: int, lanes: int) -> Any:
-    """The block `name` with Q(2, f) and `lanes` complex multipliers."""
+    """The block `name` with Q(2, f) and `lanes` complex multipliers or CORDIC units."""
     # A normalisation must keep up with the MAC that feeds it.
     interval = OperatorMac.cycles(lanes, hermitian=True)
+    cordics, iterative = min(lanes, 8), lanes == 1
+
+    def solver(n: int, vectors: bool) -> HermitianJacobi:
+        return HermitianJacobi(
+            f=f, n=n, cordics=cordics, iterative=iterative, vectors=vectors, carry=5
+        )
+
     blocks: dict[str, Callable[[], Any]] = {
         "complex_multiply": lambda: ComplexMultiply(width=f + 2),
         "kronecker": lambda: Kronecker(f=f, lanes=lanes),
@@ -39,21 +50,40 @@ def build(name: str, f: int, lanes: int) -> Any:
         "partial_trace_1": lambda: PartialTrace(width=f + 2, keep=1),
         "reciprocal": lambda: Reciprocal(f=f, interval=interval, carry=5),
         "normalise": lambda: Normalise(f=f, width=2 * f + 8, states=2, interval=interval),
+        "cordic": lambda: Cordic(f=f, iterative=lanes == 1),
+        "entropy": lambda: Entropy(f=f, n=4, carry=5),
+        "jacobi_2": lambda: solver(n=2, vectors=True),
+        "jacobi_4": lambda: solver(n=4, vectors=iterative),
+        "jacobi_8": lambda: solver(n=8, vectors=False),
         "gossip": lambda: GossipDatapath(config=CoreConfig(f=f, lanes=lanes)),
+        "core": lambda: Core(
+            config=CoreConfig(
+                f=f, lanes=lanes, cordics=cordics, iterative=iterative, eigenvectors=iterative
+            )
+        ),
     }
     return blocks[name]()
 
 
-NAMES = (
-    "complex_multiply",
-    "kronecker",
-    "operator_mac",
-    "partial_trace_0",
-    "partial_trace_1",
-    "reciprocal",
-    "normalise",
-    "gossip",
-)
+#: Blocks by name, and whether `lanes` changes their structure.
+BLOCKS = {
+    "complex_multiply": False,
+    "kronecker": True,
+    "operator_mac": True,
+    "partial_trace_0": False,
+    "partial_trace_1": False,
+    "reciprocal": False,
+    "normalise": True,
+    "cordic": True,
+    "entropy": False,
+    "jacobi_2": True,
+    "jacobi_4": True,
+    "gossip": True,
+    "core": True,
+}
+
+#: Blocks that take thousands of cycles a transaction, and how many fewer they are given.
+SLOW = {"jacobi_4": 20, "core": 4, "jacobi_8": 20}
 
 
 def integers(rng: np.random.Generator, shape: tuple[int, ...], width: int) -> IntArray:
@@ -97,10 +127,57 @@ def operators(rng: np.random.Generator, n: int, f: int) -> IntArray:
     return Q(2, f).quantise(np.stack([np.real(u), np.imag(u)], axis=-1))
 
 
+def spectra(rng: np.random.Generator, count: int, n: int, f: int) -> dict[str, IntArray]:
+    """Hermitian matrices on the grid, ‖X‖₂ < 2, (count, n, n, 2) of each kind of spectrum: density
+    matrices, any, pure, maximally mixed, rank-deficient, degenerate, near-degenerate, edge of the
+    range, and sparse with entries of few values."""
+    g = rng.normal(size=(count, n, n)) + 1j * rng.normal(size=(count, n, n))
+    q = np.linalg.qr(g)[0]
+    top = 2 - 2.0 ** (2 - f) * n
+    weights = rng.dirichlet(np.ones(n), count)
+    some = weights * (np.arange(n) < rng.integers(1, n, (count, 1)))
+    level = rng.uniform(-1.9, 1.9, (count, 1))
+    cluster = rng.choice([-1, 0.3, 1.5], (count, n))
+    spread = rng.normal(size=(count, n)) * 2.0 ** -rng.integers(4, 20, (count, 1))
+    kinds = {
+        "density matrices": weights,
+        "any": rng.uniform(-top, top, (count, n)),
+        "pure": np.eye(n)[rng.integers(0, n, count)],
+        "maximally mixed": np.full((count, n), 1 / n),
+        "rank-deficient": some / some.sum(axis=1, keepdims=True),
+        "degenerate": np.where(rng.random((count, n)) < 0.5, level, cluster),
+        "near-degenerate": np.where(rng.random((count, 1)) < 0.5, level, cluster) + spread,
+        "edge of the range": rng.choice([-top, top], (count, n)),
+    }
+    result = {
+        kind: (q * np.clip(w, -top, top)[:, None, :]) @ np.conj(q.swapaxes(1, 2))
+        for kind, w in kinds.items()
+    }
+    entries = rng.integers(-1, 2, (2, count, n, n)) * (
+        rng.random((count, n, n)) < rng.choice([0.3, 0.6, 1], (count, 1, 1))
+    )
+    sparse = entries[0] + 1j * entries[1]
+    sparse = sparse + np.conj(sparse.swapaxes(1, 2))
+    norm = np.maximum(np.linalg.norm(sparse, ord=2, axis=(1, 2)), 1)
+    result["sparse"] = sparse * (top * 2.0 ** -rng.integers(0, f, count) / norm)[:, None, None]
+    grid = {}
+    for kind, x in result.items():
+        # Both triangles are rounded alike, half to even.
+        grid[kind] = np.rint(np.stack([x.real, x.imag], axis=-1) * 2**f).astype(np.int64)
+        grid[kind][:, np.arange(n), np.arange(n), 1] = 0
+        grid[kind] = np.where(
+            np.triu(np.ones((n, n), dtype=np.bool_))[..., None],
+            grid[kind],
+            fixed.dagger(grid[kind]),
+        )
+    return grid
+
+
 def vectors(name: str, dut: Any, n: int, seed: int) -> Vectors:
-    """`n` input rows for `dut` and the rows it must answer."""
+    """About `n` input rows for `dut`, fewer where they take long, and the rows it must answer."""
     rng = np.random.default_rng(seed)
-    return _VECTORS[name.removesuffix("_0").removesuffix("_1")](dut, rng, n)
+    kind = name if name == "core" else name.rstrip("0123456789").rstrip("_")
+    return _VECTORS[kind](dut, rng, max(2, n // SLOW.get(name, 1)))
 
 
 def _complex_multiply(dut: ComplexMultiply, rng: np.random.Generator, n: int) -> Vectors:
@@ -161,23 +238,88 @@ def _normalise(dut: Normalise, rng: np.random.Generator, n: int) -> Vectors:
     return rows(y, saturated), rows(r.states, r.weight, r.saturated | (saturated == 1), r.vanished)
 
 
-def _gossip(dut: GossipDatapath, rng: np.random.Generator, n: int) -> Vectors:
+def _cordic(dut: Cordic, rng: np.random.Generator, n: int) -> Vectors:
+    limit = int(2.3 * 2**dut.format.fraction)
+    x, y = rng.integers(-limit, limit, (2, n))
+    z = rng.integers(-(1 << dut.format.angle), 1 << dut.format.angle, n)
+    x[: n // 8], y[: n // 16] = 0, 0
+    x[n // 8 : n // 4] = rng.integers(-3, 4, n // 4 - n // 8)
+    vectoring = rng.integers(0, 2, n)
+    words = zip(dut.model(x, y, z, True), dut.model(x, y, z, False), strict=True)
+    return rows(x, y, z, vectoring), rows(*(np.where(vectoring == 1, a, b) for a, b in words))
+
+
+def _entropy(dut: Entropy, rng: np.random.Generator, n: int) -> Vectors:
+    one = 1 << dut.format.fraction
+    values = np.rint(rng.dirichlet(np.full(dut.n, 0.3), n) * one).astype(np.int64)
+    rare = integers(rng, (n, dut.n), dut.format.width)
+    values = np.where(rng.random((n, 1)) < 0.2, rare, values)
+    carry = rng.integers(0, 32, n)
+    return rows(values, carry), rows(dut.model(values), carry)
+
+
+def _mixture(rng: np.random.Generator, count: int, n: int, f: int) -> IntArray:
+    """Matrices of every spectrum, and some whose spectrum is out of range."""
+    kinds = spectra(rng, count, n, f)
+    wild = integers(rng, (count, n, n, 2), f + 2)
+    wild[:, np.arange(n), np.arange(n), 1] = 0
+    choices = [*kinds.values(), wild]
+    return np.asarray(np.choose(rng.integers(0, len(choices), count)[:, None, None, None], choices))
+
+
+def _jacobi(dut: HermitianJacobi, rng: np.random.Generator, count: int) -> Vectors:
+    n, f = dut.n, dut.format.f
+    x, carry = _mixture(rng, count, n, f), rng.integers(0, 32, count)
+    whole = dut.model(x)
+    values = whole.values
+    # Without eigenvectors, where a small matrix has no undefined part, some are small, in runs.
+    small = np.zeros(count, dtype=np.int64)
+    saturated = whole.saturated
+    if not dut.vectors and n > 2:
+        small = np.repeat(rng.integers(0, 2, count), 3)[:count]
+        leading = jacobi.eigh(x[:, :2, :2], f, vectors=False)
+        largest = (1 << (dut.format.width - 1)) - 1
+        rest = np.full((count, n - 2), largest) * ~leading.saturated[:, None]
+        short = np.sort(np.concatenate([leading.values, rest], axis=1), axis=1)
+        values = np.where(small[:, None] == 1, short, values)
+        saturated = np.where(small == 1, leading.saturated, saturated)
+    parts = [values, saturated, carry]
+    if whole.vectors is not None:
+        parts.insert(1, jacobi.to_format(whole.vectors, f)[0])
+    return rows(x, small, np.ones(count), carry), rows(*parts)
+
+
+def _commands(
+    dut: Core | GossipDatapath, rng: np.random.Generator, n: int, opcode: IntArray
+) -> tuple[IntArray, IntArray, fixed.Reply]:
+    """Operators, operands and replies for random data of the kind that each opcode takes."""
     f = dut.config.f
     u = operators(rng, n, f)
-    opcode = rng.choice([*Opcode, Opcode.EVOLVE, Opcode.EVOLVE], n)
     x = fixed.block_diagonal(states(rng, n, f), states(rng, n, f))
     joint = np.isin(opcode, (Opcode.CONJUGATE, Opcode.PARTIAL_TRACE))
     upper = integers(rng, (n, 4, 4, 2), f + 1)
     hermitian = (upper + fixed.dagger(upper)) >> 1
     x[joint] = ((hermitian + fixed.dagger(hermitian)) >> 1)[joint]
-    y, weight = np.zeros_like(x), np.zeros(n, dtype=np.int64)
-    saturated, vanished = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
-    for code in Opcode:
-        here = opcode == code
-        r = dut.model(code, u[here], x[here])
-        y[here], weight[here] = r.y, r.weight
-        saturated[here], vanished[here] = r.saturated, r.vanished
-    return rows(opcode, u, x), rows(y, weight, saturated, vanished)
+    spectral = opcode >= Opcode.EIGENVALUES_4
+    x[spectral] = _mixture(rng, n, 4, f)[spectral]
+    replies = [dut.model(Opcode(code), u[k], x[k]) for k, code in enumerate(opcode.tolist())]
+    names = [field.name for field in dataclasses.fields(fixed.Reply)]
+    merged = {name: np.stack([getattr(reply, name) for reply in replies]) for name in names}
+    return u, x, fixed.Reply(**merged)
+
+
+def _gossip(dut: GossipDatapath, rng: np.random.Generator, n: int) -> Vectors:
+    opcode = rng.choice([*list(Opcode)[: Opcode.EIGENVALUES_4], Opcode.EVOLVE, Opcode.EVOLVE], n)
+    u, x, r = _commands(dut, rng, n, opcode)
+    return rows(opcode, u, x), rows(r.y, r.weight, r.saturated, r.vanished)
+
+
+def _core(dut: Core, rng: np.random.Generator, n: int) -> Vectors:
+    known = [code for code in Opcode if dut.config.eigenvectors or "VECTORS" not in code.name]
+    opcode = rng.choice(known, n)
+    u, x, r = _commands(dut, rng, n, opcode)
+    replies = (r.y, r.weight, r.values, r.entropy, r.saturated, r.vanished)
+    return rows(opcode, u, x), rows(*replies)
 
 
 _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
@@ -187,5 +329,9 @@ _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "partial_trace": _partial_trace,
     "reciprocal": _reciprocal,
     "normalise": _normalise,
+    "cordic": _cordic,
+    "entropy": _entropy,
+    "jacobi": _jacobi,
     "gossip": _gossip,
+    "core": _core,
 }

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from tmesh.devices import NotSupported
 from tmesh.doctor import findings
 from tmesh.report import picture
 from tmesh.report.table import summary
@@ -35,7 +36,7 @@ def _one_line_errors() -> Iterator[None]:
     """Bad input ends with its reason on one line and status 2."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, NotSupported) as error:
         print(f"tmesh: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
 

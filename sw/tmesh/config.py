@@ -11,12 +11,17 @@ class CoreConfig:
     """Parameters of one generated core.
 
     f: fraction bits of the format Q(2, f), 8 to 16. lanes: complex multipliers of the operator MAC,
-    1, 2, 4, 8 or 16. clock_hz: the clock at which cycle counts are turned into time; an estimate
-    until a board build measures it.
+    1, 2, 4, 8 or 16. cordics: CORDIC units of the eigensolver, 1, 2, 4 or 8, or 0 for a core
+    without one. iterative: its one CORDIC is iterative. eigenvectors: whether it has them.
+    clock_hz: the clock at which cycle counts are turned into time; an estimate until a board build
+    measures it.
     """
 
     f: int = 16
     lanes: int = 4
+    cordics: int = 1
+    iterative: bool = True
+    eigenvectors: bool = True
     clock_hz: float = 100e6
 
     def __post_init__(self) -> None:
@@ -24,6 +29,10 @@ class CoreConfig:
             raise ValueError(f"f must be from 8 to {MULTIPLIER_WIDTH - 2}, not {self.f!r}")
         if self.lanes not in (1, 2, 4, 8, 16):
             raise ValueError(f"lanes must be 1, 2, 4, 8 or 16, not {self.lanes!r}")
+        if self.cordics not in (0, 1, 2, 4, 8):
+            raise ValueError(f"cordics must be 0, 1, 2, 4 or 8, not {self.cordics!r}")
+        if self.iterative and self.cordics > 1:
+            raise ValueError(f"cordics must be 0 or 1 where iterative, not {self.cordics!r}")
         if not 0 < self.clock_hz < float("inf"):
             raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")
 
@@ -36,8 +45,9 @@ class CoreConfig:
 #: Configurations by name.
 CONFIGS = {
     "default": CoreConfig(),
-    "one-lane": CoreConfig(lanes=1),
-    "sixteen-lanes": CoreConfig(lanes=16),
+    "sim-eigen": CoreConfig(lanes=1, cordics=4, iterative=False, eigenvectors=False),
+    "one-lane": CoreConfig(lanes=1, cordics=0),
+    "sixteen-lanes": CoreConfig(lanes=16, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
 }
 

@@ -2,6 +2,9 @@
 
 import enum
 
+#: Bits of an opcode in a command.
+OPCODE_BITS = 4
+
 
 class Opcode(enum.IntEnum):
     """What the datapath does with its operands U (4×4) and X (4×4, or a and b on its diagonal)."""
@@ -11,3 +14,7 @@ class Opcode(enum.IntEnum):
     KRON = 2  #: a ⊗ b
     CONJUGATE = 3  #: U X U†
     PARTIAL_TRACE = 4  #: Tr₂ X and Tr₁ X
+    EIGENVALUES_4 = 5  #: of X, ascending, and the entropy
+    EIGENVECTORS_4 = 6  #: the same, and the eigenvectors in columns
+    EIGENVALUES_2 = 7  #: likewise of the leading 2×2 of X
+    EIGENVECTORS_2 = 8

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import tmesh
+from tmesh.config import CoreConfig
 from tmesh.devices import Device
 from tmesh.devices.verilator import VerilatorDevice
 from tmesh.golden import reference
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, partial_swap
-from tmesh_hw.engine import GossipDatapath
+from tmesh_hw.engine import Core
 from tmesh_hw.export import verilog
 
 LSB = 2.0**-16
@@ -78,6 +79,17 @@ def conform(device: Device, n: int = 300) -> None:
     assert np.max(np.abs(visibility - p)) / LSB <= 4 * exact
     for kappa in (1, 2, 4, 8):
         assert worst(device.purify(a, kappa), reference.purify(a, kappa)) <= 6 * exact
+    few = joint[:20]
+    for x in (a, few):
+        w = np.linalg.eigvalsh(x)
+        values, vectors = device.eigh(x)
+        assert worst(device.eigvalsh(x), w) <= 4 * exact
+        assert worst(values, w) <= 4 * exact
+        assert worst(x @ vectors, vectors * w[:, None, :]) <= 10 * exact
+        assert worst(np.conj(vectors.swapaxes(1, 2)) @ vectors, np.eye(x.shape[-1])) <= 6 * exact
+        normed = x / np.trace(x, axis1=1, axis2=2).real[:, None, None]
+        gap = np.abs(device.entropy(normed) - reference.entropy(normed))
+        assert np.max(gap) <= 1e-3 * exact
 
 
 def test_conforms(device: Device) -> None:
@@ -87,7 +99,7 @@ def test_conforms(device: Device) -> None:
 def test_a_changed_constant_is_caught() -> None:
     """The suite fails on a core whose Verilog differs in one constant (a rounding increment)."""
     device = tmesh.open_device("model")
-    text = verilog(GossipDatapath(config=device.config))
+    text = verilog(Core(config=device.config))
     increment = "20'h7ffff"  # just under half of 2^20: a result's rounding half to even
     assert increment in text, "the increment is no longer where this test looks for it"
     changed = text.replace(increment, "20'h3ffff", 1)
@@ -107,6 +119,9 @@ def same_bits(one: Device, other: Device) -> None:
         lambda d: [d.kron(a, b)],
         lambda d: [d.kron(u[:, :2, :2], b)],
         lambda d: [d.conjugate(u, joint), d.partial_trace(joint, 0), d.partial_trace(joint, 1)],
+        lambda d: [d.eigvalsh(joint[:30]), d.eigvalsh(a), d.entropy(a)],
+        lambda d: d.eigh(joint[:10]),
+        lambda d: d.eigh(b),
     ):
         for x, y in zip(call(one), call(other), strict=True):
             np.testing.assert_array_equal(x, y)
@@ -146,6 +161,11 @@ BAD = [
     (lambda d: d.kron(np.eye(2) * 1.5, np.eye(2) * 1.5), "a ⊗ b must have a spectral norm below"),
     (lambda d: d.partial_trace(np.eye(4) / 4, keep=2), "keep must be 0 or 1, not 2"),
     (lambda d: d.purify(GOOD, 3), "kappa must be 1, 2, 4 or 8, not 3"),
+    (lambda d: d.eigvalsh(np.eye(3)), "x must have shape .* with n 2 or 4, not"),
+    (lambda d: d.eigh([[0, 1], [0.9, 0]]), "x is not Hermitian"),
+    (lambda d: d.eigvalsh(np.eye(4) * 2), "x must have a spectral norm below 2"),
+    (lambda d: d.entropy(np.eye(4) / 2), "x must have trace 1, not 2"),
+    (lambda d: d.entropy(np.diag([0.6, 0.6, -0.2, 0])), "x must not have negative eigenvalues"),
 ]
 
 
@@ -155,6 +175,24 @@ def test_bad_input_is_named_and_harmless(device: Device, n: int) -> None:
     with pytest.raises(ValueError, match=reason):
         call(device)
     assert worst(device.purify(GOOD, 2), GOOD) <= 1
+
+
+def test_what_a_configuration_lacks_is_said() -> None:
+    with tmesh.open_device("model", CoreConfig(cordics=0)) as without:
+        with pytest.raises(tmesh.NotSupported, match="no eigensolver"):
+            without.eigvalsh(GOOD)
+        assert worst(without.purify(GOOD, 2), GOOD) <= 1
+    with tmesh.open_device("model", "sim-eigen") as values_only:
+        assert worst(values_only.eigvalsh(GOOD), np.array([0.5, 0.5])) <= 1
+        with pytest.raises(tmesh.NotSupported, match="no eigenvectors"):
+            values_only.eigh(GOOD)
+
+
+def test_known_entropies(device: Device) -> None:
+    """ln 2 of the maximally mixed state, 0 of a pure one, ln 4 of two mixed ones."""
+    mixed, pure = np.eye(2) / 2, np.diag([1.0, 0])
+    np.testing.assert_allclose(device.entropy([mixed, pure]), [np.log(2), 0], atol=1e-4)
+    assert device.entropy(np.eye(4) / 4) == pytest.approx(np.log(4), abs=1e-4)
 
 
 def test_unknown_names_are_refused() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tmesh
 from tmesh.golden.reference import partial_swap
-from tmesh.swarm import Scenario, genesis, metrics
+from tmesh.swarm import Scenario, genesis
 from tmesh.swarm.gossip import mean
 
 
@@ -84,14 +84,6 @@ def test_genesis_decides_nothing() -> None:
     assert result.coherence_after == pytest.approx(result.coherence_before, abs=1e-12)
     assert abs(result.coherence_after - 0.6) <= 3 * result.coherence_error
     assert result.entropy_after > result.entropy_before + 0.3
-
-
-def test_entropy_in_nats() -> None:
-    states = tmesh.density([[0, 0, 0], [0, 0, 1], [0.6, 0, 0]])
-    np.testing.assert_allclose(
-        metrics.entropy(states), [np.log(2), 0, -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))]
-    )
-    assert metrics.diagonal_entropy(states)[2] == pytest.approx(np.log(2))
 
 
 MISTAKES = [

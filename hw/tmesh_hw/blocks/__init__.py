@@ -7,6 +7,8 @@ same result as integers).
 """
 
 from .complex_multiply import ComplexMultiply
+from .cordic import Cordic
+from .entropy import Entropy
 from .kronecker import Kronecker
 from .normalise import Normalise
 from .operator_mac import OperatorMac
@@ -15,6 +17,8 @@ from .reciprocal import Reciprocal
 
 __all__ = [
     "ComplexMultiply",
+    "Cordic",
+    "Entropy",
     "Kronecker",
     "Normalise",
     "OperatorMac",

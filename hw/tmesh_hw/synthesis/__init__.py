@@ -1,1 +1,10 @@
-"""What blocks and cores cost on a device: cells after synthesis."""
+"""What blocks and cores cost on a device: cells after synthesis, clock rates after routing."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Ecp5:
+    """All that a component needs to know of its platform: whose macros to use."""
+
+    device: str = "LFE5U"

@@ -8,6 +8,7 @@ from tmesh.config import CoreConfig
 from tmesh_hw import yosys
 from tmesh_hw.engine import GossipDatapath
 from tmesh_hw.export import to_rtlil
+from tmesh_hw.synthesis import Ecp5
 
 #: Cell types that a reader budgets for.
 LUT, FF, DSP, BRAM = "LUT4", "TRELLIS_FF", "MULT18X18D", "DP16KD"
@@ -15,7 +16,7 @@ LUT, FF, DSP, BRAM = "LUT4", "TRELLIS_FF", "MULT18X18D", "DP16KD"
 
 def ecp5_cells(component: Any) -> dict[str, int]:
     """Cells of `component` after ``synth_ecp5``, by type."""
-    report = yosys.run(to_rtlil(component), *yosys.SYNTH_ECP5, "tee -o {out} stat -json")
+    report = yosys.run(to_rtlil(component, Ecp5()), *yosys.SYNTH_ECP5, "tee -o {out} stat -json")
     cells: dict[str, int] = json.loads(report)["design"]["num_cells_by_type"]
     return cells
 

@@ -13,22 +13,19 @@ from tmesh_hw.export import TOP, verilog
 
 from tmesh_sim.harness import verilator_environment
 from tmesh_sim.packing import Field, fields, pack
-from tmesh_sim.vectors import NAMES, build, vectors
+from tmesh_sim.vectors import BLOCKS, build, vectors
 
 #: What a bench touches.
 PORTS = ["aclk", "aresetn"] + [
     f"{side}_axis_{name}" for side in "sm" for name in ("tdata", "tvalid", "tready")
 ]
 
-#: Blocks whose structure depends on the lanes.
-LANED = ("kronecker", "operator_mac", "normalise", "gossip")
-
 #: (block, fraction bits, lanes) of every bench.
 BENCHES = [
     (name, f, lanes)
-    for name in NAMES
+    for name, laned in BLOCKS.items()
     for f in (16, 14)
-    for lanes in ((1, 16) if name in LANED else (1,))
+    for lanes in ((1, 16) if laned else (1,))
 ]
 
 

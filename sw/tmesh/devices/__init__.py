@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from tmesh.config import CoreConfig
-from tmesh.devices.interface import Device, DeviceInfo
+from tmesh.devices.interface import Device, DeviceInfo, NotSupported
 from tmesh.devices.model import ModelDevice
 from tmesh.devices.reference import ReferenceDevice
 from tmesh.devices.verilator import VerilatorDevice
 
-__all__ = ["Device", "DeviceInfo", "open_device"]
+__all__ = ["Device", "DeviceInfo", "NotSupported", "open_device"]
 
 _DEVICES: dict[str, type[Device]] = {
     "reference": ReferenceDevice,

@@ -21,7 +21,8 @@ def matrices(name: str, value: npt.ArrayLike, n: int) -> ComplexArray:
 
 def bounded(name: str, array: ComplexArray) -> ComplexArray:
     """A matrix with spectral norm below 2, the range of the format."""
-    norm = largest_norm(array)
+    # The Frobenius norm settles most.
+    norm = largest_norm(array[np.linalg.norm(array, axis=(-2, -1)) >= 2])
     if norm >= 2:
         raise ValueError(f"{name} must have a spectral norm below 2, not {norm:.6g}")
     return array
@@ -35,15 +36,26 @@ def hermitian(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
     return np.asarray((array + dagger(array)) / 2)
 
 
+def square(name: str, value: npt.ArrayLike) -> ComplexArray:
+    """`value` as finite complex128 of shape (..., 2, 2) or (..., 4, 4)."""
+    array = np.asarray(value, dtype=np.complex128)
+    if array.ndim < 2 or array.shape[-1] not in (2, 4):
+        raise ValueError(f"{name} must have shape (..., n, n) with n 2 or 4, not {array.shape}")
+    return matrices(name, array, array.shape[-1])
+
+
 def density_matrix(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
-    """A Hermitian 2×2 matrix with trace 1 and no negative eigenvalue, to within 4 LSB."""
+    """A Hermitian matrix with trace 1 and no negative eigenvalue, to within 4 LSB."""
     array = hermitian(name, array, lsb)
     traces = trace(array).real
     off = np.abs(traces - 1)
     if np.any(off > TOLERANCE * lsb):
         raise ValueError(f"{name} must have trace 1, not {traces.flat[np.argmax(off)]:.6g}")
-    z = array[..., 0, 0].real - array[..., 1, 1].real
-    lowest = float(np.min(traces - np.hypot(z, 2 * np.abs(array[..., 0, 1])), initial=0.0)) / 2
+    if array.shape[-1] == 2:
+        z = array[..., 0, 0].real - array[..., 1, 1].real
+        lowest = float(np.min(traces - np.hypot(z, 2 * np.abs(array[..., 0, 1])), initial=0.0)) / 2
+    else:
+        lowest = float(np.min(np.linalg.eigvalsh(array), initial=0.0))
     if lowest < -TOLERANCE * lsb:
         raise ValueError(f"{name} must not have negative eigenvalues, found {lowest:.6g}")
     return array

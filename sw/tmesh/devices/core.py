@@ -4,7 +4,7 @@ import abc
 
 import numpy as np
 
-from tmesh.devices.interface import Device, check_weight
+from tmesh.devices.interface import Device, NotSupported, check_weight
 from tmesh.golden import fixed
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray
@@ -64,3 +64,27 @@ class CoreDevice(Device):
             state = self._command(Opcode.SQUARE, None, x).y[:, :2, :2]
             kappa //= 2
         return self._value(state)
+
+    def _spectrum(self, x: ComplexArray, *, vectors: bool) -> fixed.Reply:
+        """The reply of the eigensolver for (m, n, n) matrices, a 2×2 in the leading block."""
+        if not self.config.cordics:
+            raise NotSupported("this configuration has no eigensolver (cordics = 0)")
+        if vectors and not self.config.eigenvectors:
+            raise NotSupported("this configuration has no eigenvectors")
+        n = x.shape[-1]
+        operands = np.zeros((len(x), 4, 4, 2), dtype=np.int64)
+        operands[:, :n, :n] = self._grid(x)
+        kind = "EIGENVECTORS" if vectors else "EIGENVALUES"
+        return self._command(Opcode[f"{kind}_{n}"], None, operands)
+
+    def _eigvalsh(self, x: ComplexArray) -> FloatArray:
+        values = self._spectrum(x, vectors=False).values[:, : x.shape[-1]]
+        return self.config.q.value(values)
+
+    def _eigh(self, x: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+        n = x.shape[-1]
+        reply = self._spectrum(x, vectors=True)
+        return self.config.q.value(reply.values[:, :n]), self._value(reply.y[:, :n, :n])
+
+    def _entropy(self, x: ComplexArray) -> FloatArray:
+        return self.config.q.value(self._spectrum(x, vectors=False).entropy)

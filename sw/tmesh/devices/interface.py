@@ -37,8 +37,12 @@ class DeviceInfo:
     digest: str
 
 
+class NotSupported(RuntimeError):
+    """The configuration lacks the block that a call needs."""
+
+
 class Device(abc.ABC):
-    """Kronecker products, evolution, interference and purification of batches of matrices.
+    """Kronecker products, evolution, interference, purification and spectra of batches of matrices.
 
     All arguments are array-like and broadcast over leading axes like NumPy; results are complex128
     or float64. Bad input raises ``ValueError`` naming the argument, and the device stays usable.
@@ -129,6 +133,28 @@ class Device(abc.ABC):
         (flat,), lead = _broadcast(state)
         return self._purify(flat, kappa).reshape(*lead, 2, 2)
 
+    def eigvalsh(self, x: npt.ArrayLike) -> FloatArray:
+        """Eigenvalues (..., n), ascending, of Hermitian X (..., n, n), n 2 or 4, with ‖X‖₂ < 2."""
+        (flat,), lead = self._spectral(x)
+        return self._eigvalsh(flat).reshape(*lead, flat.shape[-1])
+
+    def eigh(self, x: npt.ArrayLike) -> tuple[FloatArray, ComplexArray]:
+        """Eigenvalues like `eigvalsh`, and eigenvectors in columns, each of some phase."""
+        (flat,), lead = self._spectral(x)
+        n = flat.shape[-1]
+        values, vectors = self._eigh(flat)
+        return values.reshape(*lead, n), vectors.reshape(*lead, n, n)
+
+    def entropy(self, x: npt.ArrayLike) -> FloatArray:
+        """Von Neumann entropy −Σ λ ln λ in nats of density matrices (..., n, n), n 2 or 4."""
+        state = checks.density_matrix("x", checks.square("x", x), self._lsb)
+        (flat,), lead = _broadcast(state)
+        return self._entropy(flat).reshape(lead)
+
+    def _spectral(self, x: npt.ArrayLike) -> tuple[tuple[ComplexArray, ...], tuple[int, ...]]:
+        array = checks.hermitian("x", checks.square("x", x), self._lsb)
+        return _broadcast(checks.bounded("x", array))
+
     def _joint(self, name: str, x: npt.ArrayLike) -> ComplexArray:
         array = checks.hermitian(name, checks.matrices(name, x, 4), self._lsb)
         return checks.bounded(name, array)
@@ -149,6 +175,15 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def _purify(self, a: ComplexArray, kappa: int) -> ComplexArray: ...
+
+    @abc.abstractmethod
+    def _eigvalsh(self, x: ComplexArray) -> FloatArray: ...
+
+    @abc.abstractmethod
+    def _eigh(self, x: ComplexArray) -> tuple[FloatArray, ComplexArray]: ...
+
+    @abc.abstractmethod
+    def _entropy(self, x: ComplexArray) -> FloatArray: ...
 
     def close(self) -> None:  # noqa: B027 - most devices hold nothing
         """Release what the device holds."""

@@ -1,5 +1,7 @@
 """The float64 device: the mathematical truth."""
 
+import numpy as np
+
 from tmesh.devices.interface import Device, DeviceInfo, check_weight
 from tmesh.golden import reference
 from tmesh.golden.reference import ComplexArray, FloatArray
@@ -31,3 +33,13 @@ class ReferenceDevice(Device):
 
     def _purify(self, a: ComplexArray, kappa: int) -> ComplexArray:
         return reference.purify(a, kappa)
+
+    def _eigvalsh(self, x: ComplexArray) -> FloatArray:
+        return np.asarray(np.linalg.eigvalsh(x), dtype=np.float64)
+
+    def _eigh(self, x: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+        values, vectors = np.linalg.eigh(x)
+        return np.asarray(values, dtype=np.float64), vectors
+
+    def _entropy(self, x: ComplexArray) -> FloatArray:
+        return reference.entropy(x)

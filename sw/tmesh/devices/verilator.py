@@ -30,11 +30,11 @@ class VerilatorDevice(CoreDevice):
     ) -> None:
         super().__init__(config)
         # The gateware is imported only to build a simulator, so that `tmesh` works without it.
-        from tmesh_hw.engine import GossipDatapath
+        from tmesh_hw.engine import Core
         from tmesh_hw.export import verilog as export
         from tmesh_sim.harness import VerilatedCore
 
-        component = GossipDatapath(config=self.config)
+        component = Core(config=self.config)
         text = export(component) if verilog is None else verilog
         self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._core: VerilatedCore = VerilatedCore(component, text, trace)
@@ -57,8 +57,14 @@ class VerilatorDevice(CoreDevice):
         inputs[:, 33:] = x.reshape(n, 32)
         replies, cycles = self._core.run(inputs)
         self._cycles += cycles
-        y, rest = replies[:, :32].reshape(n, 4, 4, 2), replies[:, 32:]
-        return fixed.Reply(y, rest[:, 0], rest[:, 1] == 1, rest[:, 2] == 1)
+        return fixed.Reply(
+            y=replies[:, :32].reshape(n, 4, 4, 2),
+            weight=replies[:, 32],
+            values=replies[:, 33:37],
+            entropy=replies[:, 37],
+            saturated=replies[:, 38] == 1,
+            vanished=replies[:, 39] == 1,
+        )
 
     def close(self) -> None:
         self._core.close()

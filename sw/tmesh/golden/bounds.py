@@ -1,8 +1,11 @@
-"""Derived worst-case bounds on |fixed − exact|, in LSB of Q(2, f), for operands on the grid.
+"""Worst-case bounds on |fixed − exact|, in LSB of Q(2, f), for operands on the grid.
 
-``docs/arithmetic.md`` derives each one. They hold for the real and the imaginary part of every
-entry of a result, to first order in the LSB except where a division amplifies it.
+``docs/arithmetic.md`` derives them; those of spectra are the bars of the format, held by tests.
+They hold for the real and the imaginary part of every entry of a result, to first order in the LSB
+except where a division amplifies it.
 """
+
+import math
 
 #: Kronecker product: its one rounding.
 KRON = 0.5
@@ -18,6 +21,22 @@ INTERFERE = 3 + NORMALISE
 
 #: The weight p of an evolve.
 WEIGHT = 6.2
+
+#: Eigenvalues of 2×2 and 4×4 matrices.
+EIGENVALUE = 4.0
+
+#: ‖Xv − λv‖ of an eigenvector whose parts are rounded to the format.
+RESIDUAL = 8.0
+
+#: An entry of V†V − I, likewise.
+ORTHOGONALITY = 6.0
+
+
+def entropy(f: int) -> float:
+    """In nats: −δ ln δ for each of three zero eigenvalues off by δ, their error before rounding of
+    2.5 LSB; then the table, the product and the result."""
+    delta = 2.5 * 2.0**-f
+    return 3 * delta * (1 - math.log(delta)) + 1e-4 + 2.0 ** -(f + 1)
 
 
 def evolve(p: float, f: int) -> float:

@@ -25,6 +25,7 @@ import dataclasses
 
 import numpy as np
 
+from tmesh.golden import entropy, jacobi
 from tmesh.numbers import BoolArray, IntArray, any_flag, round_shift, saturate
 from tmesh.opcodes import Opcode
 
@@ -175,10 +176,14 @@ def round_joint(y: IntArray, f: int) -> tuple[IntArray, BoolArray]:
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """What the datapath answers: the 4×4 result, or two states on its diagonal blocks."""
+    """What the core answers: y (..., 4, 4, 2), the 4×4 result, or two states on its diagonal
+    blocks; the weight; eigenvalues (..., 4) and their entropy; flags. What a command does not
+    compute is zero."""
 
     y: IntArray
     weight: IntArray
+    values: IntArray
+    entropy: IntArray
     saturated: BoolArray
     vanished: BoolArray
 
@@ -193,23 +198,55 @@ def block_diagonal(a: IntArray, b: IntArray) -> IntArray:
 
 
 def execute(opcode: Opcode, u: IntArray, x: IntArray, f: int) -> Reply:
-    """One command of the gossip datapath on a batch; a and b are the diagonal blocks of `x`."""
+    """One command of the core on a batch; a and b are the diagonal blocks of `x`."""
     a, b = x[..., :2, :2, :], x[..., 2:, 2:, :]
-    if opcode in (Opcode.EVOLVE, Opcode.SQUARE):
-        n = evolve(u, a, b, f) if opcode == Opcode.EVOLVE else square(a, f)
-        y = block_diagonal(n.states[..., 0, :, :, :], n.states[..., 1, :, :, :])
-        return Reply(y, n.weight, n.saturated, n.vanished)
-    if opcode == Opcode.KRON:
-        y, saturated = kron(a, b, f, fine=False)
-    elif opcode == Opcode.CONJUGATE:
-        full, t_flag = operator_mac(u, x, u, f, hermitian=True)
-        y, y_flag = round_joint(full, f)
-        saturated = t_flag | y_flag
-    else:
-        eye = identity(4, f)
-        full, t_flag = operator_mac(eye, x, eye, f, hermitian=True)  # exact: Y = X, Hermitian
-        traces = block_diagonal(partial_trace(full, 0), partial_trace(full, 1))
-        clipped, flags = saturate(round_shift(traces, f), f + 2)
-        y, saturated = clipped, any_flag(flags, (-1, -2, -3))
-    zeros = np.zeros(saturated.shape, dtype=np.int64)
-    return Reply(y, zeros, saturated, zeros.astype(np.bool_))
+    zeros = np.zeros(x.shape[:-3], dtype=np.int64)
+    blank = Reply(
+        y=np.zeros_like(x),
+        weight=zeros,
+        values=np.zeros((*zeros.shape, 4), dtype=np.int64),
+        entropy=zeros,
+        saturated=zeros == 1,
+        vanished=zeros == 1,
+    )
+    match opcode:
+        case Opcode.EVOLVE | Opcode.SQUARE:
+            n = evolve(u, a, b, f) if opcode == Opcode.EVOLVE else square(a, f)
+            y = block_diagonal(n.states[..., 0, :, :, :], n.states[..., 1, :, :, :])
+            return dataclasses.replace(
+                blank, y=y, weight=n.weight, saturated=n.saturated, vanished=n.vanished
+            )
+        case Opcode.KRON:
+            y, saturated = kron(a, b, f, fine=False)
+        case Opcode.CONJUGATE:
+            full, t_flag = operator_mac(u, x, u, f, hermitian=True)
+            y, y_flag = round_joint(full, f)
+            saturated = t_flag | y_flag
+        case Opcode.PARTIAL_TRACE:
+            eye = identity(4, f)
+            full, t_flag = operator_mac(eye, x, eye, f, hermitian=True)  # exact: Y = X, Hermitian
+            traces = block_diagonal(partial_trace(full, 0), partial_trace(full, 1))
+            y, flags = saturate(round_shift(traces, f), f + 2)
+            saturated = any_flag(flags, (-1, -2, -3))
+        case _:
+            return _eigensystem(opcode, x, f, blank)
+    return dataclasses.replace(blank, y=y, saturated=saturated)
+
+
+def _eigensystem(opcode: Opcode, x: IntArray, f: int, blank: Reply) -> Reply:
+    n = 2 if opcode in (Opcode.EIGENVALUES_2, Opcode.EIGENVECTORS_2) else 4
+    vectors = opcode in (Opcode.EIGENVECTORS_2, Opcode.EIGENVECTORS_4)
+    spectrum = jacobi.eigh(x[..., :n, :n, :], f, vectors=vectors)
+    y = blank.y.copy()
+    if spectrum.vectors is not None:
+        y[..., :n, :n, :] = jacobi.to_format(spectrum.vectors, f)[0]
+    rounded, flags = jacobi.to_format(spectrum.values, f)
+    values = blank.values.copy()
+    values[..., :n] = rounded
+    return dataclasses.replace(
+        blank,
+        y=y,
+        values=values,
+        entropy=entropy.entropy(spectrum.values, f),
+        saturated=spectrum.saturated | any_flag(flags, (-1,)),
+    )

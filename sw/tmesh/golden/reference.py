@@ -72,3 +72,11 @@ def partial_swap(eta: float | FloatArray) -> ComplexArray:
 def weight(u: ComplexArray, a: ComplexArray, b: ComplexArray) -> FloatArray:
     """p = Tr U(a⊗b)U†, real."""
     return trace(conjugate(u, kron(a, b))).real
+
+
+def entropy(x: ComplexArray) -> FloatArray:
+    """Von Neumann entropy −Σ λ ln λ in nats, (...,), of density matrices (..., n, n); eigenvalues
+    are clipped to [0, 1]."""
+    values = np.clip(np.linalg.eigvalsh(x), 0, 1)
+    logarithms = np.log(np.where(values > 0, values, 1.0))
+    return np.asarray(-np.sum(values * logarithms, axis=-1))

@@ -8,9 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from tmesh.golden.reference import FloatArray
+from tmesh.golden.reference import FloatArray, entropy
 from tmesh.states import density
-from tmesh.swarm import metrics
 
 AGENTS, STEPS = 5, 15
 
@@ -33,7 +32,7 @@ def genesis(seeds: int = 10_000, seed: int = 0) -> Genesis:
     r = rng.normal(size=(seeds, AGENTS, 3))
     r /= np.linalg.norm(r, axis=-1, keepdims=True)
     before = _coherence(r)
-    entropy_before = float(np.mean(metrics.entropy(density(r))))
+    entropy_before = float(np.mean(entropy(density(r))))
     rows = np.arange(seeds)
     for _ in range(STEPS):
         pairs = rng.permuted(np.tile(np.arange(AGENTS), (seeds, 1)), axis=1)[:, :2]
@@ -46,7 +45,7 @@ def genesis(seeds: int = 10_000, seed: int = 0) -> Genesis:
         coherence_after=float(after.mean()),
         coherence_error=float(after.std() / np.sqrt(seeds)),
         entropy_before=entropy_before,
-        entropy_after=float(np.mean(metrics.entropy(density(r)))),
+        entropy_after=float(np.mean(entropy(density(r)))),
     )
 
 

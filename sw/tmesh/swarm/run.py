@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tmesh.devices import Device, open_device
-from tmesh.golden.reference import ComplexArray
+from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm import metrics
-from tmesh.swarm.gossip import update
+from tmesh.swarm.gossip import dephase, update
 from tmesh.swarm.mesh import neighbours
 from tmesh.swarm.scenario import Scenario
 
@@ -21,11 +21,14 @@ CONCURRENT = 0.25
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The end of a run. `states` is (blocks, agents, 2, 2); `history` one row per step."""
+    """The end of a run. `states` is (blocks, agents, 2, 2), `entropies` (blocks, agents) in nats;
+    `history` has one row per step. `cycles` are those of the agents' own work: updates and
+    collapse tests, not the entropies of the history."""
 
     device: str
     seed: int
     states: ComplexArray
+    entropies: FloatArray
     collapsed: BoolArray
     outcomes: IntArray
     updates: IntArray
@@ -68,7 +71,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """The documented keys; None for what this version does not measure."""
         rho = self.states[0]
-        entropies = metrics.entropy(rho)
+        entropies = self.entropies[0]
         return {
             "device": self.device,
             "seed": self.seed,
@@ -116,8 +119,8 @@ def run(
     n = scenario.agents
     streak, updates = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     collapsed = np.zeros(n, dtype=np.bool_)
-    history = [_row(0.0, rho, collapsed)]
-    before = device.cycles or 0
+    history = [_row(0.0, rho, device.entropy(rho), collapsed)]
+    cycles = 0
     meeting = max(1, round(CONCURRENT * n))
     for step in range(1, round(scenario.rounds / CONCURRENT) + 1):
         active = rng.choice(n, meeting, replace=False)
@@ -125,7 +128,7 @@ def run(
         heard = [rng.permutation(mesh[agent])[: scenario.k] for agent in active]
         # Agents at the rim of the mesh have fewer than k neighbours; equal sizes form a batch.
         sizes = np.array([len(h) for h in heard], dtype=np.int64)
-        fresh = rho.copy()
+        fresh, before = rho.copy(), device.cycles
         for size in np.unique(sizes):
             for purifying in (False, True):
                 rows = np.nonzero(
@@ -139,10 +142,12 @@ def run(
                 fresh[agents] = update(device, rho[agents], statements, kappa)
         rho = fresh
         updates[active] += 1
-        low = metrics.diagonal_entropy(rho[active]) < scenario.epsilon
+        low = device.entropy(dephase(rho[active])) < scenario.epsilon
+        cycles += (device.cycles or 0) - (before or 0)
         streak[active] = np.where(low, streak[active] + 1, 0)
         collapsed[active] |= streak[active] >= scenario.beta
-        history.append(_row(step * CONCURRENT, rho, collapsed))
+        entropies = device.entropy(rho)
+        history.append(_row(step * CONCURRENT, rho, entropies, collapsed))
         if progress is not None:
             progress(history[-1]["decided"])
         if np.all(collapsed):
@@ -151,19 +156,22 @@ def run(
         device=device.info.device,
         seed=seed,
         states=rho[None],
+        entropies=entropies[None],
         collapsed=collapsed,
         outcomes=(rho[:, 1, 1].real > rho[:, 0, 0].real).astype(np.int64),
         updates=updates,
-        cycles=None if device.cycles is None else device.cycles - before,
+        cycles=None if device.cycles is None else cycles,
         clock_hz=device.info.clock_hz,
         history=tuple(history),
     )
 
 
-def _row(time: float, rho: ComplexArray, collapsed: BoolArray) -> dict[str, float]:
+def _row(
+    time: float, rho: ComplexArray, entropies: FloatArray, collapsed: BoolArray
+) -> dict[str, float]:
     return {
         "time": time,
-        "entropy": float(np.mean(metrics.entropy(rho))),
+        "entropy": float(np.mean(entropies)),
         "agreement": metrics.agreement(rho),
         "decided": float(np.mean(collapsed)),
     }

@@ -1,0 +1,374 @@
+"""Matrices that follow each other around a ring of Jacobi steps."""
+
+import itertools
+from typing import Any
+
+from amaranth import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from tmesh.golden import jacobi
+from tmesh.golden.cordic import CordicFormat
+
+from tmesh_hw.blocks.cordic import Cordic
+from tmesh_hw.eigen.schedule import Operation, Schedule
+from tmesh_hw.eigen.timeline import Timeline, Word
+from tmesh_hw.numbers import matrix
+
+
+class JacobiRing(wiring.Component):
+    """All Jacobi steps of Hermitian n×n matrices, unsorted; `tmesh.golden.jacobi` in gates.
+
+    Never stalls once a matrix has entered: the owner must have room for the result. ``i.ready`` is
+    high in the one cycle of an interval in which a matrix may enter; its result is valid for one
+    cycle, ``latency(small)`` cycles later. See `HermitianJacobi` for the parameters.
+
+    Members
+    -------
+    i: stream of ``{x: n×n Complex(f+2), small: 1, vectors: 1}``; `small`: only the leading 2×2;
+       `vectors` low lets an iterative ring skip them
+    o: ``{values: n signed, vectors: n×n Complex (columns), saturated: 1, small: 1}`` and `o_valid`
+    """
+
+    def __init__(self, *, f: int, n: int, units: int, iterative: bool, vectors: bool) -> None:
+        self.n, self.f, self.vectors = n, f, vectors
+        self.format = CordicFormat(f)
+        self._cordics = [Cordic(f=f, iterative=iterative) for _ in range(units)]
+        # One register after the choice of an operand, then the unit.
+        latency = 1 + self._cordics[0].latency
+        occupancy = latency if iterative else 1
+        self.schedule = Schedule(n, vectors, units, latency, occupancy)
+        self.iterative = iterative
+        width = self.format.width
+        operand = data.StructLayout({"x": matrix(n, f + 2), "small": 1, "vectors": 1})
+        result = {"values": data.ArrayLayout(signed(width), n)}
+        if vectors:
+            result["vectors"] = matrix(n, width)
+        self.result = data.StructLayout({**result, "saturated": 1, "small": 1})
+        super().__init__(
+            {
+                "i": In(stream.Signature(operand)),
+                "o": Out(self.result),
+                "o_valid": Out(1),
+            }
+        )
+
+    def steps(self, small: bool, vectors: bool) -> int:
+        """Steps of a matrix."""
+        return 1 if small else jacobi.STEPS[self.n][vectors]
+
+    @property
+    def in_flight(self) -> int:
+        """Matrices in the ring at a time."""
+        return self.schedule.step // self.schedule.interval
+
+    def shortest(self, small: bool, vectors: bool) -> int:
+        """Cycles of a step; an iterative ring ends it when all that is needed is there."""
+        if not self.iterative:
+            return self.schedule.step
+        return min(self._enough(small, vectors) + 2, self.schedule.interval)
+
+    def latency(self, small: bool, vectors: bool) -> int:
+        """Cycles from acceptance to the valid result."""
+        decided = 0 if self.iterative else 1
+        return decided + self.shortest(small, vectors) * self.steps(small, vectors) + 1
+
+    def _enough(self, small: bool, vectors: bool) -> int:
+        """The cycle of a step in which all operations that are needed have their results."""
+        kinds = ["phase", "angle"]
+        if not small:
+            kinds += ["turn", "even", "odd"]
+        if vectors:
+            kinds += ["vector_turn", "vector_plane"]
+        return self.schedule.finished(*kinds)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        self._line = Timeline(m, self.schedule.interval, self.in_flight + 1, jumps=self.iterative)
+        for u, unit in enumerate(self._cordics):
+            m.submodules[f"cordic{u}"] = unit
+        self._control(m)
+        self._start(m)
+        self._operate(m)
+        self._finish(m)
+        return m
+
+    def _control(self, m: Module) -> None:
+        """Who enters, goes on, or leaves at the end of a step."""
+        steps = self.steps(False, self.vectors)
+        token = data.StructLayout(
+            {"valid": 1, "step": range(steps), "small": 1, "vectors": 1, "saturated": 1}
+        )
+        line, last = self._line, self.schedule.step - 1
+        self._token = Signal(token)
+        around = line.word(self._token.as_value(), 0, reset=True)
+        self._ending = ending = data.View(token, around.at(last))
+        self._saturated = Signal()  # in this step; set by `_finish`
+        self._command = Signal(self.i.payload.shape(), reset_less=True)
+        self._entering, goes_on, leaves, accepted = (Signal() for _ in range(4))
+
+        def fate(token: Any) -> tuple[Any, Any]:
+            done = token.small | (token.step == steps - 1)
+            if self.vectors:
+                done |= ~token.vectors & (token.step == self.steps(False, False) - 1)
+            return token.valid & ~done, token.valid & done
+
+        if self.iterative:
+            stays, ends = fate(ending)
+            m.d.comb += [
+                goes_on.eq(stays),
+                leaves.eq(ends & line.end),
+                self._command.eq(self.i.payload),
+                self._entering.eq(accepted),
+            ]
+            gate, occupied = line.end, goes_on
+        else:
+            # The same, decided two cycles ahead, so that registers drive what decisions drive.
+            stays, ends = fate(data.View(token, around.at(last - 2)))
+            occupied, ended = Signal(), Signal()
+            m.d.sync += [
+                occupied.eq(stays),
+                ended.eq(ends),
+                goes_on.eq(occupied),
+                leaves.eq(ended & line.at(last - 1)),
+                self._command.eq(self.i.payload),
+                self._entering.eq(accepted),
+            ]
+            gate = line.at(last - 1)
+
+        # One that needs fewer steps must not follow one that needs more.
+        command = self.i.payload
+        wanted = Cat(command.small, command.vectors) if self.vectors else Cat(command.small)
+        running, kind = Signal(range(self.in_flight + 2)), Signal.like(wanted)
+        empty = Signal(init=1)
+        m.d.comb += [
+            self.i.ready.eq(gate & ~occupied & (empty | (wanted == kind))),
+            accepted.eq(self.i.valid & self.i.ready),
+        ]
+        m.d.sync += [
+            running.eq(running + accepted - leaves),
+            empty.eq((running == 0) & ~accepted),
+            self.o_valid.eq(leaves),
+        ]
+        with m.If(accepted):
+            m.d.sync += kind.eq(wanted)
+        command = self._command
+        with m.If(line.end):
+            m.d.sync += [
+                self._token.valid.eq(self._entering | goes_on),
+                self._token.step.eq(Mux(self._entering, 0, ending.step + 1)),
+                self._token.small.eq(Mux(self._entering, command.small, ending.small)),
+                self._token.vectors.eq(Mux(self._entering, command.vectors, ending.vectors)),
+                self._token.saturated.eq(~self._entering & (ending.saturated | self._saturated)),
+            ]
+        self._issuing = Signal(init=1)
+        if self.iterative:
+            self._skip(m)
+        else:
+            m.d.comb += self._issuing.eq(1)
+
+    def _skip(self, m: Module) -> None:
+        """One matrix in flight: the phase jumps over what nobody needs."""
+        token, phase, skip = self._token, self._line.phase, Signal()
+        last = self.schedule.interval - 1
+        for small, vectors in itertools.product((0, 1), (0, 1) if self.vectors else (0,)):
+            enough = self._enough(bool(small), bool(vectors))
+            wanted = (token.small == small) & ((token.vectors & self.vectors) == vectors)
+            if enough < last:
+                with m.If(wanted & (phase == enough)):
+                    m.d.comb += skip.eq(1)
+        m.d.comb += self._issuing.eq(token.valid & ~skip)
+        with m.If(skip | (~token.valid & (phase == 0))):
+            m.d.sync += phase.eq(last)
+
+    def _start(self, m: Module) -> None:
+        """The words of a matrix at the start of a step, from the input or from around."""
+        n, scale = self.n, self.format.fraction - self.f
+        one = 1 << self.format.fraction
+        x = self._command.x
+        self._around: dict[Any, Any] = {}
+        self._words: dict[Any, Word] = {}
+        entries: dict[Any, Any] = {("re", i, i): x[i][i].re for i in range(n)}
+        for i, j in itertools.combinations(range(n), 2):
+            entries["re", i, j], entries["im", i, j] = x[i][j].re, x[i][j].im
+        for key, entry in entries.items():
+            self._register(m, key, (entry << scale).as_signed())
+        if self.vectors:
+            for i, j in itertools.product(range(n), range(n)):
+                self._register(m, ("vector_re", i, j), one if i == j else 0)
+                self._register(m, ("vector_im", i, j), 0)
+
+    def _register(self, m: Module, key: Any, entering: Any) -> None:
+        width = self.format.width
+        register = Signal(signed(width), name="_".join(map(str, key)), reset_less=True)
+        around = Signal(signed(width), name="around_" + "_".join(map(str, key)))
+        with m.If(self._line.end):
+            m.d.sync += register.eq(Mux(self._entering, entering, around))
+        self._around[key] = around
+        self._words[key] = self._line.word(register, 0)
+
+    def _operate(self, m: Module) -> None:
+        """Operands to the units, results to words."""
+        schedule, line = self.schedule, self._line
+        self._results: dict[Operation, dict[str, Word]] = {}
+        issues: list[dict[int, Any]] = [{} for _ in self._cordics]
+        for operation, (u, time) in schedule.places.items():
+            x, y, z = self._operands(operation, time)
+            vectoring = operation.kind in ("phase", "angle")
+            issues[u][time % schedule.interval] = x, y, z, vectoring
+            o, ready = self._cordics[u].o.payload, time + schedule.latency
+            self._results[operation] = {w: line.word(o[w], ready) for w in ("x", "y", "z")}
+        for u, (unit, cases) in enumerate(zip(self._cordics, issues, strict=True)):
+            chosen = Signal(unit.i.payload.shape(), name=f"chosen{u}", reset_less=True)
+            issued = Signal(name=f"issued{u}")
+            m.d.comb += [
+                unit.i.payload.eq(chosen),
+                unit.i.valid.eq(issued),
+                unit.o.ready.eq(1),
+            ]
+            now = {phase: line.at(phase) for phase in cases}
+            m.d.sync += issued.eq(self._issuing & Cat(now.values()).any())
+            for k, name in enumerate(("x", "y", "z", "vectoring")):
+                word = chosen[name]
+                m.d.sync += word.eq(_one_of([(now[p], case[k]) for p, case in cases.items()], word))
+
+    def _operands(self, operation: Operation, time: int) -> tuple[Any, Any, Any]:
+        """x, y and z of an operation that is issued in cycle `time`."""
+        words, results, kind, index = self._words, self._results, operation.kind, operation.index
+
+        def angle(kind: str, k: int) -> Any:
+            return results[self._find(kind, k)]["z"].at(time)
+
+        if kind == "phase":
+            p, q = 2 * index[0], 2 * index[0] + 1
+            return words["re", p, q].at(time), words["im", p, q].at(time), 0
+        if kind == "angle":
+            p, q = 2 * index[0], 2 * index[0] + 1
+            a, b = words["re", p, p].at(time), words["re", q, q].at(time)
+            return (a - b) >> 1, results[operation.needs[0]]["x"].at(time), 0
+        if kind == "turn":
+            i, j = index
+            x, y = words["re", i, j].at(time), words["im", i, j].at(time)
+            if i % 2 and j % 2:
+                return x, y, angle("phase", i // 2) - angle("phase", j // 2)
+            return x, y, angle("phase", i // 2) if i % 2 else ~angle("phase", j // 2)
+        if kind in ("even", "odd"):
+            a, b, c, d = (entry.at(time) for entry in self._block(*index))
+            s, t = angle("angle", index[0]), angle("angle", index[1])
+            if kind == "even":
+                return (a + d) >> 1, (c - b) >> 1, (t - s) >> 1
+            return (a - d) >> 1, (b + c) >> 1, ~((s + t) >> 1)
+        i, k = index[:2]
+        if kind == "vector_turn":
+            x, y = (words[part, i, 2 * k + 1].at(time) for part in ("vector_re", "vector_im"))
+            return x, y, ~angle("phase", k)
+        name, word = (("vector_re", "x"), ("vector_im", "y"))[index[2]]
+        turned = results[operation.needs[0]][word]
+        return words[name, i, 2 * k].at(time), turned.at(time), ~(angle("angle", k) >> 1)
+
+    def _find(self, kind: str, *index: int) -> Operation:
+        """The scheduled operation with this kind and index."""
+        return next(o for o in self._results if o.kind == kind and o.index == index)
+
+    def _block(self, j: int, k: int, part: int) -> list[Word]:
+        """Real or imaginary parts of the turned block between pairs j and k, row by row."""
+        p, q = 2 * j, 2 * k
+        name, word = (("re", "x"), ("im", "y"))[part]
+        entries = ((p, q + 1), (p + 1, q), (p + 1, q + 1))
+        turned = [self._results[self._find("turn", *entry)][word] for entry in entries]
+        return [self._words[name, p, q], *turned]
+
+    def _finish(self, m: Module) -> None:
+        """What the step leaves, permuted for the next one, and the result of the last."""
+        after = {**self._diagonals(m), **self._blocks(), **self._turned_vectors()}
+        places = jacobi.order(self.n)
+        for (name, i, j), around in self._around.items():
+            if name.startswith("vector"):
+                m.d.comb += around.eq(after[name, i, places[j]])
+            else:
+                a, b = places[i], places[j]
+                value = after[name, min(a, b), max(a, b)]
+                m.d.comb += around.eq(~value if name == "im" and a > b else value)
+
+        result = Signal(self.result, reset_less=True)
+        m.d.comb += self.o.eq(result)
+        with m.If(self._line.end):
+            m.d.sync += [
+                result.saturated.eq(self._ending.saturated | self._saturated),
+                result.small.eq(self._ending.small),
+            ]
+            for (name, i, j), around in self._around.items():
+                if name == "re" and i == j:
+                    m.d.sync += result["values"][i].eq(around)
+                elif name.startswith("vector"):
+                    m.d.sync += result.vectors[i][j][name.removeprefix("vector_")].eq(around)
+
+    def _diagonals(self, m: Module) -> dict[Any, Any]:
+        """Mean ± half the distance of the eigenvalues of each pair; the pivots are zero."""
+        line, width, last = self._line, self.format.width, self.schedule.step - 1
+        limit = self.format.fraction + 1
+        after: dict[Any, Any] = {}
+        flags = []
+        for k in range(self.n // 2):
+            p, q = 2 * k, 2 * k + 1
+            angle = self._find("angle", k)
+            issued, distance = self.schedule.places[angle][1], self._results[angle]["x"]
+            ready = distance.time
+            total = self._words["re", p, p].at(issued) + self._words["re", q, q].at(issued)
+            low, high = line.word(total >> 1, issued), line.word((total + 1) >> 1, issued)
+            upper = low.at(ready) + distance.at(ready)
+            lower = high.at(ready) - distance.at(ready)
+            for i, value in ((p, upper), (q, lower)):
+                kept = line.word(value[:width].as_signed(), ready).at(last)
+                after["re", i, i] = kept
+                # What leaves the range for the first time is below 8, so it has not wrapped. Of a
+                # 2×2 only the first pair counts.
+                outside = ~(kept[limit:].all() | ~kept[limit:].any())
+                flags.append(outside if k == 0 else outside & ~self._ending.small)
+            after["re", p, q] = after["im", p, q] = C(0, signed(width))
+        m.d.comb += self._saturated.eq(Cat(*flags).any())
+        return after
+
+    def _blocks(self) -> dict[Any, Any]:
+        """The blocks between pairs, put together from their even and odd halves."""
+        line, width, last = self._line, self.format.width, self.schedule.step - 1
+        after: dict[Any, Any] = {}
+        for j, k in itertools.combinations(range(self.n // 2), 2):
+            p, q = 2 * j, 2 * k
+            for part, name in enumerate(("re", "im")):
+                even, odd = (self._results[self._find(w, j, k, part)] for w in ("even", "odd"))
+                ready = max(even["x"].time, odd["x"].time)
+                alpha, beta = even["x"].at(ready), even["y"].at(ready)
+                gamma, delta = odd["x"].at(ready), odd["y"].at(ready)
+                for row, column, value in (
+                    (p, q, alpha + gamma),
+                    (p + 1, q + 1, alpha - gamma),
+                    (p, q + 1, delta - beta),
+                    (p + 1, q, delta + beta),
+                ):
+                    fitted = value[:width].as_signed()
+                    after[name, row, column] = line.word(fitted, ready).at(last)
+        return after
+
+    def _turned_vectors(self) -> dict[Any, Any]:
+        """The columns of the eigenvectors."""
+        after: dict[Any, Any] = {}
+        if self.vectors:
+            for i, k, part in itertools.product(range(self.n), range(self.n // 2), (0, 1)):
+                plane = self._results[self._find("vector_plane", i, k, part)]
+                name = ("vector_re", "vector_im")[part]
+                after[name, i, 2 * k] = plane["x"].at(self.schedule.step - 1)
+                after[name, i, 2 * k + 1] = plane["y"].at(self.schedule.step - 1)
+        return after
+
+
+def _one_of(choices: list[tuple[Any, Any]], like: Any) -> Any:
+    """The value whose condition holds, in the shape of `like`; at most one does."""
+    result: Any = C(0, len(Value.cast(like)))
+    width = len(Value.cast(like))
+    for condition, value in choices:
+        wide = Value.cast(value)
+        fitted = (
+            wide[:width] if len(wide) >= width else Cat(wide, wide[-1].replicate(width - len(wide)))
+        )
+        result = result | (fitted & Value.cast(condition).replicate(width))
+    return result

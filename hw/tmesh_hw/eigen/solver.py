@@ -1,0 +1,227 @@
+"""Eigenvalues and eigenvectors of Hermitian matrices by cyclic Jacobi."""
+
+import itertools
+from typing import Any
+
+from amaranth import Array, C, Module, Mux, Shape, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+from tmesh.golden import jacobi
+from tmesh.golden.cordic import CordicFormat
+from tmesh.numbers import IntArray
+
+from tmesh_hw.blocks.checks import check_choice
+from tmesh_hw.eigen.ring import JacobiRing
+from tmesh_hw.eigen.sort import LEVEL, sorted_pairs
+from tmesh_hw.numbers import matrix
+
+
+class HermitianJacobi(wiring.Component):
+    """``o.values, o.vectors`` of Hermitian ``i.x``; equals ``numpy.linalg.eigh(x)``, eigenvalues
+    ascending, eigenvectors in columns with a phase of their own choice.
+
+    Cyclic Jacobi in parallel order: n−1 steps bring every two indices together; 1, 10, 42 steps
+    for n = 2, 4, 8, and 12 where 4×4 eigenvectors are wanted. A step of a 4×4 matrix is 11 CORDIC
+    operations, 35 with eigenvectors. Matrices follow each other around rings of up to four units
+    each, on a schedule fixed at generation: nothing is arbitrated, and four units are busy in 11 of
+    12 cycles. With ``i.small`` only the leading 2×2 counts: one step. Matrices of different numbers
+    of steps do not share a ring at a time; results keep the order.
+
+    Format: x is Q(2, f), ‖x‖₂ < 2, of which the upper triangle counts. Values have f+6 fraction
+    bits and are not rounded; vectors are Q(2, f), rounded half up. If a diagonal value leaves
+    (−2, 2) on the way, `saturated` is set and everything is zero. The unused values of a small
+    matrix are the largest number.
+
+    Parameters
+    ----------
+    f: fraction bits of Q(2, f). n: 2, 4 or 8. cordics: CORDIC units: 1, 2, 4 or 8.
+    iterative: one iterative CORDIC, one matrix at a time. vectors: whether there are eigenvectors.
+    carry: shape of data forwarded with the result.
+
+    Members
+    -------
+    i: stream of ``{x: n×n Complex(f+2), small: 1, vectors: 1, carry}``; an iterative solver skips
+       the eigenvectors when ``vectors`` is low
+    o: stream of ``{values: n × signed(f+10), vectors: n×n Complex(f+2), saturated: 1, carry}``,
+       without ``vectors`` if there are none
+    """
+
+    def __init__(
+        self,
+        *,
+        f: int,
+        n: int,
+        cordics: int,
+        iterative: bool = False,
+        vectors: bool = False,
+        carry: Any = 0,
+    ) -> None:
+        self.format = CordicFormat(f)
+        self.n = check_choice("n", n, jacobi.STEPS)
+        self.cordics = check_choice("cordics", cordics, (1, 2, 4, 8))
+        if iterative and cordics != 1:
+            raise ValueError(f"an iterative solver has one cordic, not {cordics!r}")
+        units = min(cordics, 2 if n == 2 and not vectors else 4)
+        self._lanes = [
+            _Lane(f=f, n=n, units=units, iterative=iterative, vectors=vectors, carry=carry)
+            for _ in range(cordics // units)
+        ]
+        self.vectors = vectors
+        super().__init__(dict(self._lanes[0].signature.members.items()))
+
+    @property
+    def schedule(self) -> Any:
+        """Where each operation of a step is done: see `tmesh_hw.eigen.schedule`."""
+        return self._lanes[0].ring.schedule
+
+    def interval(self, small: bool = False, vectors: bool = False) -> float:
+        """Cycles between matrices, when enough of them come."""
+        ring = self._lanes[0].ring
+        steps = ring.steps(small, vectors)
+        if ring.iterative:
+            return steps * ring.shortest(small, vectors)
+        return steps * ring.schedule.interval / len(self._lanes)
+
+    def latency(self, small: bool = False, vectors: bool = False) -> int:
+        """From acceptance: the steps, n levels of sorting, the queue of results."""
+        return self._lanes[0].latency(small, vectors)
+
+    def model(self, x: IntArray) -> jacobi.Spectrum:
+        """Integers (..., n, n, 2) in, exact results out; for a small matrix, its 2×2."""
+        return jacobi.eigh(x, self.format.f, vectors=self.vectors)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        for k, lane in enumerate(self._lanes):
+            m.submodules[f"lane{k}"] = lane
+        count = len(self._lanes)
+        if count == 1:
+            wiring.connect(m, wiring.flipped(self.i), self._lanes[0].i)
+            wiring.connect(m, self._lanes[0].o, wiring.flipped(self.o))
+            return m
+        # Commands and results take turns.
+        into, out_of = Signal(range(max(count, 2))), Signal(range(max(count, 2)))
+        for turn, port in ((into, self.i), (out_of, self.o)):
+            with m.If(port.valid & port.ready):
+                m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
+        for k, lane in enumerate(self._lanes):
+            m.d.comb += lane.i.payload.eq(self.i.payload)
+            with m.If(into == k):
+                m.d.comb += [lane.i.valid.eq(self.i.valid), self.i.ready.eq(lane.i.ready)]
+            with m.If(out_of == k):
+                m.d.comb += [
+                    self.o.payload.eq(lane.o.payload),
+                    self.o.valid.eq(lane.o.valid),
+                    lane.o.ready.eq(self.o.ready),
+                ]
+        return m
+
+
+class _Lane(wiring.Component):
+    """A ring, sorting behind it, and a queue that has room for all that is in the ring."""
+
+    def __init__(
+        self, *, f: int, n: int, units: int, iterative: bool, vectors: bool, carry: Any
+    ) -> None:
+        self.ring = JacobiRing(f=f, n=n, units=units, iterative=iterative, vectors=vectors)
+        self.n, self.format, self.vectors = n, self.ring.format, vectors
+        self._carry = carry
+        #: One register before the sorting.
+        self._sorting = 1 + LEVEL * n
+        behind = (self._sorting + 4) // self.ring.schedule.interval
+        self._room = self.ring.in_flight + behind + 3
+        command = {"x": matrix(n, f + 2), "small": 1, "vectors": 1, "carry": carry}
+        result = {"values": data.ArrayLayout(signed(self.format.width), n)}
+        if vectors:
+            result["vectors"] = matrix(n, f + 2)
+        self._result = data.StructLayout({**result, "saturated": 1})
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(command))),
+                "o": Out(
+                    stream.Signature(data.StructLayout({**result, "saturated": 1, "carry": carry}))
+                ),
+            }
+        )
+
+    def latency(self, small: bool, vectors: bool) -> int:
+        """The ring, the sorting, the queue."""
+        return self.ring.latency(small, vectors) + self._sorting + 2
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.ring = ring = self.ring
+        # Distributed memory, and a register behind it: a block memory would be slower.
+        m.submodules.results = results = SyncFIFO(width=self._result.size, depth=self._room)
+        carry_width = Shape.cast(self._carry).width
+        m.submodules.carries = carries = SyncFIFO(width=carry_width, depth=self._room)
+        # Nothing enters the ring without a place in the queue.
+        places = Signal(range(self._room + 1), init=self._room)
+        enters, leaves, left, room = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += room.eq(places > 1)  # one may have entered in this cycle
+        m.d.comb += [
+            ring.i.valid.eq(self.i.valid & room),
+            self.i.ready.eq(ring.i.ready & room),
+            ring.i.payload.x.eq(self.i.payload.x),
+            ring.i.payload.small.eq(self.i.payload.small),
+            ring.i.payload.vectors.eq(self.i.payload.vectors),
+            enters.eq(self.i.valid & self.i.ready),
+            leaves.eq(self.o.valid & self.o.ready),
+            carries.w_data.eq(Value.cast(self.i.payload.carry)),
+            carries.w_en.eq(enters),
+        ]
+        m.d.sync += [left.eq(leaves), places.eq(places - enters + left)]
+
+        loads = Signal()
+        m.d.comb += [
+            Value.cast(results.w_data).eq(self._sorted(m).as_value()),
+            results.w_en.eq(self._sorted_valid),
+            loads.eq(~self.o.valid | self.o.ready),
+            results.r_en.eq(loads),
+            carries.r_en.eq(loads & results.r_rdy),
+        ]
+        with m.If(loads):
+            out = data.View(self._result, results.r_data)
+            m.d.sync += self.o.valid.eq(results.r_rdy)
+            m.d.sync += [self.o.payload[name].eq(out[name]) for name, _ in self._result]
+            m.d.sync += Value.cast(self.o.payload.carry).eq(carries.r_data)
+        return m
+
+    def _sorted(self, m: Module) -> Any:
+        """The result in order."""
+        n, delay, o = self.n, self._sorting, self.ring.o
+        largest = (1 << (self.format.width - 1)) - 1
+        order = jacobi.order(n)
+        unused = [order.index(i) for i in range(2, n)]
+        values = []
+        for k in range(n):
+            value = Signal(signed(self.format.width), name=f"unsorted{k}", reset_less=True)
+            small = o.small if k in unused else C(0)
+            m.d.sync += value.eq(Mux(o.saturated, 0, Mux(small, largest, o["values"][k])))
+            values.append(value)
+        pairs = sorted_pairs(m, values)
+        valid, saturated = Signal(delay), Signal(delay)
+        m.d.sync += [
+            valid.eq((valid << 1) | self.ring.o_valid),
+            saturated.eq((saturated << 1) | o.saturated),
+        ]
+        self._sorted_valid = valid[-1]
+        result = Signal(self._result)
+        m.d.comb += result.saturated.eq(saturated[-1])
+        for k, (value, _) in enumerate(pairs):
+            m.d.comb += result["values"][k].eq(value)
+        if self.vectors:
+            kept = o.vectors
+            if self.ring.schedule.interval <= delay:  # the ring's own register changes too soon
+                for level in range(delay):
+                    register = Signal.like(kept, name=f"vectors{level}", reset_less=True)
+                    m.d.sync += register.eq(kept)
+                    kept = register
+            shift = self.format.fraction - self.format.f
+            for i, k in itertools.product(range(n), range(n)):
+                for part in ("re", "im"):
+                    column = Array(kept[i][j][part] for j in range(n))[pairs[k][1]]
+                    rounded = (column + (1 << (shift - 1))) >> shift
+                    m.d.comb += result.vectors[i][k][part].eq(Mux(saturated[-1], 0, rounded))
+        return result

