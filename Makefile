@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup run test sim bench accuracy area lint doctor lock clean
+.PHONY: setup fpga run test sim bench accuracy convergence area timing lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -20,6 +20,13 @@ $(VENV)/.done: requirements.lock pyproject.toml
 	  || { echo "tmesh: $(PYTHON) cannot make a virtual environment (Debian: apt-get install python3-venv)"; exit 2; }
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Place and route: hundreds of megabytes that only the targets below need.
+fpga: $(VENV)/.fpga
+
+$(VENV)/.fpga: $(VENV)/.done requirements-fpga.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-fpga.lock
 	@touch $@
 
 # The main job: the shipped swarm reaches consensus through the Verilated core.
@@ -43,18 +50,27 @@ bench: setup
 accuracy: setup
 	$(BIN)/python -m tmesh_sim.accuracy
 
+convergence: setup
+	$(BIN)/python -m tmesh_sim.convergence
+
 area: setup
 	$(RUN) $(BIN)/python -m tmesh_hw.synthesis.area
+
+# Routes the eigensolver on ECP5, five seeds a row: half an hour.
+timing: fpga
+	$(BIN)/python -m tmesh_hw.synthesis.timing
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(RUN) $(BIN)/mypy
 
-# Re-pins requirements.lock from pyproject.toml (needs uv).
+# Re-pins the locks from pyproject.toml (needs uv).
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(COMPILE) --extra dev -o requirements.lock
+	$(COMPILE) --extra fpga -c requirements.lock -o requirements-fpga.lock
 
 clean:
 	rm -rf build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

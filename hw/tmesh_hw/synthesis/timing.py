@@ -101,35 +101,51 @@ def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) 
     return Placed(tuple(clocks), cells)
 
 
-def row(device: str, cordics: int, seeds: Sequence[int]) -> str:
-    """One line of the Markdown table: the 4×4 solver without eigenvectors, Q(2,16)."""
+def measure(device: str, cordics: int, seeds: Sequence[int]) -> dict[str, Any]:
+    """One row of the report: the 4×4 solver without eigenvectors, Q(2,16)."""
     solver = HermitianJacobi(f=16, n=4, cordics=cordics)
     placed = place(solver, device, seeds)
-    kinds = ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
-    cells = " | ".join(f"{placed.cells.get(kind, 0):,}" for kind in kinds)
-    clocks = f"{placed.worst:.0f} / {placed.median:.0f}"
-    rates = [f"{clock / solver.interval():.2f}" for clock in (placed.worst, placed.median)]
-    latency = solver.latency() / placed.worst
-    return (
-        f"| {cordics} | {device} | {cells} | {clocks} | {solver.interval():g} "
-        f"| {' / '.join(rates)} | {latency:.1f} |"
-    )
+    names = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "MULT18X18D": "dsp", "DP16KD": "bram"}
+    return {
+        "device": f"LFE5U-{device}",
+        "cordics": cordics,
+        **{name: placed.cells.get(kind, 0) for kind, name in names.items()},
+        "mhz_min": round(placed.worst, 1),
+        "mhz_median": round(placed.median, 1),
+        "seeds": len(placed.clocks),
+        "interval": solver.interval(),
+        "latency": solver.latency(),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The report as Markdown."""
+    lines = [
+        "| units | device | LUT | FF | DSP | BRAM | MHz, min / median | cycles | M/s | µs |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        clocks = (row["mhz_min"], row["mhz_median"])
+        cells = " | ".join(f"{row[name]:,}" for name in ("lut", "ff", "dsp", "bram"))
+        rates = " / ".join(f"{clock / row['interval']:.2f}" for clock in clocks)
+        lines.append(
+            f"| {row['cordics']} | {row['device']} | {cells} | {clocks[0]:.0f} / {clocks[1]:.0f} "
+            f"| {row['interval']:g} | {rates} | {row['latency'] / clocks[0]:.1f} |"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Print the table."""
+    """Route every row, keep the report where `tmesh bench` reads it, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", type=int, choices=[1, 4, 8], help="units of the only row")
+    parser.add_argument("--report", type=Path, default=Path("sw/tmesh/report/routed.json"))
     arguments = parser.parse_args()
-    print(
-        "| CORDIC units | LFE5U | LUT | FF | DSP | BRAM | MHz, min / median "
-        "| cycles per matrix | M matrices/s | latency, µs |"
-    )
-    print("|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    rows = []
     for cordics, device in ((1, "25F"), (4, "25F"), (8, "85F")):
-        if arguments.only in (None, cordics):
-            print(row(device, cordics, range(1, arguments.seeds + 1)), flush=True)
+        rows.append(measure(device, cordics, range(1, arguments.seeds + 1)))
+        arguments.report.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print(table(rows))
 
 
 if __name__ == "__main__":

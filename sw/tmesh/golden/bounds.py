@@ -22,14 +22,14 @@ INTERFERE = 3 + NORMALISE
 #: The weight p of an evolve.
 WEIGHT = 6.2
 
-#: Eigenvalues of 2×2 and 4×4 matrices.
-EIGENVALUE = 4.0
+#: Eigenvalues, by size of the matrix.
+EIGENVALUE = {2: 2.0, 4: 4.0, 8: 8.0}
 
 #: ‖Xv − λv‖ of an eigenvector whose parts are rounded to the format.
-RESIDUAL = 8.0
+RESIDUAL = {2: 6.0, 4: 10.0, 8: 16.0}
 
 #: An entry of V†V − I, likewise.
-ORTHOGONALITY = 6.0
+ORTHOGONALITY = {2: 3.0, 4: 5.0, 8: 10.0}
 
 
 def entropy(f: int) -> float:

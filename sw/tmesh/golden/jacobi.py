@@ -23,8 +23,9 @@ from tmesh.numbers import BoolArray, IntArray, saturate
 Entries = dict[tuple[int, int], IntArray]
 
 #: Steps that suffice for the eigenvalues, and for the eigenvectors, by matrix size. A 2×2 is solved
-#: by its one rotation. For 4×4, hill climbing finds eigenvalues that are off by 40 LSB after nine
-#: steps, and none after ten; eigenvectors, which err to first order, need more.
+#: by its one rotation. For 4×4, a search (`tmesh_sim.convergence`) finds eigenvalues that are off by
+#: over 100 LSB after nine steps, and none after ten; eigenvectors, which err to first order, need
+#: more.
 STEPS = {2: (1, 1), 4: (10, 12), 8: (42, 42)}
 
 
@@ -50,10 +51,10 @@ class Spectrum:
     saturated: BoolArray
 
 
-def eigh(x: IntArray, f: int, *, vectors: bool) -> Spectrum:
+def eigh(x: IntArray, f: int, *, vectors: bool, steps: int | None = None) -> Spectrum:
     """Hermitian (..., n, n, 2) integers of Q(2, f), n = 2, 4 or 8; only the upper triangle counts.
 
-    Eigenvalues are not rounded: see `to_format`.
+    Eigenvalues are not rounded: see `to_format`. `steps` replaces the number of steps.
     """
     n = x.shape[-2]
     fmt = CordicFormat(f)
@@ -65,7 +66,7 @@ def eigh(x: IntArray, f: int, *, vectors: bool) -> Spectrum:
     v = {(i, j): [one * (i == j), one * 0] for i in range(n) for j in range(n)} if vectors else {}
     saturated = np.zeros(lead, dtype=np.bool_)
     places = order(n)
-    for _ in range(STEPS[n][vectors]):
+    for _ in range(STEPS[n][vectors] if steps is None else steps):
         saturated |= _step(re, im, v, n, fmt)
         re, im, v = _permuted(re, im, v, places)
     values = np.stack([re[i, i] for i in range(n)], axis=-1)

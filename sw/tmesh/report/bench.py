@@ -1,11 +1,13 @@
 """`tmesh bench`: the core beside what a user would pick instead, all in one run."""
 
 import dataclasses
+import json
 import platform
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
+from importlib.resources import files
 
 import numpy as np
 import qutip
@@ -17,11 +19,14 @@ from tmesh.golden import reference
 from tmesh.golden.reference import ComplexArray
 from tmesh.states import density
 
-#: States or matrices in a batch.
-BATCH = 10_000
+#: States in a batch, matrices in a batch.
+BATCH, SPECTRAL_BATCH = 10_000, 100_000
 
 #: Runs of which the fastest counts: on a shared machine the others measure the neighbours.
 REPEATS = 3
+
+#: What is slow is measured on fewer.
+FEW = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Row:
 def rows(seed: int = 0) -> Iterator[Row]:
     """Every row, in order."""
     yield from _gossip(np.random.default_rng(seed))
+    yield from _eigenvalues(np.random.default_rng(seed))
 
 
 def machine() -> str:
@@ -103,12 +109,13 @@ def _gossip(rng: np.random.Generator) -> Iterator[Row]:
         ns = _best(call) / batch * 1e9
         return Row(work, by, batch, ns, ns / base, note)
 
-    few = 200
-    yield row("QuTiP objects", lambda: _qutip(u[:few], a[:few], b[:few]), few, "first state only")
+    few = (u[:FEW], a[:FEW], b[:FEW])
+    yield row("QuTiP objects", partial(_qutip, *few), FEW, "first state only")
     yield row("NumPy, einsum", lambda: _einsum(u, a, b), BATCH, "first state only")
     with open_device("model") as model:
         yield row("model", lambda: model.evolve(u, a, b), BATCH, "integers, the core's bits")
-    for name, config in CONFIGS.items():
+    for name in ("default", "one-lane", "sixteen-lanes"):
+        config = CONFIGS[name]
         with open_device("verilator", config) as core:
             before = core.cycles or 0
             core.evolve(u, a, b)
@@ -118,3 +125,30 @@ def _gossip(rng: np.random.Generator) -> Iterator[Row]:
             ns = cycles / config.clock_hz * 1e9
             note = f"cycles at an assumed {config.clock_hz / 1e6:g} MHz"
             yield Row(work, f"core, {name}", BATCH, ns, ns / base, note)
+
+
+def _eigenvalues(rng: np.random.Generator) -> Iterator[Row]:
+    g = rng.normal(size=(SPECTRAL_BATCH, 4, 4)) + 1j * rng.normal(size=(SPECTRAL_BATCH, 4, 4))
+    x = g @ np.conj(g.swapaxes(1, 2))
+    x /= np.trace(x, axis1=1, axis2=2)[:, None, None]
+    work = "4×4 Hermitian eigenvalues"
+    base = _best(lambda: np.linalg.eigvalsh(x)) / len(x) * 1e9
+    yield Row(work, "NumPy, eigvalsh", len(x), base, 1.0, "LAPACK")
+    objects = [qutip.Qobj(matrix) for matrix in x[:FEW]]
+    ns = _best(lambda: [o.eigenenergies() for o in objects]) / FEW * 1e9
+    yield Row(work, "QuTiP objects", FEW, ns, ns / base, "objects made beforehand")
+    for name, batch in (("default", 1_000), ("sim-eigen", SPECTRAL_BATCH)):
+        with open_device("verilator", name) as core:
+            few, before = x[:batch], core.cycles or 0
+            start = time.perf_counter()
+            core.eigvalsh(few)
+            ns = (time.perf_counter() - start) / batch * 1e9
+            cycles = ((core.cycles or 0) - before) / batch
+            kind = "iterative" if core.config.iterative else "pipelined"
+            note = f"Verilated, {core.config.cordics} {kind} CORDIC, {cycles:,.0f} cycles each"
+            yield Row(work, f"verilator, {name}", batch, ns, ns / base, note)
+    for routed in json.loads((files("tmesh.report") / "routed.json").read_text()):
+        ns = routed["interval"] / routed["mhz_median"] * 1e3
+        by = f"solver alone, {routed['cordics']} CORDICs"
+        note = f"{routed['interval']:g} cycles at {routed['mhz_median']:g} MHz, {routed['device']}"
+        yield Row(work, by, SPECTRAL_BATCH, ns, ns / base, f"{note}, post-route")

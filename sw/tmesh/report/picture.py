@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from tmesh.swarm.run import Result
@@ -23,4 +24,6 @@ def save(result: Result, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     axes.set_title(f"{result.states.shape[1]} agents on {result.device}, seed {result.seed}")
-    figure.savefig(path)
+    # Without a date and random names, the same run gives the same file.
+    with rc_context({"svg.hashsalt": "tmesh"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
