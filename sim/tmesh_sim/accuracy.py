@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-from tmesh.golden import bounds, entropy, fixed, jacobi, reference
+from tmesh.golden import bounds, cordic, entropy, fixed, jacobi, reference
 from tmesh.golden.cordic import CordicFormat
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
 from tmesh.numbers import IntArray, Q
@@ -137,6 +137,23 @@ def spectral_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
                 yield Row(f"entropy in mnat, {name}", f, n, nats * 1e3, bounds.entropy(f) * 1e3)
 
 
+def cordic_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
+    """Rotation and vectoring of vectors of length up to 2."""
+    fmt = CordicFormat(f)
+    unit = 2.0 ** (f - fmt.fraction)  # in LSB of the format
+    length = rng.uniform(0, 2, n) * 2.0**fmt.fraction
+    direction = rng.uniform(-np.pi, np.pi, n)
+    x, y = (np.rint(length * wave(direction)).astype(np.int64) for wave in (np.cos, np.sin))
+    z = rng.integers(-(1 << fmt.angle), 1 << fmt.angle, n)
+    exact = (x + 1j * y) * np.exp(1j * np.pi * z * 2.0**-fmt.angle)
+    turned = cordic.rotate(x, y, z, fmt)
+    error = np.maximum(np.abs(turned[0] - exact.real), np.abs(turned[1] - exact.imag)).max() * unit
+    yield Row("CORDIC rotation", f, n, float(error), bounds.CORDIC_ROTATION)
+    found, _ = cordic.vector(x, y, fmt)
+    error = np.abs(np.abs(found) - np.hypot(x, y)).max() * unit
+    yield Row("CORDIC length", f, n, float(error), bounds.CORDIC_LENGTH)
+
+
 def measure(cases: int, seed: int, f: int) -> list[Row]:
     """One row for each kind of work, merged over chunks."""
     rng = np.random.default_rng(seed)
@@ -147,6 +164,7 @@ def measure(cases: int, seed: int, f: int) -> list[Row]:
         for row in (
             *evolve_rows(rng, n, f),
             *other_rows(rng, n, f),
+            *cordic_rows(rng, n, f),
             *spectral_rows(rng, few, f),
         ):
             old = merged.get(row.work, dataclasses.replace(row, cases=0, measured=0.0, bound=0.0))

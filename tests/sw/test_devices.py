@@ -88,8 +88,12 @@ def conform(device: Device, n: int = 300) -> None:
         assert worst(x @ vectors, vectors * w[:, None, :]) <= 10 * exact
         assert worst(np.conj(vectors.swapaxes(1, 2)) @ vectors, np.eye(x.shape[-1])) <= 6 * exact
         normed = x / np.trace(x, axis1=1, axis2=2).real[:, None, None]
-        gap = np.abs(device.entropy(normed) - reference.entropy(normed))
-        assert np.max(gap) <= 1e-3 * exact
+        for diagonal in (False, True):
+            wanted = reference.entropy(normed * np.eye(x.shape[-1]) if diagonal else normed)
+            gap = np.abs(device.entropy(normed, diagonal=diagonal) - wanted)
+            assert np.max(gap) <= 1e-3 * exact
+    purity = np.trace(a @ a, axis1=1, axis2=2).real
+    assert np.max(np.abs(device.purity(a) - purity)) / LSB <= exact
 
 
 def test_conforms(device: Device) -> None:
@@ -119,6 +123,7 @@ def same_bits(one: Device, other: Device) -> None:
         lambda d: [d.kron(a, b)],
         lambda d: [d.kron(u[:, :2, :2], b)],
         lambda d: [d.conjugate(u, joint), d.partial_trace(joint, 0), d.partial_trace(joint, 1)],
+        lambda d: [d.purity(a), d.entropy(a, diagonal=True)],
         lambda d: [d.eigvalsh(joint[:30]), d.eigvalsh(a), d.entropy(a)],
         lambda d: d.eigh(joint[:10]),
         lambda d: d.eigh(b),

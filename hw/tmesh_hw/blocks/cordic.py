@@ -19,7 +19,7 @@ class Cordic(wiring.Component):
     In vectoring the length carries the sign of x and the angle is atan(y/x) in [−½, ½]. The gain is
     compensated: eight signed powers of two, added in three levels. Format: coordinates Q(4, f+6),
     angles Q(1, f+8) in half turns, of any size in rotation; |(x, y)| below 4.8, or the result
-    wraps. Error of a component: 0.7 LSB of Q(2, f) at most while |(x, y)| ≤ 2; of a length, 0.25.
+    wraps. Error of a component: 1.1 LSB of Q(2, f) at most while |(x, y)| ≤ 2; of a length, 0.35.
     Latency f + 7: one fold, f + 3 micro-rotations, three of compensation. One operation a cycle, or
     one per ``latency`` cycles if iterative. No multipliers.
 

@@ -65,6 +65,11 @@ class CoreDevice(Device):
             kappa //= 2
         return self._value(state)
 
+    def _purity(self, a: ComplexArray) -> FloatArray:
+        state = self._grid(a)
+        x = fixed.block_diagonal(state, np.zeros_like(state))
+        return self.config.q.value(self._command(Opcode.SQUARE, None, x).weight)
+
     def _spectrum(self, x: ComplexArray, *, vectors: bool) -> fixed.Reply:
         """The reply of the eigensolver for (m, n, n) matrices, a 2×2 in the leading block."""
         if not self.config.cordics:

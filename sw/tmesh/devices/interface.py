@@ -133,6 +133,12 @@ class Device(abc.ABC):
         (flat,), lead = _broadcast(state)
         return self._purify(flat, kappa).reshape(*lead, 2, 2)
 
+    def purity(self, a: npt.ArrayLike) -> FloatArray:
+        """Tr ρ² of density matrices (..., 2, 2)."""
+        state = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
+        (flat,), lead = _broadcast(state)
+        return self._purity(flat).reshape(lead)
+
     def eigvalsh(self, x: npt.ArrayLike) -> FloatArray:
         """Eigenvalues (..., n), ascending, of Hermitian X (..., n, n), n 2 or 4, with ‖X‖₂ < 2."""
         (flat,), lead = self._spectral(x)
@@ -145,9 +151,12 @@ class Device(abc.ABC):
         values, vectors = self._eigh(flat)
         return values.reshape(*lead, n), vectors.reshape(*lead, n, n)
 
-    def entropy(self, x: npt.ArrayLike) -> FloatArray:
-        """Von Neumann entropy −Σ λ ln λ in nats of density matrices (..., n, n), n 2 or 4."""
+    def entropy(self, x: npt.ArrayLike, *, diagonal: bool = False) -> FloatArray:
+        """Von Neumann entropy −Σ λ ln λ in nats of density matrices (..., n, n), n 2 or 4; with
+        ``diagonal`` of their diagonals, S(diag x): the entropy of the outcomes of a measurement."""
         state = checks.density_matrix("x", checks.square("x", x), self._lsb)
+        if diagonal:
+            state = state * np.eye(state.shape[-1])
         (flat,), lead = _broadcast(state)
         return self._entropy(flat).reshape(lead)
 
@@ -175,6 +184,9 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def _purify(self, a: ComplexArray, kappa: int) -> ComplexArray: ...
+
+    @abc.abstractmethod
+    def _purity(self, a: ComplexArray) -> FloatArray: ...
 
     @abc.abstractmethod
     def _eigvalsh(self, x: ComplexArray) -> FloatArray: ...

@@ -34,6 +34,9 @@ class ReferenceDevice(Device):
     def _purify(self, a: ComplexArray, kappa: int) -> ComplexArray:
         return reference.purify(a, kappa)
 
+    def _purity(self, a: ComplexArray) -> FloatArray:
+        return reference.trace(a @ a).real
+
     def _eigvalsh(self, x: ComplexArray) -> FloatArray:
         return np.asarray(np.linalg.eigvalsh(x), dtype=np.float64)
 

@@ -22,6 +22,9 @@ INTERFERE = 3 + NORMALISE
 #: The weight p of an evolve.
 WEIGHT = 6.2
 
+#: A CORDIC rotation of a vector of length up to 2, and the length that a vectoring finds.
+CORDIC_ROTATION, CORDIC_LENGTH = 1.1, 0.35
+
 #: Eigenvalues, by size of the matrix.
 EIGENVALUE = {2: 2.0, 4: 4.0, 8: 8.0}
 

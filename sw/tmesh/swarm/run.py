@@ -11,7 +11,7 @@ from tmesh.devices import Device, open_device
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm import metrics
-from tmesh.swarm.gossip import dephase, update
+from tmesh.swarm.gossip import update
 from tmesh.swarm.mesh import neighbours
 from tmesh.swarm.scenario import Scenario
 
@@ -142,7 +142,7 @@ def run(
                 fresh[agents] = update(device, rho[agents], statements, kappa)
         rho = fresh
         updates[active] += 1
-        low = device.entropy(dephase(rho[active])) < scenario.epsilon
+        low = device.entropy(rho[active], diagonal=True) < scenario.epsilon
         cycles += (device.cycles or 0) - (before or 0)
         streak[active] = np.where(low, streak[active] + 1, 0)
         collapsed[active] |= streak[active] >= scenario.beta
