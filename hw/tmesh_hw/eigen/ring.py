@@ -305,7 +305,6 @@ class JacobiRing(wiring.Component):
     def _diagonals(self, m: Module) -> dict[Any, Any]:
         """Mean ± half the distance of the eigenvalues of each pair; the pivots are zero."""
         line, width, last = self._line, self.format.width, self.schedule.step - 1
-        limit = self.format.fraction + 1
         after: dict[Any, Any] = {}
         flags = []
         for k in range(self.n // 2):
@@ -320,9 +319,10 @@ class JacobiRing(wiring.Component):
             for i, value in ((p, upper), (q, lower)):
                 kept = line.word(value[:width].as_signed(), ready).at(last)
                 after["re", i, i] = kept
-                # What leaves the range for the first time is below 8, so it has not wrapped. Of a
-                # 2×2 only the first pair counts.
-                outside = ~(kept[limit:].all() | ~kept[limit:].any())
+                # Of a 2×2 only the first pair counts.
+                eighths = kept[self.format.fraction - 3 :].as_signed()
+                limit = jacobi.RANGE_EIGHTHS
+                outside = (eighths < -limit) | (eighths >= limit)
                 flags.append(outside if k == 0 else outside & ~self._ending.small)
             after["re", p, q] = after["im", p, q] = C(0, signed(width))
         m.d.comb += self._saturated.eq(Cat(*flags).any())

@@ -13,8 +13,9 @@ from tmesh.numbers import IntArray
 
 from tmesh_hw.blocks.checks import check_choice
 from tmesh_hw.eigen.ring import JacobiRing
+from tmesh_hw.eigen.schedule import Schedule
 from tmesh_hw.eigen.sort import LEVEL, sorted_pairs
-from tmesh_hw.numbers import matrix
+from tmesh_hw.numbers import matrix, round_shift
 
 
 class HermitianJacobi(wiring.Component):
@@ -29,9 +30,9 @@ class HermitianJacobi(wiring.Component):
     of steps do not share a ring at a time; results keep the order.
 
     Format: x is Q(2, f), ‖x‖₂ < 2, of which the upper triangle counts. Values have f+6 fraction
-    bits and are not rounded; vectors are Q(2, f), rounded half up. If a diagonal value leaves
-    (−2, 2) on the way, `saturated` is set and everything is zero. The unused values of a small
-    matrix are the largest number.
+    bits and are not rounded; vectors are Q(2, f), rounded half to even. If a diagonal value
+    reaches ±2⅛ on the way, `saturated` is set and everything is zero. The unused values of a
+    small matrix are the largest number.
 
     Parameters
     ----------
@@ -67,29 +68,32 @@ class HermitianJacobi(wiring.Component):
             _Lane(f=f, n=n, units=units, iterative=iterative, vectors=vectors, carry=carry)
             for _ in range(cordics // units)
         ]
-        self.vectors = vectors
+        self.iterative, self.vectors = iterative, vectors
         super().__init__(dict(self._lanes[0].signature.members.items()))
 
     @property
-    def schedule(self) -> Any:
+    def schedule(self) -> Schedule:
         """Where each operation of a step is done: see `tmesh_hw.eigen.schedule`."""
         return self._lanes[0].ring.schedule
 
     def interval(self, small: bool = False, vectors: bool = False) -> float:
         """Cycles between matrices, when enough of them come."""
         ring = self._lanes[0].ring
+        vectors = vectors and self.vectors
         steps = ring.steps(small, vectors)
         if ring.iterative:
             return steps * ring.shortest(small, vectors)
-        return steps * ring.schedule.interval / len(self._lanes)
+        # There is one input for all rings.
+        return max(1, steps * ring.schedule.interval / len(self._lanes))
 
     def latency(self, small: bool = False, vectors: bool = False) -> int:
         """From acceptance: the steps, n levels of sorting, the queue of results."""
-        return self._lanes[0].latency(small, vectors)
+        return self._lanes[0].latency(small, vectors and self.vectors)
 
-    def model(self, x: IntArray) -> jacobi.Spectrum:
-        """Integers (..., n, n, 2) in, exact results out; for a small matrix, its 2×2."""
-        return jacobi.eigh(x, self.format.f, vectors=self.vectors)
+    def model(self, x: IntArray, vectors: bool = True) -> jacobi.Spectrum:
+        """Integers (..., n, n, 2) in, exact results out, with eigenvectors if there are any and
+        they are wanted; of a small matrix, give the 2×2."""
+        return jacobi.eigh(x, self.format.f, vectors=vectors and self.vectors)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -101,7 +105,7 @@ class HermitianJacobi(wiring.Component):
             wiring.connect(m, self._lanes[0].o, wiring.flipped(self.o))
             return m
         # Commands and results take turns.
-        into, out_of = Signal(range(max(count, 2))), Signal(range(max(count, 2)))
+        into, out_of = Signal(range(count)), Signal(range(count))
         for turn, port in ((into, self.i), (out_of, self.o)):
             with m.If(port.valid & port.ready):
                 m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
@@ -222,6 +226,6 @@ class _Lane(wiring.Component):
             for i, k in itertools.product(range(n), range(n)):
                 for part in ("re", "im"):
                     column = Array(kept[i][j][part] for j in range(n))[pairs[k][1]]
-                    rounded = (column + (1 << (shift - 1))) >> shift
+                    rounded = round_shift(column, shift)
                     m.d.comb += result.vectors[i][k][part].eq(Mux(saturated[-1], 0, rounded))
         return result

@@ -2,38 +2,30 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
-from tmesh.opcodes import OPCODE_BITS, Opcode
+from tmesh.opcodes import OPCODE_BITS, SPECTRAL, Opcode
 
 from tmesh_hw.engine.eigensystem import Eigensystem
 from tmesh_hw.engine.gossip import GossipDatapath
 from tmesh_hw.numbers import matrix
 
-#: Opcodes of the eigensolver.
-EIGEN = (
-    Opcode.EIGENVALUES_4,
-    Opcode.EIGENVECTORS_4,
-    Opcode.EIGENVALUES_2,
-    Opcode.EIGENVECTORS_2,
-)
-
 
 class Core(wiring.Component):
-    """Every `Opcode`; equals `tmesh.golden.fixed.execute`.
+    """Every `Opcode` of its configuration; equals `tmesh.golden.fixed.execute`.
 
     Gossip commands go to `GossipDatapath`, the others to `Eigensystem`; both work at the same time,
-    and replies keep the order of the commands.
+    and replies keep the order of the commands. Nothing is checked here: the host does not send
+    an opcode of a block that the configuration lacks, or an unknown one.
 
     Parameters
     ----------
-    config: the core configuration; without CORDICs there is no eigensolver, and its commands must
-       not be sent.
+    config: the core configuration.
 
     Members
     -------
@@ -92,7 +84,7 @@ class Core(wiring.Component):
         m.submodules.order = order = SyncFIFOBuffered(width=1, depth=self.DEPTH)
         to_eigen = Signal()
         m.d.comb += [
-            to_eigen.eq(sum((i.payload.opcode == code for code in EIGEN), start=0)),
+            to_eigen.eq(Cat(*(i.payload.opcode == code for code in SPECTRAL)).any()),
             eigen.i.payload.opcode.eq(i.payload.opcode),
             eigen.i.payload.x.eq(i.payload.x),
             gossip.i.valid.eq(i.valid & order.w_rdy & ~to_eigen),

@@ -11,14 +11,14 @@ from tmesh.opcodes import OPCODE_BITS, Opcode
 
 from tmesh_hw.blocks.entropy import Entropy
 from tmesh_hw.eigen import HermitianJacobi
-from tmesh_hw.numbers import matrix, saturate
+from tmesh_hw.numbers import matrix, round_shift, saturate
 
 
 class Eigensystem(wiring.Component):
     """`HermitianJacobi` of size 4, with `Entropy` behind it, in the format of the core.
 
-    Eigenvalues are rounded half up to Q(2, f); the entropy comes from the unrounded ones. What a
-    command does not ask for is zero.
+    Eigenvalues are rounded to Q(2, f); the entropy comes from the unrounded ones. What a command
+    does not ask for is zero. The entropy takes four cycles a matrix, so a 2×2 does too.
 
     Parameters
     ----------
@@ -83,9 +83,7 @@ class Eigensystem(wiring.Component):
         shift = solver.format.fraction - config.f
         flags = []
         for k in range(4):
-            value, flag = saturate(
-                (result["values"][k] + (1 << (shift - 1))) >> shift, config.f + 2
-            )
+            value, flag = saturate(round_shift(result["values"][k], shift), config.f + 2)
             used = 1 if k < 2 else ~result.carry.small
             m.d.comb += keep["values"][k].eq(Mux(used, value, 0))
             flags.append(flag & used)

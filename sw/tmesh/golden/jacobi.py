@@ -18,7 +18,7 @@ import numpy as np
 
 from tmesh.golden import cordic
 from tmesh.golden.cordic import CordicFormat
-from tmesh.numbers import BoolArray, IntArray, saturate
+from tmesh.numbers import BoolArray, IntArray, round_shift, saturate
 
 Entries = dict[tuple[int, int], IntArray]
 
@@ -27,6 +27,11 @@ Entries = dict[tuple[int, int], IntArray]
 #: by over 100 LSB after nine steps, and none after ten; eigenvectors, which err to first order,
 #: need more.
 STEPS = {2: (1, 1), 4: (10, 12), 8: (42, 42)}
+
+
+#: Diagonal values, in eighths, from which on a matrix is out of range: ‖X‖₂ < 2 and the errors of
+#: the rotations stay below.
+RANGE_EIGHTHS = 17
 
 
 def order(n: int) -> list[int]:
@@ -43,7 +48,7 @@ def order(n: int) -> list[int]:
 @dataclasses.dataclass(frozen=True)
 class Spectrum:
     """Eigenvalues (..., n), ascending, with the CORDIC's fraction bits; eigenvectors in columns,
-    (..., n, n, 2) likewise, or None; and whether a value left the range (−2, 2) on the way, then
+    (..., n, n, 2) likewise, or None; and whether a diagonal value reached ±2⅛ on the way, then
     everything is zero."""
 
     values: IntArray
@@ -84,9 +89,9 @@ def eigh(x: IntArray, f: int, *, vectors: bool, steps: int | None = None) -> Spe
 def _step(
     re: Entries, im: Entries, v: dict[tuple[int, int], list[IntArray]], n: int, fmt: CordicFormat
 ) -> BoolArray:
-    """One parallel step in place; says where a diagonal value left (−2, 2)."""
+    """One parallel step in place; says where a diagonal value left the range."""
     phases, turns = [], []
-    limit = 2 << fmt.fraction
+    limit = RANGE_EIGHTHS << (fmt.fraction - 3)
     saturated = np.zeros(re[0, 0].shape, dtype=np.bool_)
     for p in range(0, n, 2):
         q = p + 1
@@ -140,6 +145,5 @@ def _permuted(
 
 
 def to_format(x: IntArray, f: int) -> tuple[IntArray, BoolArray]:
-    """Values with the CORDIC's fraction bits rounded half up to Q(2, f), clipped, and the flags."""
-    shift = CordicFormat(f).fraction - f
-    return saturate((x + (1 << (shift - 1))) >> shift, f + 2)
+    """Values with the CORDIC's fraction bits rounded to Q(2, f), clipped, and the flags."""
+    return saturate(round_shift(x, CordicFormat(f).fraction - f), f + 2)
