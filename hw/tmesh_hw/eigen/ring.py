@@ -320,9 +320,8 @@ class JacobiRing(wiring.Component):
                 kept = line.word(value[:width].as_signed(), ready).at(last)
                 after["re", i, i] = kept
                 # Of a 2×2 only the first pair counts.
-                eighths = kept[self.format.fraction - 3 :].as_signed()
-                limit = jacobi.RANGE_EIGHTHS
-                outside = (eighths < -limit) | (eighths >= limit)
+                whole = kept[self.format.fraction :].as_signed()
+                outside = (whole < -jacobi.RANGE) | (whole >= jacobi.RANGE)
                 flags.append(outside if k == 0 else outside & ~self._ending.small)
             after["re", p, q] = after["im", p, q] = C(0, signed(width))
         m.d.comb += self._saturated.eq(Cat(*flags).any())

@@ -31,7 +31,7 @@ class HermitianJacobi(wiring.Component):
 
     Format: x is Q(2, f), ‖x‖₂ < 2, of which the upper triangle counts. Values have f+6 fraction
     bits and are not rounded; vectors are Q(2, f), rounded half to even. If a diagonal value
-    reaches ±2⅛ on the way, `saturated` is set and everything is zero. The unused values of a
+    reaches ±3 on the way, `saturated` is set and everything is zero. The unused values of a
     small matrix are the largest number.
 
     Parameters

@@ -29,9 +29,9 @@ Entries = dict[tuple[int, int], IntArray]
 STEPS = {2: (1, 1), 4: (10, 12), 8: (42, 42)}
 
 
-#: Diagonal values, in eighths, from which on a matrix is out of range: ‖X‖₂ < 2 and the errors of
-#: the rotations stay below.
-RANGE_EIGHTHS = 17
+#: Diagonal values from which on a matrix is out of range: those with ‖X‖₂ < 2 stay far below, and a
+#: whole number is quick to compare with.
+RANGE = 3
 
 
 def order(n: int) -> list[int]:
@@ -48,7 +48,7 @@ def order(n: int) -> list[int]:
 @dataclasses.dataclass(frozen=True)
 class Spectrum:
     """Eigenvalues (..., n), ascending, with the CORDIC's fraction bits; eigenvectors in columns,
-    (..., n, n, 2) likewise, or None; and whether a diagonal value reached ±2⅛ on the way, then
+    (..., n, n, 2) likewise, or None; and whether a diagonal value reached ±3 on the way, then
     everything is zero."""
 
     values: IntArray
@@ -91,7 +91,7 @@ def _step(
 ) -> BoolArray:
     """One parallel step in place; says where a diagonal value left the range."""
     phases, turns = [], []
-    limit = RANGE_EIGHTHS << (fmt.fraction - 3)
+    limit = RANGE << fmt.fraction
     saturated = np.zeros(re[0, 0].shape, dtype=np.bool_)
     for p in range(0, n, 2):
         q = p + 1
