@@ -26,7 +26,7 @@ class StreamBench:
         for payload in expected:
             self.expected.put_nowait(payload)
         self.rng = np.random.default_rng(seed)
-        self.quiet = 200  # cycles in which a reply too many would come
+        self.quiet = 0  # cycles in which a reply too many would come
         self.log = logging.getLogger("bench")
 
     async def reset(self) -> None:
@@ -67,7 +67,7 @@ class StreamBench:
                 wanted, got = self.expected.get_nowait(), int(dut.m_axis_tdata.value)
                 assert got == wanted, f"reply {number}: {got:x} instead of {wanted:x}"
                 number += 1
-        self.quiet = max(self.quiet, 2 * cycles // number)
+        self.quiet = 200 + cycles // number
 
     async def nothing_left(self) -> None:
         """A block that is done says nothing more."""

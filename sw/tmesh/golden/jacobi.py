@@ -24,8 +24,7 @@ Entries = dict[tuple[int, int], IntArray]
 
 #: Steps that suffice for the eigenvalues, and for the eigenvectors, by matrix size. A 2×2 is solved
 #: by its one rotation. For 4×4, a search (`tmesh_sim.convergence`) finds eigenvalues that are off
-#: by over 100 LSB after nine steps, and none after ten; eigenvectors, which err to first order,
-#: need more.
+#: by 77 LSB after nine steps, and none after ten; eigenvectors err to first order and need more.
 STEPS = {2: (1, 1), 4: (10, 12), 8: (42, 42)}
 
 
