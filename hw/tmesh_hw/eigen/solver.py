@@ -158,7 +158,8 @@ class _Lane(wiring.Component):
         m.submodules.ring = ring = self.ring
         # Distributed memory, and a register behind it: a block memory would be slower.
         m.submodules.results = results = SyncFIFO(width=self._result.size, depth=self._room)
-        carry_width = Shape.cast(self._carry).width
+        # Yosys knows no memory of width zero; synthesis drops the bit that nobody reads.
+        carry_width = max(1, Shape.cast(self._carry).width)
         m.submodules.carries = carries = SyncFIFO(width=carry_width, depth=self._room)
         # Nothing enters the ring without a place in the queue.
         places = Signal(range(self._room + 1), init=self._room)
