@@ -1,9 +1,9 @@
-"""`make accuracy`: the integer model against float64 mathematics, beside the derived bounds.
+"""`make accuracy`: the integer model against float64 mathematics, beside the bounds.
 
-Spectra of 2×2, 4×4 and 8×8 matrices of every kind, too: there the bound is the bar of the format,
-since the errors of dozens of rotations have no useful worst case. The core gives the model's bits
-(the conformance suite and every bench hold that), so this is the core's accuracy. All operands lie
-on the format's grid.
+Spectra of 2×2, 4×4 and 8×8 matrices of every kind, too: there the bound is a limit to what was
+measured, since the errors of dozens of rotations have no useful worst case. The core gives the
+model's bits (the conformance suite and every bench hold that), so this is the core's accuracy. All
+operands lie on the format's grid.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SPECTRAL_SHARE = 10
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Largest error in LSB over `cases`, and the derived bound; where the weight p divides the
+    """Largest error in LSB over `cases`, and its bound; where the weight p divides the
     error, both are the largest of error·p and of bound·p."""
 
     work: str

@@ -179,9 +179,10 @@ class _Lane(wiring.Component):
         m.d.sync += [left.eq(leaves), places.eq(places - enters + left)]
 
         loads = Signal()
+        ordered, ordered_valid = self._sorted(m)
         m.d.comb += [
-            Value.cast(results.w_data).eq(self._sorted(m).as_value()),
-            results.w_en.eq(self._sorted_valid),
+            Value.cast(results.w_data).eq(ordered.as_value()),
+            results.w_en.eq(ordered_valid),
             loads.eq(~self.o.valid | self.o.ready),
             results.r_en.eq(loads),
             carries.r_en.eq(loads & results.r_rdy),
@@ -193,8 +194,8 @@ class _Lane(wiring.Component):
             m.d.sync += Value.cast(self.o.payload.carry).eq(carries.r_data)
         return m
 
-    def _sorted(self, m: Module) -> Any:
-        """The result in order."""
+    def _sorted(self, m: Module) -> tuple[Any, Any]:
+        """The result in order, and when it is valid."""
         n, delay, o = self.n, self._sorting, self.ring.o
         largest = (1 << (self.format.width - 1)) - 1
         order = jacobi.order(n)
@@ -211,7 +212,6 @@ class _Lane(wiring.Component):
             valid.eq((valid << 1) | self.ring.o_valid),
             saturated.eq((saturated << 1) | o.saturated),
         ]
-        self._sorted_valid = valid[-1]
         result = Signal(self._result)
         m.d.comb += result.saturated.eq(saturated[-1])
         for k, (value, _) in enumerate(pairs):
@@ -229,4 +229,4 @@ class _Lane(wiring.Component):
                     column = Array(kept[i][j][part] for j in range(n))[pairs[k][1]]
                     rounded = round_shift(column, shift)
                     m.d.comb += result.vectors[i][k][part].eq(Mux(saturated[-1], 0, rounded))
-        return result
+        return result, valid[-1]
