@@ -20,8 +20,8 @@ class Cordic(wiring.Component):
     compensated: eight signed powers of two, added in three levels. Format: coordinates Q(4, f+6),
     angles Q(1, f+8) in half turns, of any size in rotation; |(x, y)| below 4.8, or the result
     wraps. Error of a component: 1.1 LSB of Q(2, f) at most while |(x, y)| ≤ 2; of a length, 0.35.
-    Latency f + 7: one fold, f + 3 micro-rotations, three of compensation. One operation a cycle, or
-    one per ``latency`` cycles if iterative. No multipliers.
+    Latency f + 8: two to fold, f + 3 micro-rotations, three of compensation. One operation a cycle,
+    or one per ``latency`` cycles if iterative. No multipliers.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class Cordic(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Fold, micro-rotations, compensation."""
-        return 1 + self.format.iterations + 3
+        """Operand and fold, micro-rotations, compensation."""
+        return 2 + self.format.iterations + 3
 
     @property
     def interval(self) -> int:
@@ -71,39 +71,46 @@ class Cordic(wiring.Component):
         return m
 
     def _state(self, name: str) -> Any:
-        flags = {"vectoring": 1, "negative": 1, "positive": 1}
+        flags = {"vectoring": 1, "negative": 1, "positive": len(self._words)}
         layout = data.StructLayout({**self._words, **flags})
-        return Signal(layout, name=name, reset_less=True)
+        # Kept: equal bits of `positive` would be merged again.
+        return Signal(layout, name=name, reset_less=True, attrs={"keep": 1})
 
-    def _folded(self) -> dict[str, Any]:
-        """Into the right half plane (vectoring), or an angle in [−½, ½) (rotation)."""
-        i, top, width = self.i.payload, self.format.angle, self.format.width
+    def _taken(self) -> dict[str, Any]:
+        """The operand, and whether it is to be folded: this drives every bit of the next stage."""
+        i, top = self.i.payload, self.format.angle
         negative = Mux(i.vectoring, i.x[-1], i.z[top] ^ i.z[top - 1])
-        flip = negative.replicate(width)
-        z = Mux(i.vectoring, 0, Cat(i.z[:top], i.z[top] ^ negative))
-        positive = Mux(i.vectoring, i.y[-1] ^ negative, ~(i.z[top] ^ negative))
+        words = {"x": i.x, "y": i.y, "z": i.z}
+        return {**words, "vectoring": i.vectoring, "negative": negative}
+
+    def _folded(self, state: Any) -> dict[str, Any]:
+        """Into the right half plane (vectoring), or an angle in [−½, ½) (rotation)."""
+        top, negative = self.format.angle, state.negative
+        flip = negative.replicate(self.format.width)
+        positive = Mux(state.vectoring, state.y[-1] ^ negative, ~(state.z[top] ^ negative))
         return {
-            "x": i.x ^ flip,
-            "y": i.y ^ flip,
-            "z": z,
-            "vectoring": i.vectoring,
+            "x": state.x ^ flip,
+            "y": state.y ^ flip,
+            "z": Mux(state.vectoring, 0, Cat(state.z[:top], state.z[top] ^ negative)),
+            "vectoring": state.vectoring,
             "negative": negative,
-            "positive": positive,
+            "positive": positive.replicate(len(self._words)),
         }
 
     @staticmethod
     def _turned(m: Module, state: Any, shift: Any, angle: Any, platform: Any) -> dict[str, Any]:
         """One micro-rotation, an adder a word. The next direction is decided here already: it
-        drives every adder of the next stage."""
-        y = add_subtract(m, state.y, state.x >> shift, state.positive, platform, inverted=True)
-        z = add_subtract(m, state.z, Cat(angle, C(0, 1)), state.positive, platform)
+        drives every adder of the next stage, a copy for each word."""
+        x_sign, y_sign, z_sign = state.positive
+        y = add_subtract(m, state.y, state.x >> shift, y_sign, platform, inverted=True)
+        z = add_subtract(m, state.z, Cat(angle, C(0, 1)), z_sign, platform)
         return {
-            "x": add_subtract(m, state.x, state.y >> shift, state.positive, platform),
+            "x": add_subtract(m, state.x, state.y >> shift, x_sign, platform),
             "y": y,
             "z": z,
             "vectoring": state.vectoring,
             "negative": state.negative,
-            "positive": Mux(state.vectoring, y[-1], ~z[-1]),
+            "positive": Mux(state.vectoring, y[-1], ~z[-1]).replicate(len(state.positive)),
         }
 
     def _compensated(self, m: Module, state: Any, advance: Any) -> Any:
@@ -154,10 +161,11 @@ class Cordic(wiring.Component):
             self.i.ready.eq(advance),
             self.o.valid.eq(valid[-1]),
         ]
-        state = self._state("folded")
+        taken, state = self._state("taken"), self._state("folded")
         with m.If(advance):
             m.d.sync += valid.eq((valid << 1) | self.i.valid)
-            m.d.sync += [state[name].eq(value) for name, value in self._folded().items()]
+            m.d.sync += [taken[name].eq(value) for name, value in self._taken().items()]
+            m.d.sync += [state[name].eq(value) for name, value in self._folded(taken).items()]
         for n, angle in enumerate(self.format.angles):
             after = self._state(f"turned{n}")
             turned = self._turned(m, state, n, C(angle, self.format.angle), platform)
@@ -175,14 +183,18 @@ class Cordic(wiring.Component):
             self.i.ready.eq(~busy | (self.o.valid & self.o.ready)),
             self.o.payload.eq(self._compensated(m, state, count != done)),
         ]
-        angle = Array(C(angle, self.format.angle) for angle in self.format.angles)[count]
+        turn = Signal.like(count)
+        m.d.comb += turn.eq(count - 1)
+        angle = Array(C(angle, self.format.angle) for angle in self.format.angles)[turn]
         with m.If(busy & (count != done)):
             m.d.sync += count.eq(count + 1)
-        with m.If(count < self.format.iterations):
-            turned = self._turned(m, state, count, angle, platform)
+        with m.If(count == 0):
+            m.d.sync += [state[name].eq(value) for name, value in self._folded(state).items()]
+        with m.Elif(turn < self.format.iterations):
+            turned = self._turned(m, state, turn, angle, platform)
             m.d.sync += [state[name].eq(value) for name, value in turned.items()]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += busy.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [busy.eq(1), count.eq(0)]
-            m.d.sync += [state[name].eq(value) for name, value in self._folded().items()]
+            m.d.sync += [state[name].eq(value) for name, value in self._taken().items()]

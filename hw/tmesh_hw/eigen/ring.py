@@ -33,7 +33,7 @@ class JacobiRing(wiring.Component):
         self.n, self.f, self.vectors = n, f, vectors
         self.format = CordicFormat(f)
         self._cordics = [Cordic(f=f, iterative=iterative) for _ in range(units)]
-        # One register after the choice of an operand, then the unit.
+        # One register behind the sums that operands are, then the unit.
         latency = 1 + self._cordics[0].latency
         occupancy = latency if iterative else 1
         self.schedule = Schedule(n, vectors, units, latency, occupancy)
@@ -218,18 +218,16 @@ class JacobiRing(wiring.Component):
             o, ready = self._cordics[u].o.payload, time + schedule.latency
             self._results[operation] = {w: line.word(o[w], ready) for w in ("x", "y", "z")}
         for u, (unit, cases) in enumerate(zip(self._cordics, issues, strict=True)):
-            chosen = Signal(unit.i.payload.shape(), name=f"chosen{u}", reset_less=True)
-            issued = Signal(name=f"issued{u}")
-            m.d.comb += [
-                unit.i.payload.eq(chosen),
-                unit.i.valid.eq(issued),
-                unit.o.ready.eq(1),
-            ]
-            now = {phase: line.at(phase) for phase in cases}
-            m.d.sync += issued.eq(self._issuing & Cat(now.values()).any())
+            now = Signal(len(cases), name=f"now{u}")
+            m.d.sync += now.eq(Cat(line.at(p) & self._issuing for p in cases))
+            m.d.comb += [unit.i.valid.eq(now.any()), unit.o.ready.eq(1)]
             for k, name in enumerate(("x", "y", "z", "vectoring")):
-                word = chosen[name]
-                m.d.sync += word.eq(_one_of([(now[p], case[k]) for p, case in cases.items()], word))
+                word, prepared = unit.i.payload[name], []
+                for case in cases.values():
+                    register = Signal(word.shape(), reset_less=True)
+                    m.d.sync += register.eq(case[k])
+                    prepared.append(register)
+                m.d.comb += word.eq(_one_of(list(zip(now, prepared, strict=True)), word))
 
     def _operands(self, operation: Operation, time: int) -> tuple[Any, Any, Any]:
         """x, y and z of an operation that is issued in cycle `time`."""
@@ -313,7 +311,9 @@ class JacobiRing(wiring.Component):
             issued, distance = self.schedule.places[angle][1], self._results[angle]["x"]
             ready = distance.time
             total = self._words["re", p, p].at(issued) + self._words["re", q, q].at(issued)
-            low, high = line.word(total >> 1, issued), line.word((total + 1) >> 1, issued)
+            # In a register first: two sums in one cycle would be too slow.
+            total = line.word(total, issued).at(issued + 1)
+            low, high = (line.word((total + n) >> 1, issued + 1) for n in (0, 1))
             upper = low.at(ready) + distance.at(ready)
             lower = high.at(ready) - distance.at(ready)
             for i, value in ((p, upper), (q, lower)):

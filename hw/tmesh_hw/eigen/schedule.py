@@ -71,11 +71,19 @@ class Schedule:
 
     @cached_property
     def places(self) -> dict[Operation, tuple[int, int]]:
-        """Unit and cycle of each operation: greedily the earliest free one."""
+        """Unit and cycle of each operation. What follows the phases may have to wait for the slots
+        that leave the last operations room: of all such delays, the first that ends soonest."""
+        delays = range(self.interval if self.occupancy == 1 else 1)
+        return min(map(self._placed, delays), key=lambda p: max(t for _, t in p.values()))
+
+    def _placed(self, delay: int) -> dict[Operation, tuple[int, int]]:
+        """Each operation in the first free cycle, those that need only phases `delay` later."""
         taken: set[tuple[int, int]] = set()
         result: dict[Operation, tuple[int, int]] = {}
         for operation in operations(self.n, self.vectors):
             earliest = max((result[o][1] + self.latency for o in operation.needs), default=0)
+            if operation.needs and all(o.kind == "phase" for o in operation.needs):
+                earliest += delay
             for time in itertools.count(earliest):
                 slots = [(time + n) % self.interval for n in range(self.occupancy)]
                 free = [

@@ -3,9 +3,9 @@
 import itertools
 from typing import Any
 
-from amaranth import Array, C, Module, Mux, Shape, Signal, Value, signed
+from amaranth import Array, C, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from tmesh.golden import jacobi
 from tmesh.golden.cordic import CordicFormat
@@ -156,12 +156,7 @@ class _Lane(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.ring = ring = self.ring
-        # Distributed memory, and a register behind it: a block memory would be slower.
-        m.submodules.results = results = SyncFIFO(width=self._result.size, depth=self._room)
-        # Yosys knows no memory of width zero; synthesis drops the bit that nobody reads.
-        carry_width = max(1, Shape.cast(self._carry).width)
-        m.submodules.carries = carries = SyncFIFO(width=carry_width, depth=self._room)
-        # Nothing enters the ring without a place in the queue.
+        # Nothing enters the ring without a place in the queue, so its writing needs no gates.
         places = Signal(range(self._room + 1), init=self._room)
         enters, leaves, left, room = Signal(), Signal(), Signal(), Signal()
         m.d.sync += room.eq(places > 1)  # one may have entered in this cycle
@@ -173,25 +168,22 @@ class _Lane(wiring.Component):
             ring.i.payload.vectors.eq(self.i.payload.vectors),
             enters.eq(self.i.valid & self.i.ready),
             leaves.eq(self.o.valid & self.o.ready),
-            carries.w_data.eq(Value.cast(self.i.payload.carry)),
-            carries.w_en.eq(enters),
         ]
         m.d.sync += [left.eq(leaves), places.eq(places - enters + left)]
 
-        loads = Signal()
+        depth = 1 << self._room.bit_length()
+        entering, ending, leaving = (Signal(range(depth)) for _ in range(3))
         ordered, ordered_valid = self._sorted(m)
-        m.d.comb += [
-            Value.cast(results.w_data).eq(ordered.as_value()),
-            results.w_en.eq(ordered_valid),
-            loads.eq(~self.o.valid | self.o.ready),
-            results.r_en.eq(loads),
-            carries.r_en.eq(loads & results.r_rdy),
-        ]
-        with m.If(loads):
-            out = data.View(self._result, results.r_data)
-            m.d.sync += self.o.valid.eq(results.r_rdy)
-            m.d.sync += [self.o.payload[name].eq(out[name]) for name, _ in self._result]
-            m.d.sync += Value.cast(self.o.payload.carry).eq(carries.r_data)
+        m.d.sync += [entering.eq(entering + enters), ending.eq(ending + ordered_valid)]
+        result = data.View(
+            self._result, _kept(m, "results", depth, ending, ordered.as_value(), leaving)
+        )
+        carry = _kept(m, "carries", depth, entering, Value.cast(self.i.payload.carry), leaving)
+        with m.If(~self.o.valid | self.o.ready):
+            waiting = ending != leaving
+            m.d.sync += [self.o.valid.eq(waiting), leaving.eq(leaving + waiting)]
+            m.d.sync += [self.o.payload[name].eq(result[name]) for name, _ in self._result]
+            m.d.sync += Value.cast(self.o.payload.carry).eq(carry)
         return m
 
     def _sorted(self, m: Module) -> tuple[Any, Any]:
@@ -230,3 +222,16 @@ class _Lane(wiring.Component):
                     rounded = round_shift(column, shift)
                     m.d.comb += result.vectors[i][k][part].eq(Mux(saturated[-1], 0, rounded))
         return result, valid[-1]
+
+
+def _kept(m: Module, name: str, depth: int, to: Any, value: Any, of: Any) -> Any:
+    """A queue: `value` is written to `to` in every cycle, and stays once that moves on; what is at
+    `of`. In distributed memory: a block memory would be slower."""
+    # Yosys knows no memory of width zero; synthesis drops the bit that nobody reads.
+    memory = Memory(
+        shape=max(1, len(value)), depth=depth, init=[], attrs={"ram_style": "distributed"}
+    )
+    m.submodules[name] = memory
+    write, read = memory.write_port(), memory.read_port(domain="comb")
+    m.d.comb += [write.addr.eq(to), write.data.eq(value), write.en.eq(1), read.addr.eq(of)]
+    return read.data
