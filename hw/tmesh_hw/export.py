@@ -14,7 +14,8 @@ TOP = "tmesh"
 class AxiStreamTop(Elaboratable):
     """A component with streams `i` and `o` as ``aclk aresetn s_axis_* m_axis_*``.
 
-    TDATA is the payload, lowest member in the lowest bits, padded with zeros to whole bytes.
+    TDATA is the payload, lowest member in the lowest bits, padded with zeros to whole bytes. A
+    component that cannot wait ignores m_axis_tready.
     """
 
     def __init__(self, component: Any) -> None:
@@ -47,8 +48,9 @@ class AxiStreamTop(Elaboratable):
             i["ready"].eq(self.component.i.ready),
             o["payload"].eq(self.component.o.payload.as_value()),
             o["valid"].eq(self.component.o.valid),
-            self.component.o.ready.eq(o["ready"]),
         ]
+        if not self.component.o.signature.always_ready:
+            m.d.comb += self.component.o.ready.eq(o["ready"])
         return m
 
 

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-from tmesh.golden import bounds, cordic, entropy, fixed, jacobi, reference
+from tmesh.golden import bounds, cordic, entropy, fixed, jacobi, pauli, reference
 from tmesh.golden.cordic import CordicFormat
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
 from tmesh.numbers import IntArray, Q
@@ -20,6 +20,9 @@ from tmesh_sim.vectors import operators, spectra, states
 
 #: Cases computed at a time.
 CHUNK = 50_000
+
+#: Meetings under one operator.
+EACH = 1_000
 
 #: Each kind of spectrum gets this share of the cases.
 SPECTRAL_SHARE = 10
@@ -93,10 +96,27 @@ def other_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
     k, _ = fixed.kron(a, b, f, fine=False)
     joint = reference.kron(exact_a, exact_b)
     yield Row("kron", f, n, float(_worst(_value(k, f) - joint, f).max()), bounds.KRON)
+    yield _meeting_row(rng, n, f)
     u = operators(rng, n, f)
     y, _ = fixed.round_joint(fixed.operator_mac(u, k, u, f, hermitian=True)[0], f)
     error = _worst(_value(y, f) - reference.conjugate(_value(u, f), _value(k, f)), f)
     yield Row("conjugate", f, n, float(error.max()), bounds.CONJUGATE)
+
+
+def _meeting_row(rng: np.random.Generator, n: int, f: int) -> Row:
+    """A component of a Bloch vector after a meeting; `EACH` meetings an operator."""
+    one, worst = 1 << f, 0.0
+    count = max(1, n // EACH)
+    g = rng.normal(size=(count, 4, 4)) + 1j * rng.normal(size=(count, 4, 4))
+    for c in pauli.transfer(np.linalg.qr(g)[0]):
+        r = rng.normal(size=(2, 3, EACH))
+        r /= np.linalg.norm(r, axis=1, keepdims=True) * rng.choice([1, 1, 1.2, 1e3], (2, 1, EACH))
+        own, other = np.trunc(r * one)
+        for form in c:
+            got, _ = pauli.evolve(np.rint(form * one), own, other, f)
+            exact = reference.meet(form, own / one, other / one) * one
+            worst = max(worst, float(np.abs(got - exact).max()))
+    return Row("meeting (Bloch vector)", f, 2 * count * EACH, worst, bounds.MEET)
 
 
 def spectral_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:

@@ -19,8 +19,17 @@ class Outcome:
     received: IntArray
 
 
-def run(dut: Any, inputs: IntArray, *, stall: float, seed: int, limit: int = 100_000) -> Outcome:
-    """Send `inputs` and collect as many replies, holding back either side with chance `stall`.
+def run(
+    dut: Any,
+    inputs: IntArray,
+    *,
+    stall: float,
+    seed: int,
+    answers: int | None = None,
+    limit: int = 100_000,
+) -> Outcome:
+    """Send `inputs` and collect `answers` replies (default: as many), holding back either side with
+    chance `stall`; a stream that is always ready is not held back.
 
     Raises ``TimeoutError`` after `limit` cycles.
     """
@@ -29,6 +38,8 @@ def run(dut: Any, inputs: IntArray, *, stall: float, seed: int, limit: int = 100
     sent: list[int] = []
     received: list[int] = []
     clock = 0
+    count = len(inputs) if answers is None else answers
+    steady = dut.o.signature.always_ready
 
     async def drive(ctx: Any) -> None:
         rng = np.random.default_rng(seed)
@@ -46,19 +57,21 @@ def run(dut: Any, inputs: IntArray, *, stall: float, seed: int, limit: int = 100
     async def collect(ctx: Any) -> None:
         nonlocal clock
         rng = np.random.default_rng(seed + 1)
-        while len(replies) < len(inputs):
-            ready = rng.random() >= stall
-            ctx.set(dut.o.ready, ready)
+        while len(replies) < count:
+            ready = steady or rng.random() >= stall
+            if not steady:
+                ctx.set(dut.o.ready, ready)
             _, _, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload.as_value())
             if valid and ready:
                 replies.append(unpack(payload, o_fields))
                 received.append(clock)
             clock += 1
             if clock > limit:
-                raise TimeoutError(f"{len(replies)} of {len(inputs)} replies in {limit} cycles")
+                raise TimeoutError(f"{len(replies)} of {count} replies in {limit} cycles")
         quiet = 200 + received[-1] - sent[-1]
         for _ in range(quiet):  # nothing may be left over
-            ctx.set(dut.o.ready, 1)
+            if not steady:
+                ctx.set(dut.o.ready, 1)
             _, _, valid = await ctx.tick().sample(dut.o.valid)
             if valid:
                 raise AssertionError("a reply too many")

@@ -92,19 +92,20 @@ void tmesh_close(void* handle) {
     delete core;
 }
 
-// Sends `n` rows and collects `n` replies. Returns the clock cycles from the first input to the
+// Sends `n` rows and collects `answers` replies. Returns the clock cycles from the first input to the
 // last reply, or -1 when nothing moved for `patience` cycles.
-int64_t tmesh_run(void* handle, int64_t n, const int32_t* in, int32_t* out, int64_t patience) {
+int64_t tmesh_run(void* handle, int64_t n, const int32_t* in, int64_t answers, int32_t* out,
+                  int64_t patience) {
     auto& core = *static_cast<Core*>(handle);
     auto& top = core.top;
     const int64_t in_fields = sizeof(I_WIDTHS) / sizeof(*I_WIDTHS);
     const int64_t out_fields = sizeof(O_WIDTHS) / sizeof(*O_WIDTHS);
     uint32_t words[I_WORDS > O_WORDS ? I_WORDS : O_WORDS];
     int64_t sent = 0, received = 0, cycles = 0, quiet = 0;
-    top.m_axis_tready = 1;
     bool load = true;
-    while (received < n) {
+    while (received < answers || sent < n) {
         top.s_axis_tvalid = sent < n;
+        top.m_axis_tready = received < answers;
         if (load && sent < n) {
             pack(in + sent * in_fields, words);
             std::memcpy(&top.s_axis_tdata, words, sizeof(top.s_axis_tdata));
@@ -112,7 +113,7 @@ int64_t tmesh_run(void* handle, int64_t n, const int32_t* in, int32_t* out, int6
         }
         top.eval();
         const bool accepted = top.s_axis_tvalid && top.s_axis_tready;
-        const bool answered = top.m_axis_tvalid;
+        const bool answered = top.m_axis_tvalid && top.m_axis_tready;
         if (answered) {
             std::memcpy(words, &top.m_axis_tdata, sizeof(top.m_axis_tdata));
             unpack(words, out + received * out_fields);

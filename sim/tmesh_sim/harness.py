@@ -1,6 +1,8 @@
 """A Verilated stream component as a shared library, built once and called with whole batches."""
 
 import ctypes
+import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -8,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -98,16 +101,26 @@ def _trace_flags(trace: Path | None) -> tuple[list[str], str]:
     return [f"--trace-{trace.suffix[1:]}"], defines
 
 
-def build(text: str, i: list[Field], o: list[Field], trace: Path | None = None) -> Path:
-    """The shared library for Verilog `text`, from the cache or built now.
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Verilog that is made only if it is not built yet; `key` must tell it from any other."""
+
+    make: Callable[[], str]
+    key: str
+
+
+def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | None = None) -> Path:
+    """The shared library for Verilog, from the cache or built now.
 
     The cache key is a digest of everything that goes in, so a change of any of it rebuilds.
     """
+    if isinstance(source, str):
+        source = Source(functools.partial(str, source), source)
     trace_flags, defines = _trace_flags(trace)
     flags = [*_FLAGS, *trace_flags]
     cxxflags = _CXXFLAGS + defines
     ports = _ports(i, o)
-    inputs = [text, ports, _SOURCE.read_text(), flags, cxxflags, verilator_version()]
+    inputs = [source.key, ports, _SOURCE.read_text(), flags, cxxflags, verilator_version()]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
     target = cache_folder() / f"{digest}.so"
     if target.exists():
@@ -115,7 +128,7 @@ def build(text: str, i: list[Field], o: list[Field], trace: Path | None = None) 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as name:
         folder = Path(name)
-        (folder / "tmesh.v").write_text(text)
+        (folder / "tmesh.v").write_text(source.make())
         (folder / "ports.h").write_text(ports)
         shutil.copy(_SOURCE, folder / "harness.cpp")
         command = ["verilator", "--cc", "--build", "-j", "2", "--top-module", "tmesh", *flags]
@@ -143,10 +156,10 @@ class VerilatedCore:
     Rows are as in `tmesh_sim.packing`. `cycles` counts the clocks of the last batch.
     """
 
-    def __init__(self, component: Any, text: str, trace: Path | None = None) -> None:
+    def __init__(self, component: Any, source: str | Source, trace: Path | None = None) -> None:
         self._i = fields(component.i.payload.shape())
         self._o = fields(component.o.payload.shape())
-        library = ctypes.CDLL(str(build(text, self._i, self._o, trace)))
+        library = ctypes.CDLL(str(build(source, self._i, self._o, trace)))
         library.tmesh_open.restype = ctypes.c_void_p
         library.tmesh_open.argtypes = [ctypes.c_char_p]
         library.tmesh_close.argtypes = [ctypes.c_void_p]
@@ -156,6 +169,7 @@ class VerilatedCore:
             ctypes.c_void_p,
             ctypes.c_int64,
             pointer,
+            ctypes.c_int64,
             pointer,
             ctypes.c_int64,
         ]
@@ -165,8 +179,11 @@ class VerilatedCore:
         self._trace = str(trace or "").encode()
         self._handle: int | None = library.tmesh_open(self._trace)
 
-    def run(self, inputs: IntArray, patience: int = PATIENCE) -> tuple[IntArray, int]:
-        """Replies (n, fields) to `inputs` (n, fields), and the clock cycles that it took.
+    def run(
+        self, inputs: IntArray, answers: int | None = None, patience: int = PATIENCE
+    ) -> tuple[IntArray, int]:
+        """Replies (answers, fields) to `inputs` (n, fields), and the clock cycles that it took; an
+        answer to each input unless told otherwise.
 
         Raises `SimulationError` when nothing moves for `patience` cycles; the core is then reset.
         """
@@ -175,8 +192,9 @@ class VerilatedCore:
         rows = np.ascontiguousarray(inputs, dtype=np.int32)
         if rows.ndim != 2 or rows.shape[1] != len(self._i):
             raise ValueError(f"inputs must be (n, {len(self._i)}), not {rows.shape}")
-        replies = np.zeros((len(rows), len(self._o)), dtype=np.int32)
-        cycles = self._library.tmesh_run(self._handle, len(rows), rows, replies, patience)
+        count = len(rows) if answers is None else answers
+        replies = np.zeros((count, len(self._o)), dtype=np.int32)
+        cycles = self._library.tmesh_run(self._handle, len(rows), rows, count, replies, patience)
         if cycles < 0:
             self.close()
             self._handle = self._library.tmesh_open(self._trace)

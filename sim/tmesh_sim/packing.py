@@ -1,4 +1,5 @@
-"""Stream payloads as flat integer rows: one column for each leaf of a layout, in layout order."""
+"""Stream payloads as flat integer rows: one column for each leaf of a layout, in layout order; a
+leaf wider than 32 bits has a column for every 32."""
 
 import dataclasses
 from typing import Any
@@ -7,6 +8,9 @@ import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib import data
 from tmesh.numbers import IntArray
+
+#: Bits of the widest column.
+WIDEST = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +28,9 @@ def fields(layout: Any) -> list[Field]:
     if isinstance(layout, data.ArrayLayout):
         return [leaf for _ in range(layout.length) for leaf in fields(layout.elem_shape)]
     shape = Shape.cast(layout)
-    return [Field(shape.width, shape.signed)] if shape.width else []
+    whole, rest = divmod(shape.width, WIDEST)
+    top = [Field(rest, shape.signed)] if rest else []
+    return [Field(WIDEST, False)] * whole + top
 
 
 def pack(row: IntArray, layout: list[Field]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from tmesh.config import CoreConfig
-from tmesh.golden import fixed, jacobi
+from tmesh.golden import fixed, jacobi, pauli, reference
 from tmesh.numbers import IntArray, Q
 from tmesh.opcodes import Opcode
 from tmesh_hw.blocks import (
@@ -21,11 +21,13 @@ from tmesh_hw.blocks import (
     Normalise,
     OperatorMac,
     PartialTrace,
+    PauliLane,
     Reciprocal,
 )
 from tmesh_hw.eigen import HermitianJacobi
-from tmesh_hw.engine import Core, GossipDatapath
+from tmesh_hw.engine import Core, Engine, GossipDatapath
 
+from tmesh_sim.engine_packets import DIGEST, engine_config, sections
 from tmesh_sim.packing import rows
 
 Vectors = tuple[IntArray, IntArray]
@@ -55,6 +57,8 @@ def build(name: str, f: int, lanes: int) -> Any:
         "jacobi_2": lambda: solver(n=2, vectors=True),
         "jacobi_4": lambda: solver(n=4, vectors=iterative),
         "jacobi_8": lambda: solver(n=8, vectors=False),
+        "pauli_lane": lambda: PauliLane(f=f),
+        "engine": lambda: Engine(config=engine_config(f, lanes), digest=DIGEST),
         "gossip": lambda: GossipDatapath(config=CoreConfig(f=f, lanes=lanes)),
         "core": lambda: Core(
             config=CoreConfig(
@@ -80,6 +84,8 @@ BLOCKS = {
     "jacobi_4": True,
     "gossip": True,
     "core": True,
+    "pauli_lane": False,
+    "engine": True,
 }
 
 
@@ -328,6 +334,33 @@ def _core(dut: Core, rng: np.random.Generator, n: int) -> Vectors:
     return rows(opcode, u, x), rows(*replies)
 
 
+def _pauli_lane(dut: PauliLane, rng: np.random.Generator, n: int) -> Vectors:
+    one = 1 << dut.f
+    r = rng.normal(size=(2, n, 3))
+    r /= np.linalg.norm(r, axis=-1, keepdims=True) * rng.choice([1, 1, 1.5, 1e3], (2, n, 1))
+    own, other = np.rint(r * one).astype(np.int64)
+    u = reference.partial_swap(rng.uniform(0, 2, n)) * (1j ** rng.integers(0, 4, (n, 1, 4)))
+    sent, expected = [], []
+    for part in range(4):  # an operator each, the last any numbers at all: every register saturates
+        forms = np.rint(pauli.transfer(u[part]) * one).astype(np.int64)
+        if part == 3:
+            forms = integers(rng, forms.shape, dut.f + 2)
+        coefficients, none = forms.reshape(-1, 1), np.zeros((forms.size, 7))
+        sent.append(rows(none, coefficients, np.ones(forms.size)))
+        which = slice(part * (n // 4), (part + 1) * (n // 4))
+        second = rng.integers(0, 2, n // 4)
+        results = [dut.model(c, own[which], other[which]) for c in forms]
+        r, flags = (np.stack(both) for both in zip(*results, strict=True))
+        chosen = second, np.arange(n // 4)
+        sent.append(rows(own[which], other[which], second, np.zeros((n // 4, 2))))
+        expected.append(rows(r[chosen], flags[chosen]))
+    return np.concatenate(sent), np.concatenate(expected)
+
+
+def _engine(dut: Engine, rng: np.random.Generator, n: int) -> Vectors:
+    return sections(dut.config, rng, n)
+
+
 _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "complex_multiply": _complex_multiply,
     "kronecker": _kronecker,
@@ -340,4 +373,6 @@ _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "jacobi": _jacobi,
     "gossip": _gossip,
     "core": _core,
+    "pauli_lane": _pauli_lane,
+    "engine": _engine,
 }

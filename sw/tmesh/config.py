@@ -11,14 +11,20 @@ class CoreConfig:
     """Parameters of one generated core.
 
     f: fraction bits of the format Q(2, f), 8 to 16. lanes: complex multipliers of the operator MAC,
-    1, 2, 4, 8 or 16. cordics: CORDIC units of the eigensolver, 1, 2, 4 or 8, or 0 for a core
-    without one. iterative: its one CORDIC is iterative. eigenvectors: whether it has them.
-    clock_hz: the clock at which cycle counts are turned into time; an estimate until a board build
-    measures it.
+    1, 2, 4, 8 or 16, or 0 for a core without matrices. gossip_lanes: lanes that let resident
+    states meet, 1, 2 or 3, or 0 for a core without states. agents: resident states. operators:
+    those that the core keeps. link: bits of a word of the command stream, 32, 64 or 128. cordics:
+    CORDIC units of the eigensolver, 1, 2, 4 or 8, or 0 for a core without one. iterative: its one
+    CORDIC is iterative. eigenvectors: whether it has them. clock_hz: the clock at which cycle
+    counts are turned into time; an estimate until a board build measures it.
     """
 
     f: int = 16
     lanes: int = 4
+    gossip_lanes: int = 0
+    agents: int = 4096
+    operators: int = 16
+    link: int = 64
     cordics: int = 1
     iterative: bool = True
     eigenvectors: bool = True
@@ -27,14 +33,34 @@ class CoreConfig:
     def __post_init__(self) -> None:
         if not 8 <= operator.index(self.f) <= MULTIPLIER_WIDTH - 2:
             raise ValueError(f"f must be from 8 to {MULTIPLIER_WIDTH - 2}, not {self.f!r}")
-        if self.lanes not in (1, 2, 4, 8, 16):
-            raise ValueError(f"lanes must be 1, 2, 4, 8 or 16, not {self.lanes!r}")
+        if self.lanes not in (0, 1, 2, 4, 8, 16):
+            raise ValueError(f"lanes must be 0, 1, 2, 4, 8 or 16, not {self.lanes!r}")
+        if self.gossip_lanes not in (0, 1, 2, 3):
+            raise ValueError(f"gossip_lanes must be 0, 1, 2 or 3, not {self.gossip_lanes!r}")
+        if bool(self.lanes) == bool(self.gossip_lanes):
+            raise ValueError(
+                "one of lanes and gossip_lanes must be 0, and the other not: "
+                f"they are {self.lanes!r} and {self.gossip_lanes!r}"
+            )
+        if self.gossip_lanes and self.cordics:
+            raise ValueError(f"cordics must be 0 where gossip_lanes are, not {self.cordics!r}")
+        if not 2 <= operator.index(self.agents) <= 1 << 18:
+            raise ValueError(f"agents must be from 2 to 262144, not {self.agents!r}")
+        if not 1 <= operator.index(self.operators) <= 1024:
+            raise ValueError(f"operators must be from 1 to 1024, not {self.operators!r}")
+        if self.link not in (32, 64, 128):
+            raise ValueError(f"link must be 32, 64 or 128, not {self.link!r}")
         if self.cordics not in (0, 1, 2, 4, 8):
             raise ValueError(f"cordics must be 0, 1, 2, 4 or 8, not {self.cordics!r}")
         if self.iterative and self.cordics > 1:
             raise ValueError(f"cordics must be 0 or 1 where iterative, not {self.cordics!r}")
         if not 0 < self.clock_hz < float("inf"):
             raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")
+
+    @property
+    def rows(self) -> int:
+        """Resident states of one lane's memory bank."""
+        return -(-self.agents // self.gossip_lanes)
 
     @property
     def q(self) -> Q:
@@ -46,6 +72,8 @@ class CoreConfig:
 CONFIGS = {
     "default": CoreConfig(),
     "sim-eigen": CoreConfig(lanes=1, cordics=4, iterative=False, eigenvectors=False),
+    "sim-gossip": CoreConfig(lanes=0, gossip_lanes=1, cordics=0),
+    "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, link=128, cordics=0),
     "one-lane": CoreConfig(lanes=1, cordics=0),
     "sixteen-lanes": CoreConfig(lanes=16, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),

@@ -13,6 +13,7 @@ from .kronecker import Kronecker
 from .normalise import Normalise
 from .operator_mac import OperatorMac
 from .partial_trace import PartialTrace
+from .pauli_lane import PauliLane
 from .reciprocal import Reciprocal
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Normalise",
     "OperatorMac",
     "PartialTrace",
+    "PauliLane",
     "Reciprocal",
 ]

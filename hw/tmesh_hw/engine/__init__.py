@@ -2,6 +2,9 @@
 
 from .core import Core
 from .eigensystem import Eigensystem
+from .engine import Engine
 from .gossip import GossipDatapath
+from .interlock import Interlock
+from .resident import Resident
 
-__all__ = ["Core", "Eigensystem", "GossipDatapath"]
+__all__ = ["Core", "Eigensystem", "Engine", "GossipDatapath", "Interlock", "Resident"]

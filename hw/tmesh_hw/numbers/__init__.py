@@ -2,6 +2,15 @@
 
 from .add_subtract import add_subtract
 from .complex import Complex, matrix
+from .multiply import MULTIPLY_LATENCY, multiply
 from .rounding import round_shift, saturate
 
-__all__ = ["Complex", "add_subtract", "matrix", "round_shift", "saturate"]
+__all__ = [
+    "MULTIPLY_LATENCY",
+    "Complex",
+    "add_subtract",
+    "matrix",
+    "multiply",
+    "round_shift",
+    "saturate",
+]

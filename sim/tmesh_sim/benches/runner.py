@@ -59,7 +59,11 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
         test_module="tmesh_sim.benches.stream_bench",
         build_dir=folder,
         test_dir=folder,
-        extra_env={"TMESH_VECTORS": str(archive), "TMESH_SEED": str(seed)},
+        extra_env={
+            "TMESH_VECTORS": str(archive),
+            "TMESH_SEED": str(seed),
+            **({"TMESH_STEADY": "1"} if dut.o.signature.always_ready else {}),
+        },
         log_file=folder / "test.log",
     )
     tests, failures = get_results(results)

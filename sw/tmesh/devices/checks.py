@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tmesh.golden.reference import ComplexArray, dagger, trace
+from tmesh.golden.reference import ComplexArray, FloatArray, dagger, trace
+from tmesh.numbers import IntArray
 
 #: LSBs by which a trace or an operator norm may exceed 1.
 TOLERANCE = 4
@@ -70,6 +71,43 @@ def contraction(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
     if norm > limit:
         raise ValueError(f"{name} must have a spectral norm of at most 1, not {norm:.6g}")
     return array
+
+
+def unitary(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
+    """An operator with ‖U†U − I‖₂ of at most 8 LSB: unitary, its parts rounded or not."""
+    excess = largest_norm(dagger(array) @ array - np.eye(array.shape[-1]))
+    if excess > 2 * TOLERANCE * lsb:
+        raise ValueError(f"{name} must be unitary: U†U is off the identity by {excess:.6g}")
+    return array
+
+
+def bloch_vectors(name: str, value: npt.ArrayLike, lsb: float) -> FloatArray:
+    """`value` as finite float64 of shape (n, 3), none longer than 1 by more than 4 LSB."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise ValueError(f"{name} must have shape (n, 3), not {array.shape}")
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}")
+    longest = float(np.max(np.linalg.norm(array, axis=1), initial=0.0))
+    if longest > 1 + TOLERANCE * lsb:
+        raise ValueError(f"{name} must not have vectors longer than 1, found {longest:.6g}")
+    return array
+
+
+def pairs(name: str, value: npt.ArrayLike, agents: int) -> IntArray:
+    """`value` as pairs (m, 2) of different agents below `agents`."""
+    array = np.asarray(value)
+    if array.size == 0:
+        array = array.reshape(-1, 2).astype(np.int64)
+    if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} must be integers (m, 2), not {array.dtype} {array.shape}")
+    outside = (array < 0) | (array >= agents)
+    if np.any(outside):
+        raise ValueError(f"{name} names agent {array[outside][0]}, but {agents} are loaded")
+    alone = array[:, 0] == array[:, 1]
+    if np.any(alone):
+        raise ValueError(f"{name}: agent {array[alone][0, 0]} cannot meet itself")
+    return array.astype(np.int64)
 
 
 def largest_norm(array: ComplexArray) -> float:

@@ -4,11 +4,21 @@ import abc
 
 import numpy as np
 
-from tmesh.devices.interface import Device, NotSupported, check_weight
+from tmesh.config import CoreConfig
+from tmesh.devices.interface import Device, DeviceInfo, NotSupported, check_weight
 from tmesh.golden import fixed
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
+
+
+def device_info(device: str, config: CoreConfig, clock_hz: float | None, digest: str) -> DeviceInfo:
+    """`DeviceInfo` of a device with the core's arithmetic."""
+    if config.gossip_lanes:
+        arithmetic, lanes, capacity = "pauli", config.gossip_lanes, config.agents
+    else:
+        arithmetic, lanes, capacity = "matrix", config.lanes, 0
+    return DeviceInfo(device, config, arithmetic, lanes, capacity, clock_hz, digest)
 
 
 class CoreDevice(Device):
@@ -24,6 +34,8 @@ class CoreDevice(Device):
         """Run one command on a batch of (n, 4, 4, 2) operands."""
 
     def _command(self, opcode: Opcode, u: IntArray | None, x: IntArray) -> fixed.Reply:
+        if not self.config.lanes:
+            raise NotSupported("this configuration has no matrices (lanes = 0)")
         if u is None:
             u = np.zeros_like(x)
         reply = self._execute(opcode, u, x)
@@ -93,3 +105,7 @@ class CoreDevice(Device):
 
     def _entropy(self, x: ComplexArray) -> FloatArray:
         return self.config.q.value(self._spectrum(x, vectors=False).entropy)
+
+    def _form(self, c: FloatArray) -> IntArray:
+        """An operator's forms on the grid; entries of 1 that are a few LSB more are 1."""
+        return self.config.q.quantise(np.clip(c, -1, 1))

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from tmesh.config import CoreConfig, core_config
 from tmesh.devices import checks
+from tmesh.golden import pauli
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
+from tmesh.numbers import IntArray
 
 #: Weights below this are refused: the result would be noise.
 MINIMUM_WEIGHT = 2.0**-8
@@ -23,9 +25,10 @@ KAPPAS = (1, 2, 4, 8)
 class DeviceInfo:
     """What a device is.
 
-    arithmetic: how an evolve is computed (`float64`, or `matrix`: Kronecker → 4×4 MAC → partial
-    trace). capacity: resident states. clock_hz: the clock assumed for turning cycles into time,
-    None where there is no core. digest: of the built core, empty where there is none.
+    arithmetic: how states meet (`float64`; `matrix`: Kronecker → 4×4 MAC → partial trace; `pauli`:
+    real forms on resident Bloch vectors). lanes: those of this arithmetic. capacity: resident
+    states. clock_hz: the clock assumed for turning cycles into time, None where there is no core.
+    digest: of the built core, empty where there is none.
     """
 
     device: str
@@ -42,7 +45,8 @@ class NotSupported(RuntimeError):
 
 
 class Device(abc.ABC):
-    """Kronecker products, evolution, interference, purification and spectra of batches of matrices.
+    """Kronecker products, evolution, interference, purification and spectra of batches of matrices;
+    and states that stay on the device, as Bloch vectors, and meet there.
 
     All arguments are array-like and broadcast over leading axes like NumPy; results are complex128
     or float64. Bad input raises ``ValueError`` naming the argument, and the device stays usable.
@@ -53,6 +57,7 @@ class Device(abc.ABC):
     def __init__(self, config: str | CoreConfig = "default") -> None:
         self.config = core_config(config)
         self._lsb = self.config.q.lsb
+        self._resident = 0
 
     @property
     @abc.abstractmethod
@@ -160,6 +165,42 @@ class Device(abc.ABC):
         (flat,), lead = _broadcast(state)
         return self._entropy(flat).reshape(lead)
 
+    def load(self, r: npt.ArrayLike) -> None:
+        """Make Bloch vectors (n, 3), |r| ≤ 1, the resident states of agents 0 to n − 1."""
+        vectors = checks.bloch_vectors("r", r, self._lsb)
+        if len(vectors) > self._capacity():
+            raise ValueError(f"r: {len(vectors)} states, but there is room for {self._capacity()}")
+        self._load(vectors)
+        self._resident = len(vectors)
+
+    def read(self) -> FloatArray:
+        """The resident states, Bloch vectors (n, 3)."""
+        self._capacity()
+        return self._read(self._resident)
+
+    def gossip(
+        self, pairs: npt.ArrayLike, u: npt.ArrayLike, write: Literal["first", "both"] = "first"
+    ) -> None:
+        """Resident agents meet, one pair of `pairs` (m, 2) after another: the first of each takes
+        its reduced state of U(a⊗b)U†, with ``write="both"`` the second takes its own, too.
+
+        The result is that of the order given; what does not depend on each other overlaps. U must
+        be unitary to within 4 LSB.
+        """
+        self._capacity()
+        if write not in ("first", "both"):
+            raise ValueError(f"write must be 'first' or 'both', not {write!r}")
+        meetings = checks.pairs("pairs", pairs, self._resident)
+        operator = checks.unitary("u", checks.matrices("u", u, 4), self._lsb)
+        if operator.ndim != 2:
+            raise ValueError(f"u must be one operator, not of shape {operator.shape}")
+        self._gossip(meetings, pauli.transfer(operator), write == "both")
+
+    def _capacity(self) -> int:
+        if not self.config.gossip_lanes:
+            raise NotSupported("this configuration has no resident states (gossip_lanes = 0)")
+        return self.config.agents
+
     def _spectral(self, x: npt.ArrayLike) -> tuple[tuple[ComplexArray, ...], tuple[int, ...]]:
         array = checks.hermitian("x", checks.square("x", x), self._lsb)
         return _broadcast(checks.bounded("x", array))
@@ -196,6 +237,16 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def _entropy(self, x: ComplexArray) -> FloatArray: ...
+
+    @abc.abstractmethod
+    def _load(self, r: FloatArray) -> None: ...
+
+    @abc.abstractmethod
+    def _read(self, n: int) -> FloatArray: ...
+
+    @abc.abstractmethod
+    def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
+        """Meetings (m, 2) under an operator given by its forms `c` (2, 3, 4, 4)."""
 
     def close(self) -> None:  # noqa: B027 - most devices hold nothing
         """Release what the device holds."""

@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from tmesh import schedule
+from tmesh.config import CoreConfig
 from tmesh.devices.interface import Device, DeviceInfo, check_weight
 from tmesh.golden import reference
 from tmesh.golden.reference import ComplexArray, FloatArray
+from tmesh.numbers import IntArray
 
 
 class ReferenceDevice(Device):
@@ -12,9 +15,13 @@ class ReferenceDevice(Device):
 
     name = "reference"
 
+    def __init__(self, config: str | CoreConfig = "default") -> None:
+        super().__init__(config)
+        self._states: FloatArray = np.zeros((3, 0))
+
     @property
     def info(self) -> DeviceInfo:
-        return DeviceInfo(self.name, self.config, "float64", 0, 0, None, "")
+        return DeviceInfo(self.name, self.config, "float64", 0, self.config.agents, None, "")
 
     def _kron(self, a: ComplexArray, b: ComplexArray) -> ComplexArray:
         return reference.kron(a, b)
@@ -46,3 +53,18 @@ class ReferenceDevice(Device):
 
     def _entropy(self, x: ComplexArray) -> FloatArray:
         return reference.entropy(x)
+
+    def _load(self, r: FloatArray) -> None:
+        self._states = r.T.copy()
+
+    def _read(self, n: int) -> FloatArray:
+        return self._states[:, :n].T.copy()
+
+    def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
+        r = self._states
+        for meetings in schedule.in_levels(pairs, both, r.shape[1]):
+            a, b = meetings.T
+            own, other = r[:, a], r[:, b]
+            r[:, a] = reference.meet(c[0], own, other)
+            if both:
+                r[:, b] = reference.meet(c[1], other, own)

@@ -1,16 +1,19 @@
 """The core itself, Verilated, in process."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tmesh.config import CoreConfig
-from tmesh.devices.core import CoreDevice
+from tmesh.devices.client import EngineClient, Words
+from tmesh.devices.core import CoreDevice, device_info
 from tmesh.devices.interface import DeviceInfo
 from tmesh.golden import fixed
+from tmesh.golden.reference import FloatArray
 from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
+from tmesh.packets import Counter
 
 
 class VerilatorDevice(CoreDevice):
@@ -30,20 +33,27 @@ class VerilatorDevice(CoreDevice):
     ) -> None:
         super().__init__(config)
         # The gateware is imported only to build a simulator, so that `tmesh` works without it.
-        from tmesh_hw.engine import Core
+        from tmesh_hw.digest import build_digest
+        from tmesh_hw.engine import Core, Engine
         from tmesh_hw.export import verilog as export
-        from tmesh_sim.harness import VerilatedCore
+        from tmesh_sim.harness import Source, VerilatedCore
 
-        component = Core(config=self.config)
-        text = export(component) if verilog is None else verilog
-        self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self._core: VerilatedCore = VerilatedCore(component, text, trace)
+        digest = build_digest(self.config)
+        self._digest = f"{digest:032x}"
+        if self.config.gossip_lanes:
+            component = Engine(config=self.config, digest=digest)
+            self._client = EngineClient(self.config, component.distance, self._exchange)
+        else:
+            component = Core(config=self.config)
+        source = Source(lambda: export(component), self._digest) if verilog is None else verilog
+        self._core: VerilatedCore = VerilatedCore(component, source, trace)
         self._cycles = 0
+        if self.config.gossip_lanes:
+            self._client.identify(digest)
 
     @property
     def info(self) -> DeviceInfo:
-        c = self.config
-        return DeviceInfo(self.name, c, "matrix", c.lanes, 0, c.clock_hz, self._digest)
+        return device_info(self.name, self.config, self.config.clock_hz, self._digest)
 
     @property
     def cycles(self) -> int:
@@ -65,6 +75,26 @@ class VerilatorDevice(CoreDevice):
             saturated=replies[:, 38] == 1,
             vanished=replies[:, 39] == 1,
         )
+
+    def _load(self, r: FloatArray) -> None:
+        self._client.write_states(self.config.q.quantise(r))
+
+    def _read(self, n: int) -> FloatArray:
+        return self.config.q.value(self._client.read_states(n))
+
+    def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
+        self._client.write_operator(0, self._form(c))
+        before = self._client.counter(Counter.SATURATIONS)
+        self._client.gossip(0, pairs, both)
+        self.saturations += self._client.counter(Counter.SATURATIONS) - before
+
+    def _exchange(self, words: Words, last: npt.NDArray[np.bool_], answers: int) -> Words:
+        rows = np.empty((len(words), words.shape[1] + 1), dtype=np.int32)
+        rows[:, :-1] = words.view(np.int32)
+        rows[:, -1] = last
+        replies, cycles = self._core.run(rows, answers)
+        self._cycles += cycles
+        return np.ascontiguousarray(replies[:, :-1]).astype(np.uint32)
 
     def close(self) -> None:
         self._core.close()

@@ -20,6 +20,10 @@ NORMALISE = 0.875
 #: Interference; its visibility is never below ½.
 INTERFERE = 3 + NORMALISE
 
+#: A component of a Bloch vector after a meeting, off by half as much in the density matrix: rounded
+#: coefficients ½·(1 + √3)², rounded M ¼·√3, result ½, the correction ½ and what it rounds off.
+MEET = 0.5 * (1 + 3**0.5) ** 2 + 0.25 * 3**0.5 + 0.5 + 1.5
+
 #: The weight p of an evolve.
 WEIGHT = 6.2
 

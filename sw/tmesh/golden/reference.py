@@ -54,6 +54,14 @@ def evolve(
     return partial_trace(joint, 0), partial_trace(joint, 1), p
 
 
+def meet(c: FloatArray, own: FloatArray, other: FloatArray) -> FloatArray:
+    """Σ_jk c_ijk (1, own)_j (1, other)_k for Bloch vectors (3, m) and one form (3, 4, 4): one side
+    of an evolve, see `tmesh.golden.pauli`."""
+    moved = c[..., 1:].reshape(12, 3) @ other + c[..., 0].reshape(12, 1)
+    moved = moved.reshape(3, 4, -1)
+    return np.asarray(moved[:, 0] + np.sum(moved[:, 1:] * own, axis=1))
+
+
 def purify(a: ComplexArray, kappa: int) -> ComplexArray:
     """ρ^κ / Tr ρ^κ for κ a power of two, by repeated squaring."""
     while kappa > 1:

@@ -11,16 +11,21 @@ from importlib.resources import files
 
 import numpy as np
 import qutip
+from numba import njit
 from rich.table import Table
 
 from tmesh.config import CONFIGS
 from tmesh.devices import open_device
-from tmesh.golden import reference
-from tmesh.golden.reference import ComplexArray
+from tmesh.golden import pauli, reference
+from tmesh.golden.reference import ComplexArray, FloatArray
+from tmesh.numbers import IntArray
 from tmesh.states import density
 
 #: States in a batch, matrices in a batch.
 BATCH, SPECTRAL_BATCH = 10_000, 100_000
+
+#: Resident agents, and meetings of them.
+AGENTS, MEETINGS = 4096, 100_000
 
 #: Runs of which the fastest counts: on a shared machine the others measure the neighbours.
 REPEATS = 3
@@ -44,6 +49,7 @@ class Row:
 def rows(seed: int = 0) -> Iterator[Row]:
     """Every row, in order."""
     yield from _gossip(np.random.default_rng(seed))
+    yield from _meetings(np.random.default_rng(seed))
     yield from _eigenvalues(np.random.default_rng(seed))
 
 
@@ -125,6 +131,53 @@ def _gossip(rng: np.random.Generator) -> Iterator[Row]:
             ns = cycles / config.clock_hz * 1e9
             note = f"cycles at an assumed {config.clock_hz / 1e6:g} MHz"
             yield Row(work, f"core, {name}", BATCH, ns, ns / base, note)
+
+
+@njit(cache=True)
+def _kernel(r: FloatArray, pairs: IntArray, c: FloatArray) -> None:
+    """Meetings of resident Bloch vectors (n, 3) in order, as a user would compile them."""
+    for event in range(len(pairs)):
+        a, b = pairs[event]
+        x, y, z = r[b, 0], r[b, 1], r[b, 2]
+        u, v, w = r[a, 0], r[a, 1], r[a, 2]
+        for i in range(3):
+            m = c[i, :, 0] + c[i, :, 1] * x + c[i, :, 2] * y + c[i, :, 3] * z
+            r[a, i] = m[0] + m[1] * u + m[2] * v + m[3] * w
+
+
+def _meetings(rng: np.random.Generator) -> Iterator[Row]:
+    """Resident states: random pairs, one of each written, one operator."""
+    r = rng.normal(size=(AGENTS, 3))
+    r /= np.linalg.norm(r, axis=1, keepdims=True)
+    first = rng.integers(0, AGENTS, MEETINGS)
+    pairs = np.stack([first, (first + rng.integers(1, AGENTS, MEETINGS)) % AGENTS], axis=1)
+    u = reference.partial_swap(np.pi / 4)
+    work = f"resident meeting, {AGENTS:,} agents"
+    base = None
+    for name, config, by in (
+        ("reference", "sim-gossip", "NumPy, Bloch form"),
+        ("model", "sim-gossip", "model"),
+        ("verilator", "sim-gossip", "verilator, sim-gossip"),
+        ("verilator", "three-lanes", "verilator, three-lanes"),
+    ):
+        with open_device(name, config) as device:
+            device.load(r)
+            before = device.cycles
+            device.gossip(pairs, u)
+            cycles = None if before is None else ((device.cycles or 0) - before) / MEETINGS
+            ns = _best(partial(device.gossip, pairs, u)) / MEETINGS * 1e9
+            base = base or ns
+            lanes = device.info.lanes
+            note = {"reference": "device reference, in order", "model": "integers, the core's bits"}
+            text = f"Verilated, {lanes} lanes, {cycles:.3f} cycles each" if cycles else note[name]
+            yield Row(work, by, MEETINGS, ns, ns / base, text)
+            if cycles:
+                ns = cycles / device.config.clock_hz * 1e9
+                text = f"cycles at an assumed {device.config.clock_hz / 1e6:g} MHz"
+                yield Row(work, f"core, {config}", MEETINGS, ns, ns / base, text)
+    form = pauli.transfer(u)[0]
+    ns = _best(lambda: _kernel(r.copy(), pairs, form)) / MEETINGS * 1e9
+    yield Row(work, "Numba, float64, in order", MEETINGS, ns, ns / (base or ns), "compiled loop")
 
 
 def _eigenvalues(rng: np.random.Generator) -> Iterator[Row]:

@@ -1,0 +1,152 @@
+"""One new Bloch vector per cycle from a pair of them."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+from amaranth import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from tmesh.golden import pauli
+from tmesh.numbers import BoolArray, IntArray
+
+from tmesh_hw.blocks.checks import check_fraction
+from tmesh_hw.numbers import MULTIPLY_LATENCY, multiply, round_shift, saturate
+
+
+class PauliLane(wiring.Component):
+    """``o.r_i = Σ_jk c_ijk · (1, own)_j · (1, other)_k``, renormalised to |r| ≤ 1 + 2 LSB.
+
+    With c from `tmesh.golden.pauli.transfer` that is one side of a two-body operator on Bloch
+    vectors; NumPy: ``einsum("ijk,j,k->i", c, r, t)``. Formats and roundings are those of
+    `tmesh.golden.pauli`. The lane keeps the two forms of one operator; 96 transactions with `load`,
+    which have no result, bring others. One vector per cycle. It never stalls: the owner takes every
+    result. Multipliers: 48, registered macros on ECP5, of which 45 contract (36 with `other`, 9
+    with `own`) and 3 measure the length.
+
+    Parameters
+    ----------
+    f: fraction bits of Q(2, f).
+
+    Members
+    -------
+    i: stream of ``{own: 3 × signed(f+2), other: 3 × signed(f+2), second: 1, value: signed(f+2),
+       load: 1}``; second: take the second form; load: shift `value` in as the last coefficient
+    o: stream of ``{r: 3 × signed(f+2), saturated: 1}``
+    """
+
+    #: Two contractions of two levels of adders, rounding and clipping; length and correction.
+    latency = 2 * (MULTIPLY_LATENCY + 3) + 1 + MULTIPLY_LATENCY + 7
+
+    def __init__(self, *, f: int) -> None:
+        self.f = check_fraction(f)
+        vector = data.ArrayLayout(signed(f + 2), 3)
+        coefficient = {"value": signed(f + 2), "load": 1}
+        operands = {"own": vector, "other": vector, "second": 1, **coefficient}
+        result = {"r": vector, "saturated": 1}
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(operands), always_ready=True)),
+                "o": Out(stream.Signature(data.StructLayout(result), always_ready=True)),
+            }
+        )
+
+    def model(self, c: IntArray, own: IntArray, other: IntArray) -> tuple[IntArray, BoolArray]:
+        """Integers (3, 4, 4), (m, 3), (m, 3) in; new vectors (m, 3), and which saturated."""
+        forms, r, t = (x.astype(np.float64) for x in (c, own.T, other.T))
+        result, saturated = pauli.evolve(forms, r, t, self.f)
+        return result.T.astype(np.int64), saturated
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        f, i = self.f, self.i.payload
+        valid = Signal(self.latency)
+        m.d.sync += valid.eq(Cat(self.i.valid & ~i.load, valid))
+        m.d.comb += self.o.valid.eq(valid[-1])
+        self._m, self._platform = m, platform
+        forms = self._forms(m)
+
+        def c(n: int, j: int, k: int) -> Any:
+            position = 16 * n + 4 * j + k
+            return Mux(i.second, forms[48 + position], forms[position])
+
+        # M_ij = c_ij0 + Σ_k c_ijk t_k.
+        constants = self._after(MULTIPLY_LATENCY, *(c(n, j, 0) for n in range(3) for j in range(4)))
+        own = self._after(MULTIPLY_LATENCY + 3, *i.own)
+        flags, whole, fine = [], [], []
+        for n in range(3):
+            for j in range(4):
+                x, y, z = (self._product(c(n, j, k), i.other[k - 1]) for k in (1, 2, 3))
+                total = self._sum(x, y, z, constants[4 * n + j] << f)
+                if j == 0:
+                    whole.append(total)
+                else:
+                    value, flag = saturate(
+                        self._kept(round_shift(total, f - 1)), f + 2, pauli.SLACK
+                    )
+                    fine.append(value)
+                    flags.append(flag)
+        # r_i = M_i0 + Σ_j M_ij r_j.
+        whole = self._after(1 + MULTIPLY_LATENCY, *whole)
+        results = []
+        for n in range(3):
+            x, y, z = (self._product(fine[3 * n + j], own[j]) for j in range(3))
+            rounded = self._kept(round_shift(self._sum(x, y, z, whole[n] << 1), f + 1))
+            value, flag = saturate(rounded, f + 2)
+            results.append(self._kept(value))
+            flags.append(flag)
+        moved, fitted = Cat(*flags[:9]).any(), Cat(*flags[9:]).any()
+        (early,) = self._after(MULTIPLY_LATENCY + 3, moved)
+        self._renormalise(results, self._kept(early | fitted))
+        return m
+
+    def _forms(self, m: Module) -> list[Any]:
+        """The coefficients of both forms, in registers of their own: one wide one is slow to
+        simulate."""
+        forms = [
+            Signal(signed(self.f + 2), name=f"form{n}", reset_less=True) for n in range(2 * 48)
+        ]
+        with m.If(self.i.valid & self.i.payload.load):
+            m.d.sync += [a.eq(b) for a, b in itertools.pairwise(forms)]
+            m.d.sync += forms[-1].eq(self.i.payload.value)
+        return forms
+
+    def _renormalise(self, r: list[Any], saturated: Any) -> None:
+        """Shorten by as many LSB as the vector is too long."""
+        m, f = self._m, self.f
+        one = 1 << (2 * f)
+        a, b, c = (self._product(x, x) for x in r)
+        excess = self._sum(a, b, c, C(-one + (1 << f), signed(2 * f + 4))) >> (f + 1)
+        limit = pauli.LONGEST
+        longer = self._kept(Mux(excess < 0, 0, Mux(excess > limit, limit, excess[:4])))
+        r = self._after(MULTIPLY_LATENCY + 3, *r)
+        # Four bits times a part: two sums of two, then one.
+        partial = [
+            [self._kept(sum(Mux(longer[b], x << b, 0) for b in bits)) for bits in ((0, 1), (2, 3))]
+            for x in r
+        ]
+        corrections = [self._kept(round_shift(self._kept(a + b), f)) for a, b in partial]
+        r = self._after(3, *r)
+        for n in range(3):
+            m.d.comb += self.o.payload.r[n].eq(self._kept(r[n] - corrections[n]))
+        (flag,) = self._after(MULTIPLY_LATENCY + 7, saturated)
+        m.d.comb += self.o.payload.saturated.eq(flag)
+
+    def _product(self, a: Any, b: Any) -> Any:
+        return multiply(self._m, a, b, self._platform)
+
+    def _sum(self, a: Any, b: Any, c: Any, d: Any) -> Any:
+        """Two registered levels of adders."""
+        return self._kept(self._kept(a + b) + self._kept(c + d))
+
+    def _kept(self, value: Any) -> Any:
+        """`value` in a register."""
+        register = Signal(Value.cast(value).shape(), reset_less=True)
+        self._m.d.sync += register.eq(value)
+        return register
+
+    def _after(self, cycles: int, *values: Any) -> list[Any]:
+        """`values`, `cycles` cycles later."""
+        for _ in range(cycles):
+            values = tuple(self._kept(value) for value in values)
+        return list(values)

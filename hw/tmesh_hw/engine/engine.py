@@ -1,0 +1,304 @@
+"""The engine: commands in, replies out, states resident."""
+
+import operator
+from typing import Any
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from tmesh import packets
+from tmesh.config import CoreConfig
+from tmesh.packets import Command, Counter, Status
+
+from tmesh_hw.engine.resident import READ_LATENCY, Resident
+from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
+
+#: Bits of an integer in a body, and of the header of a command.
+INTEGER, HEADER = 32, 8 * packets.HEADER.itemsize
+
+#: Coefficients of an operator that are loaded; in memory each operator has the next power of two.
+COEFFICIENTS = packets.OPERATOR_ROWS * packets.ROW_LENGTH
+
+
+class Engine(wiring.Component):
+    """Executes the packets of `tmesh.packets` one after another; replies in the same order.
+
+    GOSSIP streams bundles through `Resident`, one a cycle where the link is wide enough, and is
+    answered when the last result is written; an operator other than the last one used is loaded
+    first, in 97 cycles. Other commands take a cycle for each of their words and a few more.
+
+    Parameters
+    ----------
+    config: the core configuration. digest: identifies the build, 128 bits.
+
+    Members
+    -------
+    i, o: streams of ``{data: link, last: 1}``
+    """
+
+    def __init__(self, *, config: CoreConfig, digest: int = 0) -> None:
+        if not 0 <= operator.index(digest) < 1 << 128:
+            raise ValueError(f"digest must have 128 bits, not {digest!r}")
+        self.config, self.digest = config, digest
+        self._resident = Resident(f=config.f, lanes=config.gossip_lanes, rows=config.rows)
+        word = stream.Signature(word_layout(config.link))
+        super().__init__({"i": In(word), "o": Out(word)})
+
+    @property
+    def distance(self) -> int:
+        """Bundles from an event to one that may read what it wrote without being held."""
+        return self._resident.distance
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.resident = resident = self._resident
+        m.submodules.bundles = bundles = self._bundles = BundleReader(
+            link=config.link, lanes=config.gossip_lanes, rows=config.rows
+        )
+        m.submodules.replies = self._replies = ReplyWriter(link=config.link)
+        wiring.connect(m, bundles.o, resident.i)
+        wiring.connect(m, self._replies.o, wiring.flipped(self.o))
+
+        header = {n: 8 * packets.HEADER[n].itemsize for n in packets.HEADER.names or ()}
+        self._head = Signal(data.StructLayout(header))
+        self._body = Signal(
+            data.ArrayLayout(signed(config.f + 2), packets.ROW_LENGTH), reset_less=True
+        )
+        self._status = Signal(Status)
+        self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
+        self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
+        self._operators(m)
+        self._counters(m)
+        saturated = Signal()
+        with m.If(resident.saturations != 0):
+            m.d.sync += saturated.eq(1)
+        m.d.comb += [
+            bundles.i.payload.eq(self.i.payload),
+            resident.access.row.eq(self._head.argument[: packets.ROW_BITS]),
+            resident.access.bank.eq(self._head.argument[packets.ROW_BITS :]),
+            # A state has four integers; the body shifts in from above.
+            *(resident.access.r[n].eq(self._body[packets.ROW_LENGTH - 4 + n]) for n in range(3)),
+        ]
+        with m.FSM():
+            with m.State("HEADER"):
+                self._receive_header(m)
+            with m.State("DECODE"):
+                m.d.sync += saturated.eq(0)
+                self._decode(m)
+            with m.State("BODY"):
+                self._receive_body(m)
+            with m.State("CHECK"):
+                self._check_body(m)
+            with m.State("EXECUTE"):
+                self._execute(m)
+            with m.State("LOAD"):
+                self._load(m)
+            with m.State("BUNDLES"):
+                m.d.comb += [bundles.i.valid.eq(self.i.valid), self.i.ready.eq(bundles.i.ready)]
+                with m.If(self.i.valid & self.i.ready & self.i.payload.last):
+                    m.next = "DRAIN"
+            with m.State("DRAIN"), m.If(bundles.empty & resident.idle):
+                m.d.sync += self._status.eq(bundles.status)
+                m.next = "REPLY"
+            with m.State("SKIP"):
+                m.d.comb += self.i.ready.eq(~self._ended)
+                with m.If(self._ended | (self.i.valid & self.i.payload.last)):
+                    m.next = "REPLY"
+            with m.State("REPLY"):
+                reply = self._replies.i
+                gossiped = self._head.command == Command.GOSSIP
+                m.d.comb += [
+                    reply.valid.eq(1),
+                    reply.payload.status.eq(self._status),
+                    reply.payload.flags.eq(Mux(saturated, packets.SATURATED, 0)),
+                    reply.payload.tag.eq(self._head.tag),
+                    reply.payload.value.eq(Mux(gossiped, bundles.count, 0)),
+                    reply.payload.body.eq(self._value),
+                ]
+                m.d.sync += self._count.eq(0)
+                with m.If(reply.ready):
+                    m.next = "HEADER"
+        return m
+
+    def _receive_header(self, m: Module) -> None:
+        words = max(1, HEADER // self.config.link)
+        m.d.comb += self.i.ready.eq(1)
+        with m.If(self.i.valid):
+            part = self._head.as_value().word_select(self._count[:1], HEADER // words)
+            m.d.sync += [
+                (part if words > 1 else self._head.as_value()).eq(self.i.payload.data),
+                self._ended.eq(self.i.payload.last),
+                self._count.eq(self._count + 1),
+            ]
+            with m.If(self.i.payload.last | (self._count == words - 1)):
+                m.next = "DECODE"
+
+    def _decode(self, m: Module) -> None:
+        """What is wrong with a header shows here, and nothing has been done yet."""
+        config, head = self.config, self._head
+        row, bank = head.argument[: packets.ROW_BITS], head.argument[packets.ROW_BITS :]
+        agent = (row < config.rows) & (bank < config.gossip_lanes)
+        operator_row = head.argument[: packets.OPERATOR_SHIFT]
+        number = head.argument[packets.OPERATOR_SHIFT :]
+        coefficients = (operator_row < packets.OPERATOR_ROWS) & (number < config.operators)
+        #: Whether the argument is one, and whether there is a body.
+        commands: dict[Command, tuple[Any, bool]] = {
+            Command.IDENTIFY: (head.argument < len(self._identity), False),
+            Command.RESET: (Const(1), False),
+            Command.COUNTER: (head.argument < len(Counter), False),
+            Command.READ_STATE: (agent, False),
+            Command.WRITE_STATE: (agent, True),
+            Command.WRITE_OPERATOR: (coefficients, True),
+            Command.GOSSIP: (head.argument < config.operators, True),
+        }
+        known, there, follows, verdict = Signal(), Signal(), Signal(), Signal(Status)
+        with m.Switch(head.command):
+            for command, (argument, body) in commands.items():
+                with m.Case(command):
+                    m.d.comb += [known.eq(1), there.eq(argument), follows.eq(body)]
+        complete = self._count == max(1, HEADER // config.link)
+        with m.If(~complete):
+            m.d.comb += verdict.eq(Status.BAD_LENGTH)
+        with m.Elif(head.version != packets.VERSION):
+            m.d.comb += verdict.eq(Status.BAD_VERSION)
+        with m.Elif(~known):
+            m.d.comb += verdict.eq(Status.UNKNOWN_COMMAND)
+        with m.Elif(follows == self._ended):
+            m.d.comb += verdict.eq(Status.BAD_LENGTH)
+        with m.Elif(~there):
+            m.d.comb += verdict.eq(Status.BAD_ADDRESS)
+
+        m.d.comb += self._bundles.start.eq(1)
+        m.d.sync += [
+            self._status.eq(verdict),
+            self._value.eq(0),
+            self._count.eq(0),
+            self._fits.eq(1),
+        ]
+        with m.If(verdict != Status.OK):
+            m.next = "SKIP"
+        with m.Elif(head.command == Command.GOSSIP):
+            with m.If(self._loaded_valid & (self._loaded == head.argument)):
+                m.next = "BUNDLES"
+            with m.Else():
+                m.next = "LOAD"
+        with m.Elif(follows):
+            m.next = "BODY"
+        with m.Else():
+            m.next = "EXECUTE"
+
+    def _receive_body(self, m: Module) -> None:
+        """Integers into the body register, from above."""
+        word, f = self.i.payload.data, self.config.f
+        integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
+        low = Cat(value[: f + 2] for value in integers)
+        fits = [value[f + 1 :].all() | ~value[f + 1 :].any() for value in integers]
+        m.d.comb += self.i.ready.eq(1)
+        with m.If(self.i.valid):
+            m.d.sync += [
+                self._body.eq(Cat(self._body, low)[len(low) :]),
+                self._fits.eq(self._fits & Cat(fits).all()),
+                self._ended.eq(self.i.payload.last),
+                self._count.eq(self._count + 1),
+            ]
+            with m.If(self.i.payload.last | (self._count == self._body_words - 1)):
+                m.next = "CHECK"
+
+    @property
+    def _body_words(self) -> Any:
+        """Words in the body of the command in the header."""
+        each = self.config.link // INTEGER
+        state = self._head.command == Command.WRITE_STATE
+        return Mux(state, 4 // each, packets.ROW_LENGTH // each)
+
+    def _check_body(self, m: Module) -> None:
+        m.d.sync += self._count.eq(0)
+        with m.If(~self._ended | (self._count != self._body_words)):
+            m.d.sync += self._status.eq(Status.BAD_LENGTH)
+            m.next = "SKIP"
+        with m.Elif(~self._fits):
+            m.d.sync += self._status.eq(Status.BAD_VALUE)
+            m.next = "SKIP"
+        with m.Else():
+            m.next = "EXECUTE"
+
+    def _execute(self, m: Module) -> None:
+        """Everything but GOSSIP; the packet has ended, so SKIP goes on at once."""
+        head, count = self._head, self._count
+        m.d.sync += count.eq(count + 1)
+        with m.Switch(head.command):
+            with m.Case(Command.IDENTIFY):
+                m.d.sync += self._value.eq(Array(self._identity)[head.argument[:2]])
+                m.next = "SKIP"
+            with m.Case(Command.RESET):
+                m.d.comb += self._reset.eq(1)
+                m.next = "SKIP"
+            with m.Case(Command.COUNTER):
+                m.d.sync += self._value.eq(Array(self._counts)[head.argument[:3]])
+                m.next = "SKIP"
+            with m.Case(Command.READ_STATE), m.If(count == READ_LATENCY):
+                m.d.sync += [self._value[n].eq(self._resident.r[n]) for n in range(3)]
+                m.next = "SKIP"
+            with m.Case(Command.WRITE_STATE):
+                m.d.comb += self._resident.access.write.eq(1)
+                m.next = "SKIP"
+            with m.Case(Command.WRITE_OPERATOR):
+                m.d.comb += self._write.en.eq(1)
+                m.d.sync += [self._body.eq(self._body.as_value().rotate_right(self.config.f + 2))]
+                m.d.sync += self._loaded_valid.eq(0)
+                with m.If(count == packets.ROW_LENGTH - 1):
+                    m.next = "SKIP"
+
+    def _operators(self, m: Module) -> None:
+        """Memory of the operators' coefficients; which operator the lanes have."""
+        config = self.config
+        depth = config.operators << 7
+        width = config.f + 2
+        m.submodules.operators = memory = Memory(shape=signed(width), depth=depth, init=[])
+        self._write, self._read = memory.write_port(), memory.read_port()
+        argument = self._head.argument
+        m.d.comb += [
+            self._write.addr.eq(Cat(self._count[:4], argument)),
+            self._write.data.eq(self._body[0]),
+            self._read.addr.eq(Cat(self._count[:7], argument)),
+        ]
+        self._loaded, self._loaded_valid = Signal(range(max(2, config.operators))), Signal()
+
+    def _load(self, m: Module) -> None:
+        """Shift an operator into the lanes; what is read comes a cycle after its address."""
+        form = self._resident.form
+        m.d.comb += [form.valid.eq(self._count != 0), form.value.eq(self._read.data)]
+        m.d.sync += self._count.eq(self._count + 1)
+        with m.If(self._count == COEFFICIENTS):
+            m.d.sync += [self._loaded.eq(self._head.argument), self._loaded_valid.eq(1)]
+            m.next = "BUNDLES"
+
+    def _counters(self, m: Module) -> None:
+        resident = self._resident
+        self._reset = Signal()
+        starved = self._bundles.i.ready & ~self._bundles.i.valid & ~resident.idle
+        steps = {
+            Counter.CYCLES: Const(1),
+            Counter.EVENTS: resident.issued,
+            Counter.HELD: resident.held,
+            Counter.STARVED: starved,
+            Counter.SATURATIONS: resident.saturations,
+        }
+        self._counts = []
+        for counter in Counter:
+            count = Signal(2 * INTEGER, name=counter.name.lower())
+            m.d.sync += count.eq(Mux(self._reset, 0, count + steps[counter]))
+            self._counts.append(count)
+
+    @property
+    def _identity(self) -> list[Any]:
+        """What IDENTIFY answers."""
+        c = self.config
+        groups = [
+            (packets.VERSION, c.f, c.gossip_lanes, c.link),
+            (c.gossip_lanes * c.rows, c.operators, 0, 0),
+        ]
+        values = [sum(value << (INTEGER * n) for n, value in enumerate(g)) for g in groups]
+        return [Const(value, 4 * INTEGER) for value in (*values, self.digest)]

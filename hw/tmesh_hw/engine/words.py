@@ -1,0 +1,131 @@
+"""Between the words of a link and what they carry."""
+
+from typing import Any
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from tmesh import packets
+from tmesh.packets import Status
+
+from tmesh_hw.engine.interlock import slot_layout
+
+
+def word_layout(link: int) -> data.StructLayout:
+    """A word of a link of `link` bits; last: it ends its packet."""
+    return data.StructLayout({"data": link, "last": 1})
+
+
+class BundleReader(wiring.Component):
+    """Words to bundles, until one is bad.
+
+    Parameters
+    ----------
+    link: bits of a word. lanes: slots of a bundle. rows: vectors of a bank.
+
+    Members
+    -------
+    i: stream of words. o: stream of bundles, see `Interlock`
+    start: a packet begins: forget the last one
+    status, count: OK, or why this bundle and all that follow are not passed on; how many were
+    empty: nothing is left inside
+    """
+
+    def __init__(self, *, link: int, lanes: int, rows: int) -> None:
+        self.link, self.lanes, self.rows = link, lanes, rows
+        row = max(1, (rows - 1).bit_length())
+        super().__init__(
+            {
+                "i": In(stream.Signature(word_layout(link))),
+                "o": Out(stream.Signature(data.ArrayLayout(slot_layout(row), lanes))),
+                "start": In(1),
+                "status": Out(Status),
+                "count": Out(32),
+                "empty": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        size = packets.bundle_bits(self.lanes)
+        words = max(1, size // self.link)
+        bundle, full = Signal(max(size, self.link), reset_less=True), Signal()
+        good = Signal()
+        have = Signal(range(words + 1))
+        leaves = full & (self.o.ready | ~good)
+        m.d.comb += [
+            self.i.ready.eq(~full | leaves),
+            self.o.valid.eq(full & good),
+            self.empty.eq(~full & (have == 0)),
+        ]
+        with m.If(leaves):
+            m.d.sync += full.eq(0)
+            with m.If(good):
+                m.d.sync += self.count.eq(self.count + 1)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                bundle.eq(Cat(bundle, self.i.payload.data)[-len(bundle) :]),
+                have.eq(have + 1),
+            ]
+            with m.If(have == words - 1):
+                m.d.sync += [have.eq(0), full.eq(1)]
+            with m.Elif(self.i.payload.last):
+                m.d.sync += have.eq(0)
+                with m.If(self.status == Status.OK):
+                    m.d.sync += self.status.eq(Status.BAD_LENGTH)
+        fits = self._unpack(m, bundle)
+        m.d.comb += good.eq(fits & (self.status == Status.OK))
+        with m.If(full & ~fits & (self.status == Status.OK)):
+            m.d.sync += self.status.eq(Status.BAD_ADDRESS)
+        with m.If(self.start):
+            m.d.sync += [self.status.eq(Status.OK), self.count.eq(0)]
+        return m
+
+    def _unpack(self, m: Module, bundle: Any) -> Any:
+        """Fill the slots of `o`; whether all their agents exist."""
+        packed = data.StructLayout(packets.SLOT)
+        fits = []
+        for lane, slot in enumerate(self.o.payload):
+            start = packets.SLOT_STRIDE * lane
+            field = data.View(packed, bundle[start : start + packed.size])
+            m.d.comb += [slot[name].eq(field[name]) for name in packets.SLOT]
+            known = (field.own < self.rows) & (field.other < self.rows)
+            known &= (field.bank < self.lanes) & (~field.double | (field.bank == lane))
+            fits.append(~field.valid | known)
+        return Cat(fits).all()
+
+
+class ReplyWriter(wiring.Component):
+    """Replies to words.
+
+    Members
+    -------
+    i: stream of the fields of `tmesh.packets.REPLY`; body: 4 × 32 bits
+    o: stream of words of `link` bits
+    """
+
+    def __init__(self, *, link: int) -> None:
+        self.link = link
+        fields = {name: 8 * packets.REPLY[name].itemsize for name in packets.REPLY.names or ()}
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(fields))),
+                "o": Out(stream.Signature(word_layout(link))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        words = -(-self.i.payload.as_value().shape().width // self.link)
+        bits, left = Signal(words * self.link, reset_less=True), Signal(range(words + 1))
+        m.d.comb += [
+            self.i.ready.eq(left == 0),
+            self.o.valid.eq(left != 0),
+            self.o.payload.data.eq(bits),
+            self.o.payload.last.eq(left == 1),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [bits.eq(self.i.payload.as_value()), left.eq(words)]
+        with m.Elif(self.o.valid & self.o.ready):
+            m.d.sync += [bits.eq(bits >> self.link), left.eq(left - 1)]
+        return m

@@ -1,0 +1,141 @@
+"""Packets for the engine: good ones with as many conflicts as can be, and one of each bad kind."""
+
+import numpy as np
+import numpy.typing as npt
+from tmesh import packets
+from tmesh.config import CoreConfig
+from tmesh.golden import pauli
+from tmesh.golden.engine import EngineModel, Words
+from tmesh.numbers import IntArray
+from tmesh.packets import Command, Counter
+
+#: Any 128 bits: what the engine of the tests identifies itself with.
+DIGEST = 0xFEDCBA98_76543210_00112233_DEADBEEF
+
+#: Lanes and link of the engine that is tested, by fraction bits and whether it is a wide one.
+_SHAPES = {(16, False): (1, 64), (14, False): (1, 32), (16, True): (3, 128), (14, True): (2, 64)}
+
+
+def engine_config(f: int, lanes: int) -> CoreConfig:
+    """An engine with few agents, so that most events depend on those just before them."""
+    gossip_lanes, link = _SHAPES[f, lanes > 1]
+    return CoreConfig(
+        f=f, lanes=0, cordics=0, gossip_lanes=gossip_lanes, link=link, agents=6, operators=2
+    )
+
+
+def packet(
+    config: CoreConfig,
+    command: int,
+    argument: int,
+    body: npt.ArrayLike = (),
+    *,
+    tag: int = 0,
+    version: int = packets.VERSION,
+) -> Words:
+    """One packet (words, link/32); the body is made of 32-bit integers."""
+    parts = config.link // 32
+    header = np.array([(command, version, tag, argument)], dtype=packets.HEADER).view(np.uint32)
+    integers = np.asarray(body, dtype=np.int64).astype(np.uint32)
+    start = max(len(header), parts)
+    result = np.zeros(-(-(start + len(integers)) // parts) * parts, dtype=np.uint32)
+    result[: len(header)] = header
+    result[start : start + len(integers)] = integers
+    return result.reshape(-1, parts)
+
+
+def bundles(config: CoreConfig, rng: np.random.Generator, count: int) -> IntArray:
+    """Random bundles as 32-bit integers (count, n): three of four slots used, some doubles."""
+    lanes, size = config.gossip_lanes, max(packets.bundle_bits(config.gossip_lanes), config.link)
+    result = []
+    for _ in range(count):
+        bits = 0
+        for lane in range(lanes):
+            double = int(rng.random() < 0.3)
+            fields = {
+                "own": int(rng.integers(config.rows)),
+                "other": int(rng.integers(config.rows)),
+                "bank": lane if double else int(rng.integers(lanes)),
+                "second": int(rng.integers(2)),
+                "double": double,
+                "valid": int(rng.random() < 0.75),
+            }
+            shift = packets.SLOT_STRIDE * lane
+            for name, width in packets.SLOT.items():
+                bits |= fields[name] << shift
+                shift += width
+        result.append(np.frombuffer(bits.to_bytes(size // 8, "little"), dtype=np.uint32))
+    return np.array(result).astype(np.int64)
+
+
+def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[Words]:
+    """Packets of the same sizes each time, with other contents."""
+    one, parts = 1 << config.f, config.link // 32
+    places = [
+        bank << packets.ROW_BITS | row
+        for bank in range(config.gossip_lanes)
+        for row in range(config.rows)
+    ]
+    made: list[tuple[int, int, IntArray]] = []
+
+    def add(command: int, argument: int, body: npt.ArrayLike = ()) -> None:
+        made.append((command, argument, np.asarray(body, dtype=np.int64)))
+
+    add(Command.RESET, 0)
+    for group in range(4):  # one more than there are
+        add(Command.IDENTIFY, group)
+    for place in places:
+        vector = rng.normal(size=3)
+        add(Command.WRITE_STATE, place, [*np.rint(vector * one / np.linalg.norm(vector)), 0])
+    g = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
+    rows = np.rint(pauli.transfer(np.linalg.qr(g)[0]) * one).reshape(-1, packets.ROW_LENGTH)
+    # Operator 1 is no operator at all: everything saturates.
+    wild = rng.integers(-2 * one, 2 * one, rows.shape)
+    for number, coefficients in enumerate((rows, wild)):
+        for n, row in enumerate(coefficients):
+            add(Command.WRITE_OPERATOR, number << packets.OPERATOR_SHIFT | n, row)
+    many = bundles(config, rng, count)
+    for number in (0, 1, 0):
+        add(Command.GOSSIP, number, many.reshape(-1))
+    late = many.copy()
+    late[-2, 0] = (1 << 18) - 1  # no such agent, if the slot is used
+    add(Command.GOSSIP, 0, late.reshape(-1))
+    split = many.reshape(-1)[: -parts if many.shape[1] > parts else None]
+    add(Command.GOSSIP, 0, split)
+    add(Command.GOSSIP, 2, many.reshape(-1))
+    add(Command.GOSSIP, 0)
+    add(0x7F, 0, many[0])
+    add(Command.READ_STATE, places[-1] + 1)
+    add(Command.READ_STATE, 3 << packets.ROW_BITS)
+    add(Command.READ_STATE, 0, many[0])
+    add(Command.WRITE_STATE, 0, [0, 2 * one, 0, 0])
+    add(Command.WRITE_STATE, 0, np.zeros(4 + parts))
+    add(Command.WRITE_OPERATOR, 6, np.zeros(packets.ROW_LENGTH))
+    add(Command.WRITE_OPERATOR, 0, np.zeros(packets.ROW_LENGTH - parts))
+    add(Command.COUNTER, len(Counter))
+    for counter in (Counter.EVENTS, Counter.SATURATIONS):
+        add(Command.COUNTER, counter)
+    for place in places:
+        add(Command.READ_STATE, place)
+    result = [
+        packet(config, command, argument, body, tag=int(rng.integers(1 << 16)))
+        for command, argument, body in made
+    ]
+    result.append(packet(config, Command.RESET, 0, version=packets.VERSION + 1))
+    if parts == 1:
+        result.append(packet(config, Command.RESET, 0)[:1])
+    return result
+
+
+def sections(config: CoreConfig, rng: np.random.Generator, count: int) -> tuple[IntArray, IntArray]:
+    """Rows of words in and of words out: four sections of equal length, `count` bundles in all."""
+    model = EngineModel(config, DIGEST)
+    sent: list[IntArray] = []
+    expected: list[IntArray] = []
+    for _ in range(4):
+        for words in _section(config, rng, max(3, count // 4)):
+            for into, flow in ((sent, words), (expected, model.execute(words))):
+                last = np.zeros((len(flow), 1), dtype=np.int64)
+                last[-1] = 1
+                into.append(np.concatenate([flow.astype(np.int64), last], axis=1))
+    return np.concatenate(sent), np.concatenate(expected)

@@ -1,0 +1,102 @@
+"""Commands and replies of the engine: one definition for gateware, host and documentation.
+
+A packet is little-endian and goes over a link of 32, 64 or 128 bits, the last word marked; a header
+shorter than a word is padded with zeros. Every packet is answered by one, in order, with its tag.
+"""
+
+import enum
+from collections.abc import Iterator
+
+import numpy as np
+
+#: Raised when a layout or a meaning changes; the engine refuses packets of another.
+VERSION = 1
+
+#: Header of a command.
+HEADER = np.dtype([("command", "u1"), ("version", "u1"), ("tag", "<u2"), ("argument", "<u4")])
+
+#: Every reply.
+REPLY = np.dtype(
+    [("status", "u1"), ("flags", "u1"), ("tag", "<u2"), ("value", "<u4"), ("body", "<i4", (4,))]
+)
+
+#: Bits of a slot of a bundle, lowest first. See `tmesh_hw.engine.interlock.slot_layout`.
+SLOT = {"own": 18, "other": 18, "bank": 2, "second": 1, "double": 1, "valid": 1}
+
+#: Bits from slot to slot: three fit 128.
+SLOT_STRIDE = 42
+
+#: Bits of a row in an address; the bank is above.
+ROW_BITS = SLOT["own"]
+
+#: Rows of an operator (two forms of three) and coefficients of a row.
+OPERATOR_ROWS, ROW_LENGTH = 6, 16
+
+#: A row of an operator in an argument is below the number of the operator.
+OPERATOR_SHIFT = 3
+
+#: In `flags` of a reply: a result of this command saturated.
+SATURATED = 1
+
+
+class _Described(enum.IntEnum):
+    """Numbers, each with its meaning."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str = "") -> "_Described":
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class Command(_Described):
+    """What the engine does."""
+
+    IDENTIFY = 0x01, "argument 0: version, f, lanes, link; 1: states, operators; 2: build digest"
+    RESET = 0x02, "counters to zero"
+    COUNTER = 0x03, "argument: a counter; its 64 bits in the body"
+    READ_STATE = 0x10, "argument: an address; its Bloch vector in the body"
+    WRITE_STATE = 0x11, "argument: an address; body: x, y, z, 0"
+    WRITE_OPERATOR = 0x12, "argument: operator·8 + row; body: the 16 coefficients of the row"
+    GOSSIP = 0x20, "argument: an operator; body: bundles; value: bundles that were executed"
+
+
+class Status(_Described):
+    """How it went. All but GOSSIP change nothing unless OK; GOSSIP stops before the bad bundle."""
+
+    OK = 0, "done"
+    UNKNOWN_COMMAND = 1, "no such command"
+    BAD_VERSION = 2, "the packet is of another version"
+    BAD_LENGTH = 3, "more or fewer words than the command has"
+    BAD_ADDRESS = 4, "no such agent, operator, row or counter"
+    BAD_VALUE = 5, "a number beyond the format"
+
+
+class Counter(_Described):
+    """What the engine counts since the last RESET."""
+
+    CYCLES = 0, "clocks"
+    EVENTS = 1, "vectors that GOSSIP wrote"
+    HELD = 2, "clocks in which a bundle waited for a result"
+    STARVED = 3, "clocks without a bundle while others were in flight: the link, and the drain"
+    SATURATIONS = 4, "vectors that saturated"
+
+
+def bundle_bits(lanes: int) -> int:
+    """Bits of a bundle of `lanes` slots."""
+    return 64 if lanes == 1 else 128
+
+
+def tables() -> Iterator[str]:
+    """The definitions as Markdown tables; docs/engine.md has them, and a test holds it to them."""
+    for name, fields in (("header", HEADER), ("reply", REPLY)):
+        lines = [f"| {name} | bits |", "|---|--:|"]
+        lines += [f"| `{n}` | {8 * fields[n].itemsize} |" for n in fields.names or ()]
+        yield "\n".join(lines)
+    lines = ["| slot | bits |", "|---|--:|"]
+    yield "\n".join([*lines, *(f"| `{name}` | {bits} |" for name, bits in SLOT.items())])
+    for kind in (Command, Status, Counter):
+        lines = [f"| {kind.__name__.lower()} | | |", "|---|--:|---|"]
+        yield "\n".join([*lines, *(f"| {m.name} | {m.value} | {m.meaning} |" for m in kind)])

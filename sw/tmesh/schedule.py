@@ -1,0 +1,111 @@
+"""In which order events on resident states may run, with the result of one after another.
+
+An event reads two agents and writes the first, or both. Another event may overlap it or overtake it
+as long as neither reads or writes what the other writes; a read and a later write of the same agent
+may share a moment, since all reads of a moment come before its writes.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numba import njit
+
+from tmesh.numbers import IntArray
+
+#: Events computed at a time: twice as fast where they fit a cache.
+CHUNK = 8192
+
+
+@njit(cache=True)
+def levels(pairs: IntArray, both: bool, agents: int) -> IntArray:
+    """The earliest level (m,) of each event of `pairs` (m, 2): events of one level do not depend on
+    each other, and those of all levels, one after another, give the sequential result."""
+    written, read = np.full(agents, -1), np.full(agents, -1)
+    result = np.empty(len(pairs), dtype=np.int64)
+    for event in range(len(pairs)):
+        a, b = pairs[event, 0], pairs[event, 1]
+        level = max(written[a] + 1, written[b] + 1, read[a])
+        if both:
+            level = max(level, read[b])
+            written[b] = level
+        written[a] = level
+        read[a] = max(read[a], level)
+        read[b] = max(read[b], level)
+        result[event] = level
+    return result
+
+
+def in_levels(pairs: IntArray, both: bool, agents: int) -> Iterator[IntArray]:
+    """The events of `pairs` (m, 2) level by level, in parts of at most `CHUNK`."""
+    level = levels(pairs, both, agents)
+    ordered = pairs[np.argsort(level, kind="stable")]
+    start = 0
+    for end in np.cumsum(np.bincount(level)).tolist():
+        for first in range(start, end, CHUNK):
+            yield ordered[first : min(first + CHUNK, end)]
+        start = end
+
+
+@njit(cache=True)
+def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int) -> IntArray:
+    """The bundle (m,) of each event, for a core of `lanes` lanes that reads what an event wrote
+    `distance` cycles after it.
+
+    A bundle has a slot for each lane; agent i is written by lane i mod `lanes`. An event takes one
+    slot, a both-write one of each agent, or two successive ones where both are of the same lane.
+    Each event takes the earliest cycle in which all it needs is there; cycles left empty are no
+    bundles, the core waits by itself.
+    """
+    written, read = np.full(agents, -distance), np.full(agents, -1)
+    last = len(pairs) * (distance + 1) + 2
+    taken = np.zeros((lanes, last), dtype=np.int32)  # see `_free`
+    full = np.zeros(lanes, dtype=np.int64)  # cycles of a lane before this one are taken
+    doubles = np.zeros((last, lanes), dtype=np.bool_)
+    used = np.zeros(last, dtype=np.bool_)
+    result = np.empty(len(pairs), dtype=np.int64)
+    for event in range(len(pairs)):
+        a, b = pairs[event, 0], pairs[event, 1]
+        mine, his = a % lanes, b % lanes
+        time = max(written[a] + distance, written[b] + distance, read[a], 0)
+        if both:
+            time = max(time, read[b])
+        time = _free(taken[mine], max(time, full[mine]))
+        second = time
+        if both and mine != his:
+            other = _free(taken[his], time)
+            while other != time:
+                time = _free(taken[mine], other)
+                other = _free(taken[his], time)
+            taken[his, time] = 1
+        elif both:
+            second = _free(taken[mine], time + 1)
+            while np.any(doubles[time:second, mine]):
+                time = second
+                second = _free(taken[mine], time + 1)
+            taken[mine, second] = 1
+            doubles[time:second, mine] = True
+            used[second] = True
+        taken[mine, time] = 1
+        used[time] = True
+        written[a] = time
+        if both:
+            written[b] = second if mine == his else time
+        read[a] = max(read[a], time)
+        read[b] = max(read[b], time)
+        full[mine] = _free(taken[mine], full[mine])
+        result[event] = time
+    return (np.cumsum(used) - 1)[result]
+
+
+@njit(cache=True)
+def _free(taken: IntArray, time: int) -> int:
+    """The first free cycle of a lane from `time` on. The entry of a free cycle is 0, another says
+    how far on to look, further each time it was looked at."""
+    end = time
+    while taken[end]:
+        end += taken[end]
+    while time != end:
+        step = taken[time]
+        taken[time] = end - time
+        time += step
+    return end
