@@ -56,9 +56,9 @@ convergence: setup
 area: setup
 	$(RUN) $(BIN)/python -m tmesh_hw.synthesis.area
 
-# Routes the eigensolver on ECP5, five seeds a row: half an hour.
+# Routes eigensolver and engine on ECP5, five seeds a row: an hour; DESIGN=eigensolver for a part.
 timing: fpga
-	$(BIN)/python -m tmesh_hw.synthesis.timing
+	$(BIN)/python -m tmesh_hw.synthesis.timing --only "$(DESIGN)"
 
 lint: setup
 	$(BIN)/ruff check .

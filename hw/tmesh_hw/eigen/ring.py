@@ -133,7 +133,9 @@ class JacobiRing(wiring.Component):
                 self._command.eq(self.i.payload),
                 self._entering.eq(accepted),
             ]
-            gate = line.at(last - 1)
+            # Kept apart from the cycle itself, which drives the whole ring.
+            gate = Signal(attrs={"keep": 1})
+            m.d.sync += gate.eq(line.at(last - 2))
 
         # One that needs fewer steps must not follow one that needs more.
         command = self.i.payload

@@ -23,9 +23,9 @@ def multiply(m: Module, a: Any, b: Any, platform: Any) -> Any:
             )
     product = Signal(signed(len(a) + len(b)), reset_less=True)
     if not str(getattr(platform, "device", "")).startswith("LFE5"):
-        left, right = (Signal(v.shape(), reset_less=True) for v in (a, b))
-        inner = Signal.like(product, reset_less=True)
-        m.d.sync += [left.eq(a), right.eq(b), inner.eq(left * right), product.eq(inner)]
+        # All registers behind the product: as late, and fewer to simulate.
+        first, second = (Signal.like(product, reset_less=True) for _ in range(2))
+        m.d.sync += [first.eq(a * b), second.eq(first), product.eq(second)]
         return product
 
     ports: dict[str, Any] = {"i_CLK0": ClockSignal(), "i_CE0": 1, "i_RST0": 0}

@@ -1,12 +1,12 @@
-"""`make area`: ECP5 cells of the gossip datapath after Yosys, before place and route."""
+"""`make area`: ECP5 cells of gossip datapath and engine after Yosys, before place and route."""
 
 import json
 from typing import Any
 
-from tmesh.config import CoreConfig
+from tmesh.config import CONFIGS, CoreConfig
 
 from tmesh_hw import yosys
-from tmesh_hw.engine import GossipDatapath
+from tmesh_hw.engine import Engine, GossipDatapath
 from tmesh_hw.export import to_rtlil
 from tmesh_hw.synthesis import Ecp5
 
@@ -38,6 +38,11 @@ def main() -> None:
         core = GossipDatapath(config=CoreConfig(f=f, lanes=lanes))
         name = f"gossip datapath, Q(2,{f}), {lanes} lane{'s' if lanes > 1 else ''}"
         print(row(name, core), flush=True)
+    for name, config in CONFIGS.items():
+        if config.gossip_lanes:
+            print(
+                row(f"engine, {name}, {config.agents:,} agents", Engine(config=config)), flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make timing`: place and route of the eigensolver alone on ECP5, for its own clock rate."""
+"""`make timing`: place and route on ECP5, for the clock rate that a design reaches by itself."""
 
 import argparse
 import dataclasses
@@ -6,16 +6,18 @@ import json
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.back import rtlil
+from tmesh.config import CONFIGS
 from tmesh.doctor import nextpnr_ecp5
 
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
+from tmesh_hw.engine import Engine
 from tmesh_hw.synthesis import Ecp5
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
@@ -93,34 +95,54 @@ def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) 
     return Placed(tuple(clocks), cells)
 
 
-def measure(device: str, cordics: int, seeds: Sequence[int]) -> dict[str, Any]:
-    """One row of the report: the 4×4 solver without eigenvectors, Q(2,16)."""
-    solver = HermitianJacobi(f=16, n=4, cordics=cordics)
-    placed = place(solver, device, seeds)
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """Something to route. interval: cycles between results; latency: of one alone."""
+
+    name: str
+    device: str
+    component: Any
+    interval: float
+    latency: int
+
+
+def designs() -> Iterator[Design]:
+    """What the report has: the 4×4 eigensolver without eigenvectors, and the engine, Q(2,16)."""
+    for cordics, device in ((1, "25F"), (4, "25F"), (8, "85F")):
+        solver = HermitianJacobi(f=16, n=4, cordics=cordics)
+        name = f"eigensolver, {cordics} unit{'s' if cordics > 1 else ''}"
+        yield Design(name, device, solver, solver.interval(), solver.latency())
+    engine = Engine(config=CONFIGS["three-lanes"])
+    yield Design("engine, three-lanes", "85F", engine, 1 / 3, engine.distance)
+
+
+def measure(design: Design, seeds: Sequence[int]) -> dict[str, Any]:
+    """One row of the report."""
+    placed = place(design.component, design.device, seeds)
     names = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "MULT18X18D": "dsp", "DP16KD": "bram"}
     return {
-        "device": f"LFE5U-{device}",
-        "cordics": cordics,
+        "design": design.name,
+        "device": f"LFE5U-{design.device}",
         **{name: placed.cells.get(kind, 0) for kind, name in names.items()},
         "mhz_min": round(placed.worst, 1),
         "mhz_median": round(placed.median, 1),
         "seeds": len(placed.clocks),
-        "interval": solver.interval(),
-        "latency": solver.latency(),
+        "interval": round(design.interval, 4),
+        "latency": design.latency,
     }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The report as Markdown."""
-    titles = ["units", "device", "LUT", "FF", "DSP", "BRAM", "seeds", "MHz, min / median"]
+    titles = ["design", "device", "LUT", "FF", "DSP", "BRAM", "seeds", "MHz, min / median"]
     titles += ["cycles", "M/s", "µs"]
-    lines = [f"| {' | '.join(titles)} |", "|--:|---|" + "--:|" * (len(titles) - 2)]
+    lines = [f"| {' | '.join(titles)} |", "|---|---|" + "--:|" * (len(titles) - 2)]
     for row in rows:
         clocks = (row["mhz_min"], row["mhz_median"])
-        figures = [str(row["cordics"]), row["device"]]
+        figures = [row["design"], row["device"]]
         figures += [f"{row[name]:,}" for name in ("lut", "ff", "dsp", "bram", "seeds")]
         figures.append(" / ".join(f"{clock:.0f}" for clock in clocks))
-        figures.append(f"{row['interval']:g}")
+        figures.append(f"{row['interval']:.3g}")
         figures.append(" / ".join(f"{clock / row['interval']:.2f}" for clock in clocks))
         figures.append(f"{row['latency'] / clocks[0]:.1f}")
         lines.append(f"| {' | '.join(figures)} |")
@@ -128,16 +150,19 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Route every row, keep the report where `tmesh bench` reads it, and print it."""
+    """Route, keep the report where `tmesh bench` reads it, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--report", type=Path, default=Path("sw/tmesh/report/routed.json"))
+    parser.add_argument("--only", default="", help="designs whose name contains this")
     arguments = parser.parse_args()
-    rows = []
-    for cordics, device in ((1, "25F"), (4, "25F"), (8, "85F")):
-        rows.append(measure(device, cordics, range(1, arguments.seeds + 1)))
-        arguments.report.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    print(table(rows))
+    rows = {row["design"]: row for row in json.loads(arguments.report.read_text("utf-8"))}
+    for design in designs():
+        if arguments.only in design.name:
+            rows[design.name] = measure(design, range(1, arguments.seeds + 1))
+            text = json.dumps(list(rows.values()), indent=2) + "\n"
+            arguments.report.write_text(text, encoding="utf-8")
+    print(table(list(rows.values())))
 
 
 if __name__ == "__main__":

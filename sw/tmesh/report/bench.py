@@ -175,6 +175,7 @@ def _meetings(rng: np.random.Generator) -> Iterator[Row]:
                 ns = cycles / device.config.clock_hz * 1e9
                 text = f"cycles at an assumed {device.config.clock_hz / 1e6:g} MHz"
                 yield Row(work, f"core, {config}", MEETINGS, ns, ns / base, text)
+    yield from _routed(work, "engine", MEETINGS, base or 1.0)
     form = pauli.transfer(u)[0]
     ns = _best(lambda: _kernel(r.copy(), pairs, form)) / MEETINGS * 1e9
     yield Row(work, "Numba, float64, in order", MEETINGS, ns, ns / (base or ns), "compiled loop")
@@ -200,8 +201,14 @@ def _eigenvalues(rng: np.random.Generator) -> Iterator[Row]:
             kind = "iterative" if core.config.iterative else "pipelined"
             note = f"Verilated, {core.config.cordics} {kind} CORDIC, {cycles:,.0f} cycles each"
             yield Row(work, f"verilator, {name}", batch, ns, ns / base, note)
-    for routed in json.loads((files("tmesh.report") / "routed.json").read_text()):
-        ns = routed["interval"] / routed["mhz_median"] * 1e3
-        by = f"solver alone, {routed['cordics']} CORDICs"
-        note = f"{routed['interval']:g} cycles at {routed['mhz_median']:g} MHz, {routed['device']}"
-        yield Row(work, by, SPECTRAL_BATCH, ns, ns / base, f"{note}, post-route")
+    yield from _routed(work, "eigensolver", SPECTRAL_BATCH, base)
+
+
+def _routed(work: str, kind: str, batch: int, base: float) -> Iterator[Row]:
+    """Designs of a kind at their clock rates after place and route, alone on a device."""
+    for routed in json.loads((files("tmesh.report") / "routed.json").read_text("utf-8")):
+        if routed["design"].startswith(kind):
+            ns = routed["interval"] / routed["mhz_median"] * 1e3
+            at = f"{routed['interval']:.3g} cycles at {routed['mhz_median']:g} MHz"
+            note = f"{at}, {routed['device']}, post-route"
+            yield Row(work, f"{routed['design']}, alone", batch, ns, ns / base, note)
