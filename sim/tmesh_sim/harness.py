@@ -156,9 +156,11 @@ class VerilatedCore:
     Rows are as in `tmesh_sim.packing`. `cycles` counts the clocks of the last batch.
     """
 
-    def __init__(self, component: Any, source: str | Source, trace: Path | None = None) -> None:
-        self._i = fields(component.i.payload.shape())
-        self._o = fields(component.o.payload.shape())
+    def __init__(
+        self, layouts: tuple[Any, Any], source: str | Source, trace: Path | None = None
+    ) -> None:
+        """layouts: of the payloads in and out."""
+        self._i, self._o = (fields(layout) for layout in layouts)
         library = ctypes.CDLL(str(build(source, self._i, self._o, trace)))
         library.tmesh_open.restype = ctypes.c_void_p
         library.tmesh_open.argtypes = [ctypes.c_char_p]

@@ -33,6 +33,11 @@ def fields(layout: Any) -> list[Field]:
     return [Field(WIDEST, False)] * whole + top
 
 
+def ports(component: Any) -> tuple[Any, Any]:
+    """Layouts of the payloads of streams `i` and `o`."""
+    return component.i.payload.shape(), component.o.payload.shape()
+
+
 def pack(row: IntArray, layout: list[Field]) -> int:
     """A row as the bits of the payload."""
     bits, at = 0, 0

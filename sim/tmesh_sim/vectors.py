@@ -95,7 +95,7 @@ def share(name: str, dut: Any) -> int:
         return 20
     if name == "jacobi_4" and dut.iterative:
         return 20
-    return 4 if name == "core" and dut.config.iterative else 1
+    return 8 if name == "core" and dut.config.iterative else 1
 
 
 def integers(rng: np.random.Generator, shape: tuple[int, ...], width: int) -> IntArray:

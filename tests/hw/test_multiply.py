@@ -11,6 +11,7 @@ from tmesh_hw.export import verilog
 from tmesh_hw.numbers import MULTIPLY_LATENCY, multiply
 from tmesh_hw.synthesis import Ecp5
 from tmesh_sim.harness import VerilatedCore
+from tmesh_sim.packing import ports
 
 #: What Lattice documents of the registers that we use (TN-02205, "ECP5 sysDSP").
 MACRO = """
@@ -77,7 +78,7 @@ def test_both_bodies_are_equal(width: int) -> None:
     rng = np.random.default_rng(1)
     operands = rng.integers(-half, half, (500, 2))
     operands[:4] = [[-half, -half], [-half, half - 1], [half - 1, half - 1], [0, -1]]
-    with VerilatedCore(dut, text) as core:
+    with VerilatedCore(ports(dut), text) as core:
         replies, _ = core.run(operands)
     wanted = operands[:, 0] * operands[:, 1]
     if 2 * width > 32:  # two columns for each product, the low one without a sign

@@ -7,12 +7,12 @@ import pytest
 from tmesh_hw.blocks import ComplexMultiply
 from tmesh_hw.export import verilog
 from tmesh_sim.harness import SimulationError, VerilatedCore, build
-from tmesh_sim.packing import fields
+from tmesh_sim.packing import fields, ports
 from tmesh_sim.vectors import vectors
 
 DUT = ComplexMultiply(width=10)
 TEXT = verilog(DUT)
-PORTS = [fields(port.payload.shape()) for port in (DUT.i, DUT.o)]
+PORTS = [fields(layout) for layout in ports(DUT)]
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_batch_and_its_cycles(tmp_path: Path) -> None:
     inputs, expected = vectors("complex_multiply", DUT, 50, seed=1)
-    with VerilatedCore(DUT, TEXT, trace=tmp_path / "waves" / "core.vcd") as core:
+    with VerilatedCore(ports(DUT), TEXT, trace=tmp_path / "waves" / "core.vcd") as core:
         replies, cycles = core.run(inputs)
     np.testing.assert_array_equal(replies, expected)
     # The last reply is seen `latency` cycles after the last input, in the cycle of its transfer.
@@ -44,7 +44,7 @@ def test_a_run_that_hangs_ends_with_a_reason() -> None:
     assert name in TEXT
     mute = TEXT.replace(name, ".o__valid()")
     inputs, _ = vectors("complex_multiply", DUT, 5, seed=1)
-    with VerilatedCore(DUT, mute) as core:
+    with VerilatedCore(ports(DUT), mute) as core:
         for _ in range(2):
             with pytest.raises(SimulationError, match="no progress for 100 cycles"):
                 core.run(inputs, patience=100)

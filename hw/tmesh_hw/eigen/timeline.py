@@ -24,7 +24,6 @@ class Timeline:
         self.interval = interval
         self._depth = 1 << intervals.bit_length()
         self._memories = 0
-        self._addresses: dict[tuple[int, int], Any] = {}
         if jumps:
             self.phase = Signal(range(interval))
             self._now = {time: self.phase == time for time in range(interval)}
@@ -44,14 +43,12 @@ class Timeline:
         return Word(self, self._m, source, time, reset=reset)
 
     def address(self, time: int, back: int) -> Any:
-        """A counter that moves on after each cycle `time` of a step, `back` behind."""
-        key = time % self.interval, back
-        if key not in self._addresses:
-            register = Signal(range(self._depth), init=-back % self._depth, name=f"address{back}")
-            with self._m.If(self.at(time)):
-                self._m.d.sync += register.eq(register + 1)
-            self._addresses[key] = register
-        return self._addresses[key]
+        """A counter that moves on after each cycle `time` of a step, `back` behind: one for every
+        port, kept apart from equal ones, since one for all would have to stand everywhere."""
+        counter = Signal(range(self._depth), init=-back % self._depth, attrs={"keep": 1})
+        with self._m.If(self.at(time)):
+            self._m.d.sync += counter.eq(counter + 1)
+        return counter
 
     def memory(self, source: Any, time: int) -> Any:
         """A memory in which `source` of cycle `time` is kept: written always, but only what is

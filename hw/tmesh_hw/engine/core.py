@@ -16,6 +16,21 @@ from tmesh_hw.engine.gossip import GossipDatapath
 from tmesh_hw.numbers import matrix
 
 
+def core_layouts(config: CoreConfig) -> tuple[data.StructLayout, data.StructLayout]:
+    """Payloads of a command and of a reply."""
+    width = config.f + 2
+    command = {"opcode": OPCODE_BITS, "u": matrix(4, width), "x": matrix(4, width)}
+    reply = {
+        "y": matrix(4, width),
+        "weight": signed(width),
+        "values": data.ArrayLayout(signed(width), 4),
+        "entropy": signed(width),
+        "saturated": 1,
+        "vanished": 1,
+    }
+    return data.StructLayout(command), data.StructLayout(reply)
+
+
 class Core(wiring.Component):
     """Every `Opcode` of its configuration; equals `tmesh.golden.fixed.execute`.
 
@@ -39,22 +54,8 @@ class Core(wiring.Component):
 
     def __init__(self, *, config: CoreConfig) -> None:
         self.config = config
-        width = config.f + 2
-        command = {"opcode": OPCODE_BITS, "u": matrix(4, width), "x": matrix(4, width)}
-        reply = {
-            "y": matrix(4, width),
-            "weight": signed(width),
-            "values": data.ArrayLayout(signed(width), 4),
-            "entropy": signed(width),
-            "saturated": 1,
-            "vanished": 1,
-        }
-        super().__init__(
-            {
-                "i": In(stream.Signature(data.StructLayout(command))),
-                "o": Out(stream.Signature(data.StructLayout(reply))),
-            }
-        )
+        command, reply = core_layouts(config)
+        super().__init__({"i": In(stream.Signature(command)), "o": Out(stream.Signature(reply))})
 
     def model(self, opcode: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
         """Integers (..., 4, 4, 2) in; the exact reply."""

@@ -46,9 +46,9 @@ class Engine(wiring.Component):
         super().__init__({"i": In(word), "o": Out(word)})
 
     @property
-    def distance(self) -> int:
-        """Bundles from an event to one that may read what it wrote without being held."""
-        return self._resident.distance
+    def interval(self) -> float:
+        """Cycles between updated states."""
+        return 1 / self.config.gossip_lanes
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -78,6 +78,7 @@ class Engine(wiring.Component):
             bundles.i.payload.eq(self.i.payload),
             resident.access.row.eq(self._head.argument[: packets.ROW_BITS]),
             resident.access.bank.eq(self._head.argument[packets.ROW_BITS :]),
+            resident.access.read.eq(self._head.command == Command.READ_STATE),
             # A state has four integers; the body shifts in from above.
             *(resident.access.r[n].eq(self._body[packets.ROW_LENGTH - 4 + n]) for n in range(3)),
         ]

@@ -13,6 +13,10 @@ from tmesh_hw.engine.interlock import Interlock, slot_layout
 #: From an issued event to its lane: the memory, and a register behind it.
 READ_LATENCY = 2
 
+#: From an event to one that may read what it wrote: written in the cycle in which the lane answers,
+#: readable in the next.
+DISTANCE = READ_LATENCY + PauliLane.latency + 1
+
 
 class Resident(wiring.Component):
     """State memory and `lanes` × `PauliLane` behind an `Interlock`.
@@ -29,7 +33,7 @@ class Resident(wiring.Component):
     -------
     i: stream of bundles, see `Interlock`
     form: ``{value: signed(f+2), valid: 1}`` shifts a coefficient into every lane, while idle
-    access: ``{row, bank, r: 3 × signed(f+2), write: 1}``, while idle
+    access: ``{row, bank, r: 3 × signed(f+2), read: 1, write: 1}``, while idle
     r: the vector at `access`, two cycles later
     idle, held: see `Interlock`
     issued, saturations: events of this cycle that were issued, results that saturated
@@ -38,13 +42,11 @@ class Resident(wiring.Component):
     def __init__(self, *, f: int, lanes: int, rows: int) -> None:
         self.f, self.lanes, self.rows = f, lanes, rows
         self._lanes = [PauliLane(f=f) for _ in range(lanes)]
-        # Written in the cycle in which the lane answers, readable in the next.
-        distance = READ_LATENCY + PauliLane.latency + 1
         row = max(1, (rows - 1).bit_length())
-        self._interlock = Interlock(lanes=lanes, row=row, distance=distance)
+        self._interlock = Interlock(lanes=lanes, row=row, distance=DISTANCE)
         vector = data.ArrayLayout(signed(f + 2), 3)
         self._vector = vector
-        access = {"row": row, "bank": 2, "r": vector, "write": 1}
+        access = {"row": row, "bank": 2, "r": vector, "read": 1, "write": 1}
         super().__init__(
             {
                 "i": In(stream.Signature(data.ArrayLayout(slot_layout(row), lanes))),
@@ -57,11 +59,6 @@ class Resident(wiring.Component):
                 "saturations": Out(range(lanes + 1)),
             }
         )
-
-    @property
-    def distance(self) -> int:
-        """Cycles from an event to one that reads what it wrote."""
-        return self._interlock.distance
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -76,7 +73,7 @@ class Resident(wiring.Component):
         for k, lane in enumerate(self._lanes):
             m.submodules[f"lane{k}"] = lane
             slot = bundle.payload[k]
-            own_row = Mux(self.idle, self.access.row, slot.own)
+            own_row = Mux(self.access.read, self.access.row, slot.own)
             own = self._copy(m, f"own{k}", writes[k], own_row)
             others = [
                 self._copy(m, f"other{k}_{bank}", writes[bank], slot.other)

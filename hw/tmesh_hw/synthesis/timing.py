@@ -6,7 +6,8 @@ import json
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tmesh.doctor import nextpnr_ecp5
 
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
-from tmesh_hw.engine import Engine
+from tmesh_hw.engine import DISTANCE, Engine
 from tmesh_hw.synthesis import Ecp5
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
@@ -97,28 +98,29 @@ def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) 
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """Something to route. interval: cycles between results; latency: of one alone."""
+    """Something to route. figures: cycles between results, and of one alone."""
 
     name: str
     device: str
-    component: Any
-    interval: float
-    latency: int
+    component: Callable[[], Any]
+    figures: Callable[[Any], tuple[float, int]]
 
 
 def designs() -> Iterator[Design]:
     """What the report has: the 4×4 eigensolver without eigenvectors, and the engine, Q(2,16)."""
     for cordics, device in ((1, "25F"), (4, "25F"), (8, "85F")):
-        solver = HermitianJacobi(f=16, n=4, cordics=cordics)
+        solver = partial(HermitianJacobi, f=16, n=4, cordics=cordics)
         name = f"eigensolver, {cordics} unit{'s' if cordics > 1 else ''}"
-        yield Design(name, device, solver, solver.interval(), solver.latency())
-    engine = Engine(config=CONFIGS["three-lanes"])
-    yield Design("engine, three-lanes", "85F", engine, 1 / 3, engine.distance)
+        yield Design(name, device, solver, lambda s: (s.interval(), s.latency()))
+    engine = partial(Engine, config=CONFIGS["three-lanes"])
+    yield Design("engine, three-lanes", "85F", engine, lambda e: (e.interval, DISTANCE))
 
 
 def measure(design: Design, seeds: Sequence[int]) -> dict[str, Any]:
     """One row of the report."""
-    placed = place(design.component, design.device, seeds)
+    component = design.component()
+    interval, latency = design.figures(component)
+    placed = place(component, design.device, seeds)
     names = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "MULT18X18D": "dsp", "DP16KD": "bram"}
     return {
         "design": design.name,
@@ -127,8 +129,8 @@ def measure(design: Design, seeds: Sequence[int]) -> dict[str, Any]:
         "mhz_min": round(placed.worst, 1),
         "mhz_median": round(placed.median, 1),
         "seeds": len(placed.clocks),
-        "interval": round(design.interval, 4),
-        "latency": design.latency,
+        "interval": round(interval, 4),
+        "latency": latency,
     }
 
 

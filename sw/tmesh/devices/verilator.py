@@ -34,21 +34,24 @@ class VerilatorDevice(CoreDevice):
         super().__init__(config)
         # The gateware is imported only to build a simulator, so that `tmesh` works without it.
         from tmesh_hw.digest import build_digest
-        from tmesh_hw.engine import Core, Engine
+        from tmesh_hw.engine import DISTANCE, Core, Engine, core_layouts, word_layout
         from tmesh_hw.export import verilog as export
         from tmesh_sim.harness import Source, VerilatedCore
 
+        def generate() -> str:
+            if resident:
+                return export(Engine(config=self.config, digest=digest))
+            return export(Core(config=self.config))
+
         digest = build_digest(self.config)
         self._digest = f"{digest:032x}"
-        if self.config.gossip_lanes:
-            component = Engine(config=self.config, digest=digest)
-            self._client = EngineClient(self.config, component.distance, self._exchange)
-        else:
-            component = Core(config=self.config)
-        source = Source(lambda: export(component), self._digest) if verilog is None else verilog
-        self._core: VerilatedCore = VerilatedCore(component, source, trace)
+        resident, word = bool(self.config.gossip_lanes), word_layout(self.config.link)
+        layouts = (word, word) if resident else core_layouts(self.config)
+        source = Source(generate, self._digest) if verilog is None else verilog
+        self._core: VerilatedCore = VerilatedCore(layouts, source, trace)
         self._cycles = 0
-        if self.config.gossip_lanes:
+        if resident:
+            self._client = EngineClient(self.config, DISTANCE, self._exchange)
             self._client.identify(digest)
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 import qutip
@@ -15,7 +16,7 @@ from numba import njit
 from rich.table import Table
 
 from tmesh.config import CONFIGS
-from tmesh.devices import open_device
+from tmesh.devices import Device, open_device
 from tmesh.golden import pauli, reference
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray
@@ -146,39 +147,48 @@ def _kernel(r: FloatArray, pairs: IntArray, c: FloatArray) -> None:
 
 
 def _meetings(rng: np.random.Generator) -> Iterator[Row]:
-    """Resident states: random pairs, one of each written, one operator."""
+    """Resident states: random pairs under one operator; the first of each is written, or both."""
     r = rng.normal(size=(AGENTS, 3))
     r /= np.linalg.norm(r, axis=1, keepdims=True)
     first = rng.integers(0, AGENTS, MEETINGS)
     pairs = np.stack([first, (first + rng.integers(1, AGENTS, MEETINGS)) % AGENTS], axis=1)
     u = reference.partial_swap(np.pi / 4)
-    work = f"resident meeting, {AGENTS:,} agents"
-    base = None
-    for name, config, by in (
-        ("reference", "sim-gossip", "NumPy, Bloch form"),
-        ("model", "sim-gossip", "model"),
-        ("verilator", "sim-gossip", "verilator, sim-gossip"),
-        ("verilator", "three-lanes", "verilator, three-lanes"),
-    ):
-        with open_device(name, config) as device:
-            device.load(r)
-            before = device.cycles
-            device.gossip(pairs, u)
-            cycles = None if before is None else ((device.cycles or 0) - before) / MEETINGS
-            ns = _best(partial(device.gossip, pairs, u)) / MEETINGS * 1e9
-            base = base or ns
-            lanes = device.info.lanes
-            note = {"reference": "device reference, in order", "model": "integers, the core's bits"}
-            text = f"Verilated, {lanes} lanes, {cycles:.3f} cycles each" if cycles else note[name]
-            yield Row(work, by, MEETINGS, ns, ns / base, text)
-            if cycles:
-                ns = cycles / device.config.clock_hz * 1e9
-                text = f"cycles at an assumed {device.config.clock_hz / 1e6:g} MHz"
-                yield Row(work, f"core, {config}", MEETINGS, ns, ns / base, text)
-    yield from _routed(work, "engine", MEETINGS, base or 1.0)
     form = pauli.transfer(u)[0]
-    ns = _best(lambda: _kernel(r.copy(), pairs, form)) / MEETINGS * 1e9
-    yield Row(work, "Numba, float64, in order", MEETINGS, ns, ns / (base or ns), "compiled loop")
+    kinds: tuple[Literal["first", "both"], ...] = ("first", "both")
+    for write in kinds:
+        work = f"resident meeting, {AGENTS:,} agents, {write} written"
+        with open_device("reference", "sim-gossip") as device:
+            base = _meeting(device, r, pairs, u, write)
+        yield Row(work, "NumPy, Bloch form", MEETINGS, base, 1.0, "device reference, in order")
+        if write == "first":
+            ns = _best(lambda: _kernel(r.copy(), pairs, form)) / MEETINGS * 1e9
+            yield Row(work, "Numba, in order", MEETINGS, ns, ns / base, "float64, compiled loop")
+        with open_device("model", "sim-gossip") as device:
+            ns = _meeting(device, r, pairs, u, write)
+        yield Row(work, "model", MEETINGS, ns, ns / base, "integers, the core's bits")
+        for name in ("sim-gossip", "three-lanes"):
+            with open_device("verilator", name) as device:
+                ns = _meeting(device, r, pairs, u, write)
+                before = device.cycles or 0
+                device.gossip(pairs, u, write)
+                cycles = ((device.cycles or 0) - before) / MEETINGS
+                lanes, clock = device.info.lanes, device.config.clock_hz
+            busy = (2 if write == "both" else 1) / cycles / lanes
+            note = f"Verilated; {busy:.3f} states per cycle and lane, {lanes} of them"
+            yield Row(work, f"verilator, {name}", MEETINGS, ns, ns / base, note)
+            ns = cycles / clock * 1e9
+            note = f"{cycles:.3f} cycles at an assumed {clock / 1e6:g} MHz"
+            yield Row(work, f"core, {name}", MEETINGS, ns, ns / base, note)
+        if write == "first":
+            yield from _routed(work, "engine", MEETINGS, base)
+
+
+def _meeting(
+    device: Device, r: FloatArray, pairs: IntArray, u: ComplexArray, write: Literal["first", "both"]
+) -> float:
+    """Nanoseconds of one meeting."""
+    device.load(r)
+    return _best(lambda: device.gossip(pairs, u, write)) / MEETINGS * 1e9
 
 
 def _eigenvalues(rng: np.random.Generator) -> Iterator[Row]:
