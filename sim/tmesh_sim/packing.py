@@ -1,5 +1,5 @@
 """Stream payloads as flat integer rows: one column for each leaf of a layout, in layout order; a
-leaf wider than 32 bits has a column for every 32."""
+leaf that an int64 does not hold has a column for every 32 bits."""
 
 import dataclasses
 from typing import Any
@@ -9,8 +9,8 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 from tmesh.numbers import IntArray
 
-#: Bits of the widest column.
-WIDEST = 32
+#: Bits of the widest leaf that is one column, and of the columns of wider ones.
+WIDEST, PART = 62, 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +28,11 @@ def fields(layout: Any) -> list[Field]:
     if isinstance(layout, data.ArrayLayout):
         return [leaf for _ in range(layout.length) for leaf in fields(layout.elem_shape)]
     shape = Shape.cast(layout)
-    whole, rest = divmod(shape.width, WIDEST)
+    if 0 < shape.width <= WIDEST:
+        return [Field(shape.width, shape.signed)]
+    whole, rest = divmod(shape.width, PART)
     top = [Field(rest, shape.signed)] if rest else []
-    return [Field(WIDEST, False)] * whole + top
+    return [Field(PART, False)] * whole + top
 
 
 def ports(component: Any) -> tuple[Any, Any]:
