@@ -17,8 +17,18 @@ CASES = [
 COMMANDED = ("core", "engine")
 
 
-@pytest.mark.parametrize(("name", "f", "lanes"), CASES)
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+#: What takes long in this simulator runs with stalls at one format and without at the other; the
+#: cocotb benches do both at both.
+SLOW = ("jacobi_2", "jacobi_4", "core", "engine")
+RUNS = [
+    (*case, stall)
+    for case in CASES
+    for stall in (0.0, 0.4)
+    if case[0] not in SLOW or (stall > 0) == (case[1] == 14)
+]
+
+
+@pytest.mark.parametrize(("name", "f", "lanes", "stall"), RUNS)
 def test_equals_the_model(name: str, f: int, lanes: int, stall: float) -> None:
     """A wrong bit, a lost, doubled or reordered transaction under stalls would fail here."""
     dut = build(name, f, lanes)
