@@ -52,7 +52,8 @@ def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int)
     `distance` cycles after it.
 
     A bundle has a slot for each lane; agent i is written by lane i mod `lanes`. An event takes one
-    slot, a both-write one of each agent, or two successive ones where both are of the same lane.
+    slot, a both-write one of each agent, or a slot and the lane's next free one where both are of
+    the same lane.
     Each event takes the earliest cycle in which all it needs is there; cycles left empty are no
     bundles, the core waits by itself.
     """

@@ -1,4 +1,4 @@
-"""The interlock: proven not to let a read pass a write, and to give the sequential result."""
+"""The interlock: proven not to let a read pass a write. Its results are tested with the engine's."""
 
 import pytest
 from amaranth import ClockDomain, Module, Signal

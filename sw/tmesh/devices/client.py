@@ -40,7 +40,6 @@ class EngineClient:
     ) -> None:
         self.config, self._distance, self._exchange = config, distance, exchange
         self._parts = config.link // 32
-        self._operator = b""
 
     def identify(self, digest: int) -> None:
         """Raises `EngineError` unless the engine is a build of this configuration and digest."""

@@ -27,6 +27,7 @@ The integers are held in float64, which is exact below 2⁵³ and which NumPy mu
 import numpy as np
 
 from tmesh import schedule
+from tmesh.golden import reference
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
 
@@ -47,9 +48,7 @@ _PAIRS = np.einsum("jab,kcd->jkacbd", _SIGMA, _SIGMA).reshape(4, 4, 4, 4)
 def transfer(u: ComplexArray) -> FloatArray:
     """The forms C of operators (..., 4, 4): (..., 2, 3, 4, 4), first agent and second, components
     x, y, z of the result, then (1, own) and (1, other)."""
-    moved = (
-        u[..., None, None, :, :] @ _PAIRS @ np.conj(np.swapaxes(u, -1, -2))[..., None, None, :, :]
-    )
+    moved = reference.conjugate(u[..., None, None, :, :], _PAIRS)
     first = np.einsum("iab,...jkba->...ijk", _PAIRS[1:, 0], moved).real / 4
     second = np.einsum("iab,...jkba->...ikj", _PAIRS[0, 1:], moved).real / 4
     return np.stack([first, second], axis=-4)
