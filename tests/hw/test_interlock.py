@@ -1,4 +1,4 @@
-"""The interlock: proven not to let a read pass a write. Its results are tested with the engine's."""
+"""The interlock: proven not to let a read pass a write; the engine's tests hold its results."""
 
 import pytest
 from amaranth import ClockDomain, Module, Signal
