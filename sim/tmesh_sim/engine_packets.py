@@ -1,5 +1,7 @@
 """Packets for the engine: good ones with as many conflicts as can be, and one of each bad kind."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from tmesh import packets
@@ -20,7 +22,7 @@ def engine_config(f: int, lanes: int) -> CoreConfig:
     """An engine with few agents, so that most events depend on those just before them."""
     gossip_lanes, link = _SHAPES[f, lanes > 1]
     return CoreConfig(
-        f=f, lanes=0, cordics=0, gossip_lanes=gossip_lanes, link=link, agents=6, operators=2
+        f=f, lanes=0, cordics=0, gossip_lanes=gossip_lanes, link=link, agents=6, operators=3
     )
 
 
@@ -88,10 +90,12 @@ def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[W
         vector = rng.normal(size=3)
         add(Command.WRITE_STATE, place, [*np.rint(vector * one / np.linalg.norm(vector)), 0])
     g = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
-    rows = np.rint(pauli.transfer(np.linalg.qr(g)[0]) * one).reshape(-1, packets.ROW_LENGTH)
+    unitary, weighted = (
+        np.rint(pauli.rows(u) * one) for u in (np.linalg.qr(g)[0], g / np.linalg.norm(g, ord=2))
+    )
     # Operator 1 is no operator at all: everything saturates.
-    wild = rng.integers(-2 * one, 2 * one, rows.shape)
-    for number, coefficients in enumerate((rows, wild)):
+    wild = rng.integers(-2 * one, 2 * one, unitary.shape)
+    for number, coefficients in enumerate((unitary, wild, weighted)):
         for n, row in enumerate(coefficients):
             add(Command.WRITE_OPERATOR, number << packets.OPERATOR_SHIFT | n, row)
     many = bundles(config, rng, count)
@@ -102,7 +106,9 @@ def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[W
     add(Command.GOSSIP, 0, late.reshape(-1))
     split = many.reshape(-1)[: -parts if many.shape[1] > parts else None]
     add(Command.GOSSIP, 0, split)
-    add(Command.GOSSIP, 2, many.reshape(-1))
+    add(Command.GOSSIP, 3, many.reshape(-1))
+    for command, argument, body in _rounds(rng, places, parts, count):
+        add(command, argument, body)
     add(Command.GOSSIP, 0)
     add(0x7F, 0, many[0])
     add(Command.READ_STATE, places[-1] + 1)
@@ -110,10 +116,10 @@ def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[W
     add(Command.READ_STATE, 0, many[0])
     add(Command.WRITE_STATE, 0, [0, 2 * one, 0, 0])
     add(Command.WRITE_STATE, 0, np.zeros(4 + parts))
-    add(Command.WRITE_OPERATOR, 6, np.zeros(packets.ROW_LENGTH))
+    add(Command.WRITE_OPERATOR, 3 << packets.OPERATOR_SHIFT, np.zeros(packets.ROW_LENGTH))
     add(Command.WRITE_OPERATOR, 0, np.zeros(packets.ROW_LENGTH - parts))
     add(Command.COUNTER, len(Counter))
-    for counter in (Counter.EVENTS, Counter.SATURATIONS):
+    for counter in (Counter.EVENTS, Counter.SATURATIONS, Counter.ROUNDS):
         add(Command.COUNTER, counter)
     for place in places:
         add(Command.READ_STATE, place)
@@ -125,6 +131,40 @@ def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[W
     if parts == 1:
         result.append(packet(config, Command.RESET, 0)[:1])
     return result
+
+
+def _rounds(
+    rng: np.random.Generator, places: list[int], parts: int, count: int
+) -> Iterator[tuple[int, int, list[int]]]:
+    """Good rounds, most of which read what those just before them write, then bad ones."""
+
+    def asked(others: int, operator: int = 0) -> int:
+        fields = {"others": others, "squarings": int(rng.integers(4)), "operator": operator}
+        fields |= {name: int(rng.integers(2)) for name in ("dephase", "both")}
+        bits = shift = 0
+        for name, width in packets.ROUND.items():
+            bits |= fields[name] << shift
+            shift += width
+        return bits
+
+    kinds = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
+    for n in range(2 * count):
+        command = kinds[n % 4]
+        others = n % 6 if command == Command.UPDATE else 1
+        chosen = [int(place) for place in rng.choice(places, others + 1)]
+        body = [] if command == Command.OBSERVE else [asked(others, n // 4 % 3), *chosen[1:]]
+        yield command, chosen[0], body
+    nowhere = places[-1] + 1
+    yield Command.UPDATE, nowhere, [asked(0)]
+    yield Command.UPDATE, places[0], [asked(2), places[1], nowhere]
+    yield Command.UPDATE, places[0], [asked(5), places[1]]
+    yield Command.UPDATE, places[0], [asked(0), *[0] * parts]
+    yield Command.UPDATE, places[0], []
+    yield Command.INTERFERE, places[0], [asked(0), places[1]]
+    yield Command.EVOLVE, places[0], [asked(2), places[1], places[1]]
+    yield Command.EVOLVE, places[0], [asked(1, 3), places[1]]
+    yield Command.OBSERVE, nowhere, []
+    yield Command.OBSERVE, places[0], [0]
 
 
 def sections(config: CoreConfig, rng: np.random.Generator, count: int) -> tuple[IntArray, IntArray]:

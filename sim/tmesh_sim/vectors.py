@@ -22,6 +22,7 @@ from tmesh_hw.blocks import (
     OperatorMac,
     PartialTrace,
     PauliLane,
+    Quotient,
     Reciprocal,
 )
 from tmesh_hw.eigen import HermitianJacobi
@@ -57,6 +58,7 @@ def build(name: str, f: int, lanes: int) -> Any:
         "jacobi_2": lambda: solver(n=2, vectors=True),
         "jacobi_4": lambda: solver(n=4, vectors=iterative),
         "jacobi_8": lambda: solver(n=8, vectors=False),
+        "quotient": lambda: Quotient(f=f, carry=5),
         "pauli_lane": lambda: PauliLane(f=f),
         "engine": lambda: Engine(config=engine_config(f, lanes), digest=DIGEST),
         "gossip": lambda: GossipDatapath(config=CoreConfig(f=f, lanes=lanes)),
@@ -84,6 +86,7 @@ BLOCKS = {
     "jacobi_4": True,
     "gossip": True,
     "core": True,
+    "quotient": False,
     "pauli_lane": False,
     "engine": True,
 }
@@ -334,6 +337,29 @@ def _core(dut: Core, rng: np.random.Generator, n: int) -> Vectors:
     return rows(opcode, u, x), rows(*replies)
 
 
+def _quotient(dut: Quotient, rng: np.random.Generator, n: int) -> Vectors:
+    f, width = dut.f, 2 * dut.f + 7
+    d = rng.integers(1 << (2 * f - 7), 1 << width, n) >> rng.integers(0, 8, n)
+    vector = rng.normal(size=(n, 3))
+    vector /= np.linalg.norm(vector, axis=1, keepdims=True)
+    numerators = np.rint(vector * d[:, None] * rng.choice([1, 1.0001, 0.3, 1e-4], (n, 1)))
+    numerators = numerators.astype(np.int64)
+    ties = slice(0, n // 8)  # halves of an LSB
+    d[ties] = 2 << f
+    numerators[ties] = rng.integers(-(1 << (f + 1)), 1 << (f + 1), numerators[ties].shape)
+    wild = rng.random(n) < 0.1
+    numerators[wild] = rng.integers(-(1 << width) + 1, 1 << width, (n, 3))[wild]
+    squarings, carry = rng.integers(0, 4, n), rng.integers(0, 32, n)
+    flags = rng.integers(0, 2, n)
+    results = [dut.model(numerators, d, s) for s in range(4)]
+    chosen = squarings, np.arange(n)
+    r, saturated = (np.stack(parts)[chosen] for parts in zip(*results, strict=True))
+    return (
+        rows(numerators, d, squarings, flags, carry),
+        rows(r, saturated | (flags == 1), carry),
+    )
+
+
 def _pauli_lane(dut: PauliLane, rng: np.random.Generator, n: int) -> Vectors:
     one = 1 << dut.f
     r = rng.normal(size=(2, n, 3))
@@ -373,6 +399,7 @@ _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "jacobi": _jacobi,
     "gossip": _gossip,
     "core": _core,
+    "quotient": _quotient,
     "pauli_lane": _pauli_lane,
     "engine": _engine,
 }

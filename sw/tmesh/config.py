@@ -11,12 +11,13 @@ class CoreConfig:
     """Parameters of one generated core.
 
     f: fraction bits of the format Q(2, f), 8 to 16. lanes: complex multipliers of the operator MAC,
-    1, 2, 4, 8 or 16, or 0 for a core without matrices. gossip_lanes: lanes that let resident
-    states meet, 1, 2 or 3, or 0 for a core without states. agents: resident states. operators:
-    those that the core keeps. link: bits of a word of the command stream, 32, 64 or 128. cordics:
-    CORDIC units of the eigensolver, 1, 2, 4 or 8, or 0 for a core without one. iterative: its one
-    CORDIC is iterative. eigenvectors: whether it has them. clock_hz: the clock at which cycle
-    counts are turned into time; an estimate until a board build measures it.
+    1, 2, 4, 8 or 16, or 0 for a core without matrices. gossip_lanes: lanes that let resident states
+    meet, 1, 2 or 3, or 0 for a core without states. agents: resident states. operators: those that
+    the core keeps. rounds: those of agents that may be under way at once, 1 to 16. link: bits of a
+    word of the command stream, 32, 64 or 128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or
+    8, or 0 for a core without one. iterative: its one CORDIC is iterative. eigenvectors: whether it
+    has them. clock_hz: the clock at which cycle counts are turned into time; an estimate until a
+    board build measures it.
     """
 
     f: int = 16
@@ -24,6 +25,7 @@ class CoreConfig:
     gossip_lanes: int = 0
     agents: int = 4096
     operators: int = 16
+    rounds: int = 4
     link: int = 64
     cordics: int = 1
     iterative: bool = True
@@ -48,6 +50,8 @@ class CoreConfig:
             raise ValueError(f"agents must be from 2 to 262144, not {self.agents!r}")
         if not 1 <= operator.index(self.operators) <= 1024:
             raise ValueError(f"operators must be from 1 to 1024, not {self.operators!r}")
+        if not 1 <= operator.index(self.rounds) <= 16:
+            raise ValueError(f"rounds must be from 1 to 16, not {self.rounds!r}")
         if self.link not in (32, 64, 128):
             raise ValueError(f"link must be 32, 64 or 128, not {self.link!r}")
         if self.cordics not in (0, 1, 2, 4, 8):

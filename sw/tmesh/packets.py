@@ -23,14 +23,22 @@ REPLY = np.dtype(
 #: Bits of a slot of a bundle, lowest first. See `tmesh_hw.engine.interlock.slot_layout`.
 SLOT = {"own": 18, "other": 18, "bank": 2, "second": 1, "double": 1, "valid": 1}
 
+#: What a round asks for, lowest first: how many addresses of others follow, the weight of them all
+#: being the same; how often the result is squared, κ = 2^squarings; whether the mean is of z alone;
+#: of an EVOLVE its operator, and whether it writes both agents.
+ROUND = {"others": 8, "squarings": 2, "dephase": 1, "both": 1, "operator": 16}
+
+#: Bits of an integer in a body.
+INTEGER = 32
+
 #: Bits from slot to slot: three fit 128.
 SLOT_STRIDE = 42
 
 #: Bits of a row in an address; the bank is above.
 ROW_BITS = SLOT["own"]
 
-#: Rows of an operator (two forms of three) and coefficients of a row.
-OPERATOR_ROWS, ROW_LENGTH = 6, 16
+#: Rows of an operator (x, y, z of both forms, the weight of both) and coefficients of a row.
+OPERATOR_ROWS, ROW_LENGTH = 8, 16
 
 #: A row of an operator in an argument is below the number of the operator.
 OPERATOR_SHIFT = 3
@@ -61,6 +69,13 @@ class Command(_Described):
     WRITE_STATE = 0x11, "argument: an address; body: x, y, z, 0"
     WRITE_OPERATOR = 0x12, "argument: operator·8 + row; body: the 16 coefficients of the row"
     GOSSIP = 0x20, "argument: an operator; body: bundles; value: bundles that were executed"
+    UPDATE = (
+        0x21,
+        "argument: an address; body: round, others; answers x, y, z, S(diag); outcome",
+    )
+    INTERFERE = 0x22, "argument: an address; body: round, other; answers x, y, z, visibility"
+    EVOLVE = 0x23, "argument: an address; body: round, other; answers x, y, z, weight"
+    OBSERVE = 0x24, "argument: an address; answers eigenvalues, entropy, purity; ρ₀₀"
 
 
 class Status(_Described):
@@ -71,7 +86,8 @@ class Status(_Described):
     BAD_VERSION = 2, "the packet is of another version"
     BAD_LENGTH = 3, "more or fewer words than the command has"
     BAD_ADDRESS = 4, "no such agent, operator, row or counter"
-    BAD_VALUE = 5, "a number beyond the format"
+    BAD_VALUE = 5, "a number beyond the format, or a round of the wrong size"
+    VANISHED = 6, "the weight is below 2⁻⁸"
 
 
 class Counter(_Described):
@@ -82,6 +98,8 @@ class Counter(_Described):
     HELD = 2, "clocks in which a bundle waited for a result"
     STARVED = 3, "clocks without a bundle while others were in flight: the link, and the drain"
     SATURATIONS = 4, "vectors that saturated"
+    ROUNDS = 5, "vectors that rounds wrote"
+    WAITED = 6, "clocks in which a round waited for a result"
 
 
 def bundle_bits(lanes: int) -> int:
@@ -95,8 +113,9 @@ def tables() -> Iterator[str]:
         lines = [f"| {name} | bits |", "|---|--:|"]
         lines += [f"| `{n}` | {8 * fields[n].itemsize} |" for n in fields.names or ()]
         yield "\n".join(lines)
-    lines = ["| slot | bits |", "|---|--:|"]
-    yield "\n".join([*lines, *(f"| `{name}` | {bits} |" for name, bits in SLOT.items())])
+    for name, layout in (("slot", SLOT), ("round", ROUND)):
+        lines = [f"| {name} | bits |", "|---|--:|"]
+        yield "\n".join([*lines, *(f"| `{field}` | {bits} |" for field, bits in layout.items())])
     for kind in (Command, Status, Counter):
         lines = [f"| {kind.__name__.lower()} | | |", "|---|--:|---|"]
         yield "\n".join([*lines, *(f"| {m.name} | {m.value} | {m.meaning} |" for m in kind)])

@@ -1,8 +1,8 @@
 """In which order events on resident states may run, with the result of one after another.
 
-An event reads two agents and writes the first, or both. Another event may overlap it or overtake it
-as long as neither reads or writes what the other writes; a read and a later write of the same agent
-may share a moment, since all reads of a moment come before its writes.
+An event reads its members and writes the first, or the first two. Another event may overlap it or
+overtake it as long as neither reads or writes what the other writes; a read and a later write of
+the same agent may share a moment, since all reads of a moment come before its writes.
 """
 
 from collections.abc import Iterator
@@ -17,32 +17,44 @@ CHUNK = 8192
 
 
 @njit(cache=True)
-def levels(pairs: IntArray, both: bool, agents: int) -> IntArray:
-    """The earliest level (m,) of each event of `pairs` (m, 2): events of one level do not depend on
-    each other, and those of all levels, one after another, give the sequential result."""
+def levels(members: IntArray, both: bool, agents: int) -> IntArray:
+    """The earliest level (m,) of each event of `members` (m, n): events of one level do not depend
+    on each other, and those of all levels, one after another, give the sequential result.
+
+    An event reads all its members, but those that are −1, and writes the first; with `both` the
+    second, too.
+    """
     written, read = np.full(agents, -1), np.full(agents, -1)
-    result = np.empty(len(pairs), dtype=np.int64)
-    for event in range(len(pairs)):
-        a, b = pairs[event, 0], pairs[event, 1]
-        level = max(written[a] + 1, written[b] + 1, read[a])
+    result = np.empty(len(members), dtype=np.int64)
+    for event in range(len(members)):
+        a, b = members[event, 0], members[event, 1]
+        level = read[a]
         if both:
             level = max(level, read[b])
-            written[b] = level
+        for member in members[event]:
+            if member >= 0:
+                level = max(level, written[member] + 1)
+        for member in members[event]:
+            if member >= 0:
+                read[member] = max(read[member], level)
         written[a] = level
-        read[a] = max(read[a], level)
-        read[b] = max(read[b], level)
+        if both:
+            written[b] = level
         result[event] = level
     return result
 
 
-def in_levels(pairs: IntArray, both: bool, agents: int) -> Iterator[IntArray]:
-    """The events of `pairs` (m, 2) level by level, in parts of at most `CHUNK`."""
-    level = levels(pairs, both, agents)
-    ordered = pairs[np.argsort(level, kind="stable")]
+def in_levels(members: IntArray, both: bool, agents: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """The events of `members` (m, n) level by level, in parts of at most `CHUNK`: which they are,
+    and their members."""
+    level = levels(members, both, agents)
+    order = np.argsort(level, kind="stable")
+    ordered = members[order]
     start = 0
     for end in np.cumsum(np.bincount(level)).tolist():
         for first in range(start, end, CHUNK):
-            yield ordered[first : min(first + CHUNK, end)]
+            part = slice(first, min(first + CHUNK, end))
+            yield order[part], ordered[part]
         start = end
 
 

@@ -1,5 +1,6 @@
 """Resident states: one suite for all devices, against density matrices that meet one by one."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -73,7 +74,8 @@ def test_meetings_are_those_of_density_matrices(device: Device, write: str) -> N
 
 
 def same_bits(one: Device, other: Device) -> None:
-    """Identical states after the same events, at every number of lanes and every conflict."""
+    """Identical states and answers after the same events, at every number of lanes and every
+    conflict."""
     rng = np.random.default_rng(2)
     for agents, count in ((3, 60), (50, 1000), (4096, 20_000)):
         for u in operators(rng):
@@ -83,6 +85,115 @@ def same_bits(one: Device, other: Device) -> None:
                     device.load(r)
                     device.gossip(meetings, u, write)
                 np.testing.assert_array_equal(one.read(), other.read())
+        for device in (one, other):
+            device.load(r)
+        answers = [
+            rounds_of(device, np.random.default_rng(3), agents, count) for device in (one, other)
+        ]
+        for first, second in zip(*answers, strict=True):
+            np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(one.read(), other.read())
+
+
+def neighbours(rng: np.random.Generator, agents: int, n: int) -> IntArray:
+    """Up to five of them."""
+    return rng.integers(0, agents, (n, 5)) | -(rng.random((n, 5)) < 0.2).astype(np.int64)
+
+
+def rounds_of(device: Device, rng: np.random.Generator, agents: int, n: int) -> list[object]:
+    """Answers to rounds of all kinds."""
+    n, answers = n // 10, []
+    g = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
+    weighted = g / np.linalg.norm(g, ord=2)
+    for kappa, dephase in ((1, True), (4, False), (8, True)):
+        some, others = rng.integers(0, agents, n), neighbours(rng, agents, n)
+        answers += device.update(some, others, kappa, dephase=dephase)
+        answers.append(device.swap_test(pairs(rng, agents, n)))
+        for write in ("first", "both"):
+            device.gossip(pairs(rng, agents, n), weighted, write)  # type: ignore[arg-type]
+        answers += dataclasses.astuple(device.observe(some))
+    return answers
+
+
+@pytest.mark.parametrize("kappa", [1, 2, 4, 8])
+@pytest.mark.parametrize("dephase", [False, True])
+def test_rounds_are_those_of_density_matrices(device: Device, kappa: int, dephase: bool) -> None:
+    """One round of each agent, against matrices: mean, ρ^κ/Tr ρ^κ, S(diag ρ), outcome."""
+    rng = np.random.default_rng(kappa)
+    r = vectors(rng, 60)
+    agents, others = np.arange(60), neighbours(rng, 60, 60)
+    bar = 1e-9 if device.name == "reference" else 6.0
+    device.load(r)
+    entropy, outcome = device.update(agents, others, kappa, dephase=dephase)
+    rho = tmesh.density(r)
+    got = tmesh.density(device.read())
+    for agent, heard in zip(agents, others, strict=True):
+        met = [agent, *heard[heard >= 0]]
+        mean = np.mean(rho[met], axis=0) * (np.eye(2) if dephase else 1)
+        wanted = reference.purify(mean, kappa)
+        assert np.abs(got[agent] - wanted).max() / LSB <= bar
+        rho[agent] = got[agent]
+        diagonal = reference.entropy(got[agent] * np.eye(2))
+        assert abs(entropy[agent] - diagonal) < 1e-3
+        assert outcome[agent] == int(got[agent, 1, 1].real > 0.5)
+
+
+def test_weighted_meetings_are_those_of_density_matrices(device: Device) -> None:
+    """Any operator, its weight divided out; errors grow as the weight gets less."""
+    rng = np.random.default_rng(5)
+    bar = 1e-9 if device.name == "reference" else 4.0
+    g = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
+    p = np.diag([1.0, 0, 0, 1])  # a parity measurement
+    for u in (g / np.linalg.norm(g, ord=2), reference.SYMMETRIC, p):
+        for write in ("first", "both"):
+            r = vectors(rng, 40)
+            device.load(r)
+            meetings = np.arange(40).reshape(-1, 2)
+            device.gossip(meetings, u, write)  # type: ignore[arg-type]
+            got, rho = device.read(), tmesh.density(r)
+            first, second, weight = reference.evolve(u, rho[0::2], rho[1::2])
+            error = np.abs(got[0::2] - tmesh.bloch(first)).max(axis=1) / 2
+            assert np.all(error / LSB <= bar / weight)
+            wanted = tmesh.bloch(second) if write == "both" else r[1::2]
+            error = np.abs(got[1::2] - wanted).max(axis=1) / 2
+            assert np.all(error / LSB <= bar / weight)
+
+
+def test_a_weight_that_vanishes_changes_nothing_else(device: Device) -> None:
+    """The pairs before and after it meet all the same."""
+    r = np.array([[0, 0, 1], [0, 0, 1], [0, 0, -1], [0, 0, 1], [0.5, 0, 0], [0, 0, 1]])
+    device.load(r)
+    u = np.diag([1.0, 0, 0, 1])
+    with pytest.raises(ValueError, match=r"u: the weight of the pair \(2, 3\) is below 2⁻⁸"):
+        device.gossip([[0, 1], [2, 3], [4, 5]], u, "both")
+    after = device.read()
+    np.testing.assert_array_equal(after[:4], r[:4])
+    np.testing.assert_allclose(after[4], [0, 0, 1], atol=2 * LSB)
+
+
+def test_swap_tests_interfere(device: Device) -> None:
+    rng = np.random.default_rng(6)
+    r = vectors(rng, 40)
+    device.load(r)
+    visibility = device.swap_test(np.arange(40).reshape(-1, 2))
+    a, b = r[0::2], r[1::2]
+    wanted = (3 + np.sum(a * b, axis=1)) / 4
+    bar = 1e-9 if device.name == "reference" else 1.0
+    assert np.abs(visibility - wanted).max() / LSB <= bar
+    assert np.abs(device.read()[0::2] - (a + b) / (2 * wanted[:, None])).max() / LSB <= bar
+
+
+def test_observations_are_those_of_density_matrices(device: Device) -> None:
+    rng = np.random.default_rng(7)
+    r = np.concatenate([vectors(rng, 200), [[0, 0, 0], [0, 0, -1], [LSB, 0, 0]]])
+    device.load(r)
+    seen = device.observe(np.arange(len(r)))
+    rho = tmesh.density(r)
+    bar = 1e-9 if device.name == "reference" else 1.0
+    assert np.abs(seen.eigenvalues - np.linalg.eigvalsh(rho)).max() / LSB <= bar
+    assert np.abs(seen.entropy - reference.entropy(rho)).max() <= 1e-3
+    assert np.abs(seen.purity - np.trace(rho @ rho, axis1=1, axis2=2).real).max() / LSB <= bar
+    assert np.abs(seen.diagonal - np.diagonal(rho, axis1=1, axis2=2).real).max() / LSB <= bar
 
 
 @pytest.mark.parametrize("name", RESIDENT)
@@ -119,9 +230,17 @@ def test_a_changed_constant_is_caught() -> None:
         (lambda d: d.gossip([[0, 7]], np.eye(4)), "pairs names agent 7, but 2 are loaded"),
         (lambda d: d.gossip([[1, 1]], np.eye(4)), "pairs: agent 1 cannot meet itself"),
         (lambda d: d.gossip([[0.5, 1]], np.eye(4)), r"pairs must be integers \(m, 2\)"),
-        (lambda d: d.gossip([[0, 1]], np.eye(4) / 2), "u must be unitary"),
+        (lambda d: d.gossip([[0, 1]], 2 * np.eye(4)), "u must have a spectral norm of at most 1"),
         (lambda d: d.gossip([[0, 1]], np.eye(4)[None]), "u must be one operator, not of shape"),
         (lambda d: d.gossip([[0, 1]], np.eye(4), "none"), "write must be 'first' or 'both'"),
+        (lambda d: d.gossip([[0, 1]], np.eye(4) / 32), r"the weight of the pair \(0, 1\) is below"),
+        (lambda d: d.update([2], [[0]]), "agents names agent 2, but 2 are loaded"),
+        (lambda d: d.update([0], [[-2]]), "neighbours names agent -2, but 2 are loaded"),
+        (lambda d: d.update([0, 1], [[0]]), r"neighbours must be integers \(2, k\), not int64"),
+        (lambda d: d.update([0], [[1]], 3), "kappa must be 1, 2, 4 or 8, not 3"),
+        (lambda d: d.update([0], np.zeros((1, 256), int)), "neighbours: at most 255 for an agent"),
+        (lambda d: d.observe([[0]]), r"agents must be integers \(m,\), not int64 \(1, 1\)"),
+        (lambda d: d.swap_test([[0, 2]]), "pairs names agent 2, but 2 are loaded"),
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(device: Device, call: object, reason: str) -> None:

@@ -14,7 +14,9 @@ from .normalise import Normalise
 from .operator_mac import OperatorMac
 from .partial_trace import PartialTrace
 from .pauli_lane import PauliLane
+from .quotient import Quotient
 from .reciprocal import Reciprocal
+from .square_root import SquareRoot
 
 __all__ = [
     "ComplexMultiply",
@@ -25,5 +27,7 @@ __all__ = [
     "OperatorMac",
     "PartialTrace",
     "PauliLane",
+    "Quotient",
     "Reciprocal",
+    "SquareRoot",
 ]

@@ -9,16 +9,20 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.config import CoreConfig
-from tmesh.packets import Command, Counter, Status
+from tmesh.packets import INTEGER, Command, Counter, Status
 
 from tmesh_hw.engine.resident import READ_LATENCY, Resident
+from tmesh_hw.engine.rounds import Rounds
 from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
 
-#: Bits of an integer in a body, and of the header of a command.
-INTEGER, HEADER = 32, 8 * packets.HEADER.itemsize
+#: Bits of the header of a command.
+HEADER = 8 * packets.HEADER.itemsize
 
-#: Coefficients of an operator that are loaded; in memory each operator has the next power of two.
-COEFFICIENTS = packets.OPERATOR_ROWS * packets.ROW_LENGTH
+#: Coefficients of an operator that the lanes take: all but the weights.
+COEFFICIENTS = 6 * packets.ROW_LENGTH
+
+#: What `Rounds` answers.
+ROUNDS = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
 
 
 class Engine(wiring.Component):
@@ -26,7 +30,8 @@ class Engine(wiring.Component):
 
     GOSSIP streams bundles through `Resident`, one a cycle where the link is wide enough, and is
     answered when the last result is written; an operator other than the last one used is loaded
-    first, in 97 cycles. Other commands take a cycle for each of their words and a few more.
+    first, in 97 cycles. `Rounds` of agents overlap with those after them; all other commands wait
+    for them, and take a cycle for each of their words and a few more.
 
     Parameters
     ----------
@@ -54,9 +59,11 @@ class Engine(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.resident = resident = self._resident
+        self._writes = Signal()
         m.submodules.bundles = bundles = self._bundles = BundleReader(
             link=config.link, lanes=config.gossip_lanes, rows=config.rows
         )
+        m.submodules.rounds = rounds = self._rounds = Rounds(config=config)
         m.submodules.replies = self._replies = ReplyWriter(link=config.link)
         wiring.connect(m, bundles.o, resident.i)
         wiring.connect(m, self._replies.o, wiring.flipped(self.o))
@@ -76,18 +83,21 @@ class Engine(wiring.Component):
             m.d.sync += saturated.eq(1)
         m.d.comb += [
             bundles.i.payload.eq(self.i.payload),
-            resident.access.row.eq(self._head.argument[: packets.ROW_BITS]),
-            resident.access.bank.eq(self._head.argument[packets.ROW_BITS :]),
-            resident.access.read.eq(self._head.command == Command.READ_STATE),
-            # A state has four integers; the body shifts in from above.
-            *(resident.access.r[n].eq(self._body[packets.ROW_LENGTH - 4 + n]) for n in range(3)),
+            rounds.i.payload.eq(self.i.payload),
+            rounds.r.eq(resident.r),
+            rounds.start.command.eq(self._head.command),
+            rounds.start.tag.eq(self._head.tag),
         ]
+        self._connect_states(m)
+        reply = self._replies.i
+        self._round = Cat(self._head.command == code for code in ROUNDS).any()
         with m.FSM():
             with m.State("HEADER"):
                 self._receive_header(m)
             with m.State("DECODE"):
                 m.d.sync += saturated.eq(0)
-                self._decode(m)
+                with m.If(rounds.idle | self._round):
+                    self._decode(m)
             with m.State("BODY"):
                 self._receive_body(m)
             with m.State("CHECK"):
@@ -103,25 +113,60 @@ class Engine(wiring.Component):
             with m.State("DRAIN"), m.If(bundles.empty & resident.idle):
                 m.d.sync += self._status.eq(bundles.status)
                 m.next = "REPLY"
+            with m.State("ROUND"):
+                m.d.comb += [rounds.i.valid.eq(self.i.valid), self.i.ready.eq(rounds.i.ready)]
+                with m.If(rounds.done):
+                    m.d.sync += [self._status.eq(rounds.status), self._ended.eq(rounds.ended)]
+                    m.next = "SKIP"
+                    with m.If(rounds.status == Status.OK):
+                        m.next = "HEADER"
             with m.State("SKIP"):
                 m.d.comb += self.i.ready.eq(~self._ended)
                 with m.If(self._ended | (self.i.valid & self.i.payload.last)):
                     m.next = "REPLY"
             with m.State("REPLY"):
-                reply = self._replies.i
                 gossiped = self._head.command == Command.GOSSIP
-                m.d.comb += [
-                    reply.valid.eq(1),
-                    reply.payload.status.eq(self._status),
-                    reply.payload.flags.eq(Mux(saturated, packets.SATURATED, 0)),
-                    reply.payload.tag.eq(self._head.tag),
-                    reply.payload.value.eq(Mux(gossiped, bundles.count, 0)),
-                    reply.payload.body.eq(self._value),
-                ]
                 m.d.sync += self._count.eq(0)
-                with m.If(reply.ready):
-                    m.next = "HEADER"
+                # A round that was refused is answered after those before it.
+                with m.If(rounds.idle):
+                    m.d.comb += [
+                        reply.valid.eq(1),
+                        reply.payload.status.eq(self._status),
+                        reply.payload.flags.eq(Mux(saturated, packets.SATURATED, 0)),
+                        reply.payload.tag.eq(self._head.tag),
+                        reply.payload.value.eq(Mux(gossiped, bundles.count, 0)),
+                        reply.payload.body.eq(self._value),
+                    ]
+                    with m.If(reply.ready):
+                        m.next = "HEADER"
+        with m.If(~rounds.idle):
+            m.d.comb += [
+                reply.payload.eq(rounds.o.payload),
+                reply.valid.eq(rounds.o.valid),
+                rounds.o.ready.eq(reply.ready),
+            ]
         return m
+
+    def _connect_states(self, m: Module) -> None:
+        """Rounds read and write states, and so do READ_STATE and WRITE_STATE, at other times."""
+        resident, rounds = self._resident, self._rounds
+        argument = self._head.argument
+        row, bank = argument[: packets.ROW_BITS], argument[packets.ROW_BITS :]
+        place = rounds.start.place
+        m.d.comb += [place.row.eq(row), place.bank.eq(bank)]
+        with m.If(self._head.command == Command.READ_STATE):
+            m.d.comb += [resident.read.valid.eq(1), resident.read.place.eq(place)]
+        with m.Else():
+            m.d.comb += resident.read.eq(rounds.read)
+        with m.If(self._writes):
+            m.d.comb += [
+                resident.write.valid.eq(1),
+                resident.write.place.eq(place),
+                # A state has four integers; the body shifts in from above.
+                *(resident.write.r[n].eq(self._body[packets.ROW_LENGTH - 4 + n]) for n in range(3)),
+            ]
+        with m.Else():
+            m.d.comb += resident.write.eq(rounds.write)
 
     def _receive_header(self, m: Module) -> None:
         words = max(1, HEADER // self.config.link)
@@ -153,6 +198,7 @@ class Engine(wiring.Component):
             Command.WRITE_STATE: (agent, True),
             Command.WRITE_OPERATOR: (coefficients, True),
             Command.GOSSIP: (head.argument < config.operators, True),
+            **{command: (agent, command != Command.OBSERVE) for command in ROUNDS},
         }
         known, there, follows, verdict = Signal(), Signal(), Signal(), Signal(Status)
         with m.Switch(head.command):
@@ -180,6 +226,9 @@ class Engine(wiring.Component):
         ]
         with m.If(verdict != Status.OK):
             m.next = "SKIP"
+        with m.Elif(self._round):
+            m.d.comb += self._rounds.start.valid.eq(1)
+            m.next = "ROUND"
         with m.Elif(head.command == Command.GOSSIP):
             with m.If(self._loaded_valid & (self._loaded == head.argument)):
                 m.next = "BUNDLES"
@@ -243,7 +292,7 @@ class Engine(wiring.Component):
                 m.d.sync += [self._value[n].eq(self._resident.r[n]) for n in range(3)]
                 m.next = "SKIP"
             with m.Case(Command.WRITE_STATE):
-                m.d.comb += self._resident.access.write.eq(1)
+                m.d.comb += self._writes.eq(1)
                 m.next = "SKIP"
             with m.Case(Command.WRITE_OPERATOR):
                 m.d.comb += self._write.en.eq(1)
@@ -263,7 +312,13 @@ class Engine(wiring.Component):
         m.d.comb += [
             self._write.addr.eq(Cat(self._count[:4], argument)),
             self._write.data.eq(self._body[0]),
-            self._read.addr.eq(Cat(self._count[:7], argument)),
+        ]
+        # Rounds read operators too; what LOAD reads comes a cycle later.
+        m.d.comb += [
+            self._read.addr.eq(
+                Mux(self._rounds.idle, Cat(self._count[:7], argument), self._rounds.address)
+            ),
+            self._rounds.coefficient.eq(self._read.data),
         ]
         self._loaded, self._loaded_valid = Signal(range(max(2, config.operators))), Signal()
 
@@ -277,7 +332,7 @@ class Engine(wiring.Component):
             m.next = "BUNDLES"
 
     def _counters(self, m: Module) -> None:
-        resident = self._resident
+        resident, rounds = self._resident, self._rounds
         self._reset = Signal()
         starved = self._bundles.i.ready & ~self._bundles.i.valid & ~resident.idle
         steps = {
@@ -285,7 +340,9 @@ class Engine(wiring.Component):
             Counter.EVENTS: resident.issued,
             Counter.HELD: resident.held,
             Counter.STARVED: starved,
-            Counter.SATURATIONS: resident.saturations,
+            Counter.SATURATIONS: resident.saturations + rounds.saturates,
+            Counter.ROUNDS: rounds.write.valid,
+            Counter.WAITED: rounds.waits,
         }
         self._counts = []
         for counter in Counter:

@@ -18,6 +18,11 @@ READ_LATENCY = 2
 DISTANCE = READ_LATENCY + PauliLane.latency + 1
 
 
+def place_layout(rows: int) -> data.StructLayout:
+    """Where the state of an agent is, `rows` of them in a bank."""
+    return data.StructLayout({"row": max(1, (rows - 1).bit_length()), "bank": 2})
+
+
 class Resident(wiring.Component):
     """State memory and `lanes` × `PauliLane` behind an `Interlock`.
 
@@ -33,8 +38,8 @@ class Resident(wiring.Component):
     -------
     i: stream of bundles, see `Interlock`
     form: ``{value: signed(f+2), valid: 1}`` shifts a coefficient into every lane, while idle
-    access: ``{row, bank, r: 3 × signed(f+2), read: 1, write: 1}``, while idle
-    r: the vector at `access`, two cycles later
+    read: ``{place, valid: 1}``; write: ``{place, r: 3 × signed(f+2), valid: 1}``; while idle
+    r: the vector that was to be read, `READ_LATENCY` cycles later
     idle, held: see `Interlock`
     issued, saturations: events of this cycle that were issued, results that saturated
     """
@@ -46,12 +51,13 @@ class Resident(wiring.Component):
         self._interlock = Interlock(lanes=lanes, row=row, distance=DISTANCE)
         vector = data.ArrayLayout(signed(f + 2), 3)
         self._vector = vector
-        access = {"row": row, "bank": 2, "r": vector, "read": 1, "write": 1}
+        place = place_layout(rows)
         super().__init__(
             {
                 "i": In(stream.Signature(data.ArrayLayout(slot_layout(row), lanes))),
                 "form": In(data.StructLayout({"value": signed(f + 2), "valid": 1})),
-                "access": In(data.StructLayout(access)),
+                "read": In(data.StructLayout({"place": place, "valid": 1})),
+                "write": In(data.StructLayout({"place": place, "r": vector, "valid": 1})),
                 "r": Out(vector),
                 "idle": Out(1),
                 "held": Out(1),
@@ -67,13 +73,13 @@ class Resident(wiring.Component):
         m.d.comb += [self.idle.eq(interlock.idle), self.held.eq(interlock.held)]
 
         bundle = interlock.o
-        write = data.StructLayout({"row": len(self.access.row), "r": self._vector, "valid": 1})
+        write = data.StructLayout({"row": len(self.read.place.row), "r": self._vector, "valid": 1})
         writes = [Signal(write, name=f"write{k}") for k in range(self.lanes)]
         own_vectors = []
         for k, lane in enumerate(self._lanes):
             m.submodules[f"lane{k}"] = lane
             slot = bundle.payload[k]
-            own_row = Mux(self.access.read, self.access.row, slot.own)
+            own_row = Mux(self.read.valid, self.read.place.row, slot.own)
             own = self._copy(m, f"own{k}", writes[k], own_row)
             others = [
                 self._copy(m, f"other{k}_{bank}", writes[bank], slot.other)
@@ -88,15 +94,20 @@ class Resident(wiring.Component):
                 writes[k].r.eq(lane.o.payload.r),
                 writes[k].valid.eq(lane.o.valid),
             ]
-            with m.If(self.access.write & (self.access.bank == k)):
+            with m.If(self.write.valid & (self.write.place.bank == k)):
                 m.d.comb += [
-                    writes[k].row.eq(self.access.row),
-                    writes[k].r.eq(self.access.r),
+                    writes[k].row.eq(self.write.place.row),
+                    writes[k].r.eq(self.write.r),
                     writes[k].valid.eq(1),
                 ]
             own_vectors.append(own)
+        bank = self.read.place.bank
+        for n in range(READ_LATENCY):
+            later = Signal.like(bank, name=f"bank{n}", reset_less=True)
+            m.d.sync += later.eq(bank)
+            bank = later
         m.d.comb += [
-            self.r.eq(Array(own_vectors)[self.access.bank]),
+            self.r.eq(Array(own_vectors)[bank]),
             self.issued.eq(sum(slot.valid & bundle.valid for slot in bundle.payload)),
             self.saturations.eq(
                 sum(lane.o.valid & lane.o.payload.saturated for lane in self._lanes)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
@@ -14,6 +14,12 @@ from tmesh_hw.engine.interlock import slot_layout
 def word_layout(link: int) -> data.StructLayout:
     """A word of a link of `link` bits; last: it ends its packet."""
     return data.StructLayout({"data": link, "last": 1})
+
+
+def reply_layout() -> data.StructLayout:
+    """The fields of `tmesh.packets.REPLY`, the body as four integers."""
+    fields = {name: 8 * packets.REPLY[name].itemsize for name in packets.REPLY.names or ()}
+    return data.StructLayout({**fields, "body": data.ArrayLayout(signed(packets.INTEGER), 4)})
 
 
 class BundleReader(wiring.Component):
@@ -100,16 +106,15 @@ class ReplyWriter(wiring.Component):
 
     Members
     -------
-    i: stream of the fields of `tmesh.packets.REPLY`; body: 4 × 32 bits
+    i: stream of replies, see `reply_layout`
     o: stream of words of `link` bits
     """
 
     def __init__(self, *, link: int) -> None:
         self.link = link
-        fields = {name: 8 * packets.REPLY[name].itemsize for name in packets.REPLY.names or ()}
         super().__init__(
             {
-                "i": In(stream.Signature(data.StructLayout(fields))),
+                "i": In(stream.Signature(reply_layout())),
                 "o": Out(stream.Signature(word_layout(link))),
             }
         )

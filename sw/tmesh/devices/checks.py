@@ -3,11 +3,15 @@
 import numpy as np
 import numpy.typing as npt
 
+from tmesh import packets
 from tmesh.golden.reference import ComplexArray, FloatArray, dagger, trace
 from tmesh.numbers import IntArray
 
 #: LSBs by which a trace or an operator norm may exceed 1.
 TOLERANCE = 4
+
+#: Neighbours of one round.
+MOST_NEIGHBOURS = (1 << packets.ROUND["others"]) - 1
 
 
 def matrices(name: str, value: npt.ArrayLike, n: int) -> ComplexArray:
@@ -73,12 +77,10 @@ def contraction(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
     return array
 
 
-def unitary(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
-    """An operator with ‖U†U − I‖₂ of at most 8 LSB: unitary, its parts rounded or not."""
+def is_unitary(array: ComplexArray, lsb: float) -> bool:
+    """Whether ‖U†U − I‖₂ is at most 8 LSB: unitary, its parts rounded or not."""
     excess = largest_norm(dagger(array) @ array - np.eye(array.shape[-1]))
-    if excess > 2 * TOLERANCE * lsb:
-        raise ValueError(f"{name} must be unitary: U†U is off the identity by {excess:.6g}")
-    return array
+    return excess <= 2 * TOLERANCE * lsb
 
 
 def bloch_vectors(name: str, value: npt.ArrayLike, lsb: float) -> FloatArray:
@@ -107,6 +109,34 @@ def pairs(name: str, value: npt.ArrayLike, agents: int) -> IntArray:
     alone = array[:, 0] == array[:, 1]
     if np.any(alone):
         raise ValueError(f"{name}: agent {array[alone][0, 0]} cannot meet itself")
+    return array.astype(np.int64)
+
+
+def agents(name: str, value: npt.ArrayLike, loaded: int) -> IntArray:
+    """`value` as agents (m,) below `loaded`."""
+    array = np.asarray(value)
+    if array.size == 0:
+        array = array.reshape(-1).astype(np.int64)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} must be integers (m,), not {array.dtype} {array.shape}")
+    outside = (array < 0) | (array >= loaded)
+    if np.any(outside):
+        raise ValueError(f"{name} names agent {array[outside][0]}, but {loaded} are loaded")
+    return array.astype(np.int64)
+
+
+def neighbours(name: str, value: npt.ArrayLike, count: int, loaded: int) -> IntArray:
+    """`value` as agents (count, k) below `loaded`, or −1 for none; k up to `MOST_NEIGHBOURS`."""
+    array = np.asarray(value)
+    if array.size == 0:
+        array = np.zeros((count, 0), dtype=np.int64)
+    if array.ndim != 2 or len(array) != count or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} must be integers ({count}, k), not {array.dtype} {array.shape}")
+    if array.shape[1] > MOST_NEIGHBOURS:
+        raise ValueError(f"{name}: at most {MOST_NEIGHBOURS} for an agent, not {array.shape[1]}")
+    outside = (array < -1) | (array >= loaded)
+    if np.any(outside):
+        raise ValueError(f"{name} names agent {array[outside][0]}, but {loaded} are loaded")
     return array.astype(np.int64)
 
 

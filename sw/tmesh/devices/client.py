@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from tmesh import packets, schedule
 from tmesh.config import CoreConfig
-from tmesh.numbers import IntArray
+from tmesh.golden import rounds
+from tmesh.numbers import BoolArray, IntArray
 from tmesh.packets import Command, Counter, Status
 
 Words = npt.NDArray[np.uint32]
@@ -64,24 +65,58 @@ class EngineClient:
         """Bloch vectors (n, 3) of the agents 0 to n − 1."""
         body = np.zeros((len(r), 4), dtype=np.int32)
         body[:, :3] = r
-        self._send(Command.WRITE_STATE, self._addresses(len(r)), body)
+        self._send(Command.WRITE_STATE, self._address(np.arange(len(r))), body)
 
     def read_states(self, n: int) -> IntArray:
         """Bloch vectors (n, 3) of the agents 0 to n − 1."""
-        replies = self._send(Command.READ_STATE, self._addresses(n), None)
+        replies = self._send(Command.READ_STATE, self._address(np.arange(n)), None)
         return replies["body"][:, :3].astype(np.int64)
 
     def write_operator(self, number: int, c: IntArray) -> None:
-        """An operator by its forms (2, 3, 4, 4)."""
-        rows = c.reshape(packets.OPERATOR_ROWS, packets.ROW_LENGTH).astype(np.int32)
-        arguments = (number << packets.OPERATOR_SHIFT) + np.arange(len(rows))
-        self._send(Command.WRITE_OPERATOR, arguments, rows)
+        """An operator by its rows (8, 16), see `tmesh.golden.pauli.rows`."""
+        arguments = (number << packets.OPERATOR_SHIFT) + np.arange(len(c))
+        self._send(Command.WRITE_OPERATOR, arguments, c.astype(np.int32))
 
     def gossip(self, number: int, pairs: IntArray, both: bool) -> None:
         """Events of `pairs` (m, 2) under an operator, with the result of one after another."""
         for first in range(0, len(pairs), EVENTS):
             body = self._bundles(pairs[first : first + EVENTS], both)
             self._send(Command.GOSSIP, np.array([number]), body.reshape(1, -1))
+
+    def evolve(self, number: int, pairs: IntArray, both: bool) -> BoolArray:
+        """The same of any operator; whose weight vanished (m,), so that nothing happened."""
+        replies = self._rounds(Command.EVOLVE, pairs, both=both, operator=number)
+        return np.asarray(replies["status"] == Status.VANISHED)
+
+    def interfere(self, pairs: IntArray) -> IntArray:
+        """Swap tests of `pairs` (m, 2), the first of which is written; visibilities (m,)."""
+        return self._rounds(Command.INTERFERE, pairs)["body"][:, 3].astype(np.int64)
+
+    def update(self, members: IntArray, squarings: int, dephase: bool) -> tuple[IntArray, IntArray]:
+        """Rounds of the first of each of `members` (m, n), −1 for none: S(diag ρ) and outcome."""
+        replies = self._rounds(Command.UPDATE, members, squarings=squarings, dephase=dephase)
+        return replies["body"][:, 3].astype(np.int64), replies["value"].astype(np.int64)
+
+    def observe(self, agents: IntArray) -> rounds.Observation:
+        """What there is to know of agents (m,)."""
+        replies = self._send(Command.OBSERVE, self._address(agents), None)
+        body = replies["body"].astype(np.int64)
+        diagonal = replies["value"].astype(np.int32).astype(np.int64)
+        return rounds.Observation(body[:, :2], body[:, 2], body[:, 3], diagonal)
+
+    def _rounds(self, command: Command, members: IntArray, **asked: int) -> Replies:
+        """A packet for each of `members` (m, n), those that are −1 left out."""
+        there = members >= 0
+        ordered = np.take_along_axis(members, np.argsort(~there, axis=1, kind="stable"), axis=1)
+        others = np.count_nonzero(there, axis=1) - 1
+        body = self._address(np.maximum(ordered, 0)).astype(np.uint32)
+        addresses = self._address(members[:, 0])
+        body[:, 0] = _packed(packets.ROUND, {"others": others, **asked})
+        parts = [
+            self._send(command, addresses[part], body[part], others[part] + 1)
+            for part in (slice(n, n + EVENTS) for n in range(0, len(members), EVENTS))
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=packets.REPLY)
 
     def counter(self, counter: Counter) -> int:
         """A counter of the engine."""
@@ -92,9 +127,9 @@ class EngineClient:
         """Counters to zero."""
         self._send(Command.RESET, np.zeros(1, dtype=np.int64), None)
 
-    def _addresses(self, n: int) -> IntArray:
-        row, bank = np.divmod(np.arange(n), self.config.gossip_lanes)
-        return row | (bank << packets.ROW_BITS)
+    def _address(self, agents: IntArray) -> IntArray:
+        row, bank = np.divmod(agents, self.config.gossip_lanes)
+        return np.asarray(row | (bank << packets.ROW_BITS))
 
     def _bundles(self, pairs: IntArray, both: bool) -> npt.NDArray[np.uint32]:
         """The bundles of events (m, 2), (bundles, 32-bit parts)."""
@@ -117,9 +152,14 @@ class EngineClient:
         return wide.view(np.uint32)
 
     def _send(
-        self, command: Command, arguments: IntArray, body: npt.NDArray[np.generic] | None
+        self,
+        command: Command,
+        arguments: IntArray,
+        body: npt.NDArray[np.generic] | None,
+        lengths: IntArray | int | None = None,
     ) -> Replies:
-        """One packet for each argument, with its row of `body`; their replies, all of them OK."""
+        """One packet for each argument, with its row of `body`, or as many of its integers as
+        `lengths` says; their replies, all of them OK, or VANISHED."""
         n = len(arguments)
         header = np.zeros(n, dtype=packets.HEADER)
         header["command"], header["version"] = command, packets.VERSION
@@ -131,20 +171,32 @@ class EngineClient:
         packet[:, :2] = header.view(np.uint32).reshape(n, 2)
         if body is not None:
             packet[:, start : start + length] = body.view(np.uint32)
-        words = packet.reshape(-1, self._parts)
-        last = np.zeros(len(words), dtype=np.bool_)
-        last[each // self._parts - 1 :: each // self._parts] = True
+        ends = -(-(start + (length if lengths is None else lengths)) // self._parts) - 1
+        place = np.arange(each // self._parts)
+        kept = place <= np.broadcast_to(ends, n)[:, None]
+        words = packet.reshape(n, -1, self._parts)[kept]
+        last = (place == np.broadcast_to(ends, n)[:, None])[kept]
         size = packets.REPLY.itemsize // _PART
         answer = -(-size // self._parts)
         received = self._exchange(words, last, n * answer).reshape(n, -1)
         replies = np.ascontiguousarray(received[:, :size]).view(packets.REPLY)[:, 0]
         if not np.array_equal(replies["tag"], header["tag"]):
             raise EngineError(f"{command.name}: the replies are not those of the packets")
-        bad = np.nonzero(replies["status"])[0]
+        bad = np.nonzero(~np.isin(replies["status"], (Status.OK, Status.VANISHED)))[0]
         if len(bad):
             status = Status(int(replies["status"][bad[0]])).name
             raise EngineError(f"{command.name} {int(arguments[bad[0]])}: {status}")
         return replies
+
+
+def _packed(layout: dict[str, int], values: dict[str, object]) -> npt.NDArray[np.uint64]:
+    """Fields as integers (m,), lowest first; what is not given is 0."""
+    result, shift = np.zeros(1, dtype=np.uint64), 0
+    for name, width in layout.items():
+        value = np.asarray(values.get(name, 0)).astype(np.uint64)
+        result = result | (value << np.uint64(shift))
+        shift += width
+    return result
 
 
 def _slot(
@@ -152,9 +204,4 @@ def _slot(
 ) -> npt.NDArray[np.uint64]:
     """Slots as integers, see `packets.SLOT`."""
     values = {"own": own, "other": other, "bank": bank, "second": second, "double": double}
-    result, shift = np.zeros(len(own), dtype=np.uint64), 0
-    for name, width in packets.SLOT.items():
-        value = np.asarray(values.get(name, 1)).astype(np.uint64)
-        result |= value << np.uint64(shift)
-        shift += width
-    return result
+    return _packed(packets.SLOT, {**values, "valid": 1})

@@ -5,8 +5,14 @@ import abc
 import numpy as np
 
 from tmesh.config import CoreConfig
-from tmesh.devices.interface import Device, DeviceInfo, NotSupported, check_weight
-from tmesh.golden import fixed
+from tmesh.devices.interface import (
+    Device,
+    DeviceInfo,
+    NotSupported,
+    Observation,
+    check_weight,
+)
+from tmesh.golden import fixed, rounds
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
@@ -106,6 +112,16 @@ class CoreDevice(Device):
     def _entropy(self, x: ComplexArray) -> FloatArray:
         return self.config.q.value(self._spectrum(x, vectors=False).entropy)
 
+    def _observation(self, seen: rounds.Observation) -> Observation:
+        q = self.config.q
+        rest = (1 << q.f) - seen.diagonal
+        return Observation(
+            eigenvalues=q.value(seen.eigenvalues),
+            entropy=q.value(seen.entropy),
+            purity=q.value(seen.purity),
+            diagonal=q.value(np.stack([seen.diagonal, rest], axis=1)),
+        )
+
     def _form(self, c: FloatArray) -> IntArray:
-        """An operator's forms on the grid; entries of 1 that are a few LSB more are 1."""
+        """An operator's rows on the grid; entries of 1 that are a few LSB more are 1."""
         return self.config.q.quantise(np.clip(c, -1, 1))

@@ -12,7 +12,7 @@ from tmesh.config import CoreConfig, core_config
 from tmesh.devices import checks
 from tmesh.golden import pauli
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
-from tmesh.numbers import IntArray
+from tmesh.numbers import BoolArray, IntArray
 
 #: Weights below this are refused: the result would be noise.
 MINIMUM_WEIGHT = 2.0**-8
@@ -38,6 +38,17 @@ class DeviceInfo:
     capacity: int
     clock_hz: float | None
     digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """Of m resident states: eigenvalues (m, 2), ascending; von Neumann entropy (m,) in nats; purity
+    Tr ρ² (m,); the probabilities of the outcomes, the diagonal (m, 2)."""
+
+    eigenvalues: FloatArray
+    entropy: FloatArray
+    purity: FloatArray
+    diagonal: FloatArray
 
 
 class NotSupported(RuntimeError):
@@ -184,17 +195,57 @@ class Device(abc.ABC):
         """Resident agents meet, one pair of `pairs` (m, 2) after another: the first of each takes
         its reduced state of U(a⊗b)U†, with ``write="both"`` the second takes its own, too.
 
-        The result is that of the order given; what does not depend on each other overlaps. U must
-        be unitary to within 4 LSB.
+        The result is that of the order given; what does not depend on each other overlaps. U is
+        any operator with ‖U‖₂ ≤ 1; what is not unitary to within 4 LSB takes longer, and where its
+        weight is below 2⁻⁸ nothing happens to the pair, and ``ValueError`` says so in the end.
         """
         self._capacity()
         if write not in ("first", "both"):
             raise ValueError(f"write must be 'first' or 'both', not {write!r}")
         meetings = checks.pairs("pairs", pairs, self._resident)
-        operator = checks.unitary("u", checks.matrices("u", u, 4), self._lsb)
+        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
         if operator.ndim != 2:
             raise ValueError(f"u must be one operator, not of shape {operator.shape}")
-        self._gossip(meetings, pauli.transfer(operator), write == "both")
+        if checks.is_unitary(operator, self._lsb):
+            self._gossip(meetings, pauli.rows(operator), write == "both")
+            return
+        vanished = self._gossip_weighted(meetings, pauli.rows(operator), write == "both")
+        if np.any(vanished):
+            a, b = meetings[np.argmax(vanished)].tolist()
+            raise ValueError(f"u: the weight of the pair ({a}, {b}) is below 2⁻⁸")
+
+    def swap_test(self, pairs: npt.ArrayLike) -> FloatArray:
+        """Resident agents interfere, one pair of `pairs` (m, 2) after another: the first of each
+        takes r' = 2(a+b)/(3+a·b). The visibilities (3+a·b)/4, (m,)."""
+        self._capacity()
+        return self._swap_test(checks.pairs("pairs", pairs, self._resident))
+
+    def update(
+        self,
+        agents: npt.ArrayLike,
+        neighbours: npt.ArrayLike,
+        kappa: int = 1,
+        *,
+        dephase: bool = True,
+    ) -> tuple[FloatArray, IntArray]:
+        """Whole rounds of resident agents (m,), one after another: each takes the mean of its own
+        state and those of its `neighbours` (m, k), −1 for none, then ρ^κ/Tr ρ^κ.
+
+        With `dephase` only the diagonals count. Returns S(diag ρ) in nats of each new state, and
+        its likelier outcome, both (m,).
+        """
+        self._capacity()
+        if kappa not in KAPPAS:
+            raise ValueError(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
+        own = checks.agents("agents", agents, self._resident)
+        others = checks.neighbours("neighbours", neighbours, len(own), self._resident)
+        members = np.concatenate([own[:, None], others, np.full((len(own), 1), -1)], axis=1)
+        return self._update(members, kappa.bit_length() - 1, dephase)
+
+    def observe(self, agents: npt.ArrayLike) -> Observation:
+        """What there is to know of the states of resident agents (m,)."""
+        self._capacity()
+        return self._observe(checks.agents("agents", agents, self._resident))
 
     def _capacity(self) -> int:
         if not self.config.gossip_lanes:
@@ -246,7 +297,24 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
-        """Meetings (m, 2) under an operator given by its forms `c` (2, 3, 4, 4)."""
+        """Meetings (m, 2) under a unitary operator given by its rows `c` (8, 16)."""
+
+    @abc.abstractmethod
+    def _gossip_weighted(self, pairs: IntArray, c: FloatArray, both: bool) -> BoolArray:
+        """The same of any operator; whose weight vanished (m,)."""
+
+    @abc.abstractmethod
+    def _swap_test(self, pairs: IntArray) -> FloatArray:
+        """Visibilities (m,)."""
+
+    @abc.abstractmethod
+    def _update(
+        self, members: IntArray, squarings: int, dephase: bool
+    ) -> tuple[FloatArray, IntArray]:
+        """Rounds of the first of each of `members` (m, n), of which some are −1."""
+
+    @abc.abstractmethod
+    def _observe(self, agents: IntArray) -> Observation: ...
 
     def close(self) -> None:  # noqa: B027 - most devices hold nothing
         """Release what the device holds."""

@@ -4,10 +4,16 @@ import numpy as np
 
 from tmesh import schedule
 from tmesh.config import CoreConfig
-from tmesh.devices.interface import Device, DeviceInfo, check_weight
-from tmesh.golden import reference
+from tmesh.devices.interface import (
+    MINIMUM_WEIGHT,
+    Device,
+    DeviceInfo,
+    Observation,
+    check_weight,
+)
+from tmesh.golden import pauli, reference
 from tmesh.golden.reference import ComplexArray, FloatArray
-from tmesh.numbers import IntArray
+from tmesh.numbers import BoolArray, IntArray
 
 
 class ReferenceDevice(Device):
@@ -62,10 +68,56 @@ class ReferenceDevice(Device):
         return self._states[:, :n].T.copy()
 
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
-        r = self._states
-        for meetings in schedule.in_levels(pairs, both, r.shape[1]):
+        r, forms = self._states, c[:6].reshape(2, 3, 4, 4)
+        for _, meetings in schedule.in_levels(pairs, both, r.shape[1]):
             a, b = meetings.T
             own, other = r[:, a], r[:, b]
-            r[:, a] = reference.meet(c[0], own, other)
+            r[:, a] = reference.meet(forms[0], own, other)
             if both:
-                r[:, b] = reference.meet(c[1], other, own)
+                r[:, b] = reference.meet(forms[1], other, own)
+
+    def _gossip_weighted(self, pairs: IntArray, c: FloatArray, both: bool) -> BoolArray:
+        r, (first, second) = self._states, pauli.forms(c)
+        vanished = np.zeros(len(pairs), dtype=np.bool_)
+        for events, meetings in schedule.in_levels(pairs, both, r.shape[1]):
+            a, b = meetings.T
+            own, other = r[:, a], r[:, b]
+            *vector, p = reference.meet(first, own, other)
+            small = vanished[events] = p < MINIMUM_WEIGHT
+            p = np.where(small, 1.0, p)
+            r[:, a] = np.where(small, own, vector / p)
+            if both:
+                r[:, b] = np.where(small, other, reference.meet(second[:3], other, own) / p)
+        return vanished
+
+    def _swap_test(self, pairs: IntArray) -> FloatArray:
+        r, visibility = self._states, np.zeros(len(pairs))
+        for events, meetings in schedule.in_levels(pairs, False, r.shape[1]):
+            a, b = (r[:, agents] for agents in meetings.T)
+            visibility[events] = p = (3 + np.sum(a * b, axis=0)) / 4
+            r[:, meetings[:, 0]] = (a + b) / (2 * p)
+        return visibility
+
+    def _update(
+        self, members: IntArray, squarings: int, dephase: bool
+    ) -> tuple[FloatArray, IntArray]:
+        z = np.zeros(len(members))
+        r = self._states.T  # a view
+        for events, rows in schedule.in_levels(members, False, len(r)):
+            there = rows >= 0
+            mean = np.sum(r[rows] * there[..., None], axis=1) / np.sum(there, axis=1)[:, None]
+            if dephase:
+                mean[:, :2] = 0
+            r[rows[:, 0]] = mean = reference.squared(mean, squarings)
+            z[events] = mean[:, 2]
+        return reference.binary_entropy(z), (z < 0).astype(np.int64)
+
+    def _observe(self, agents: IntArray) -> Observation:
+        r = self._states.T[agents]
+        length, half = np.linalg.norm(r, axis=1), np.array([0.5, -0.5])
+        return Observation(
+            eigenvalues=0.5 - length[:, None] * half,
+            entropy=reference.binary_entropy(length),
+            purity=(1 + length**2) / 2,
+            diagonal=0.5 + r[:, 2:] * half,
+        )

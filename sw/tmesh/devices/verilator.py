@@ -1,5 +1,7 @@
 """The core itself, Verilated, in process."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,10 @@ import numpy.typing as npt
 from tmesh.config import CoreConfig
 from tmesh.devices.client import EngineClient, Words
 from tmesh.devices.core import CoreDevice, device_info
-from tmesh.devices.interface import DeviceInfo
+from tmesh.devices.interface import DeviceInfo, Observation
 from tmesh.golden import fixed
 from tmesh.golden.reference import FloatArray
-from tmesh.numbers import IntArray
+from tmesh.numbers import BoolArray, IntArray
 from tmesh.opcodes import Opcode
 from tmesh.packets import Counter
 
@@ -86,9 +88,34 @@ class VerilatorDevice(CoreDevice):
         return self.config.q.value(self._client.read_states(n))
 
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
-        self._client.write_operator(0, self._form(c))
+        with self._counted():
+            self._client.write_operator(0, self._form(c))
+            self._client.gossip(0, pairs, both)
+
+    def _gossip_weighted(self, pairs: IntArray, c: FloatArray, both: bool) -> BoolArray:
+        with self._counted():
+            self._client.write_operator(0, self._form(c))
+            return self._client.evolve(0, pairs, both)
+
+    def _swap_test(self, pairs: IntArray) -> FloatArray:
+        with self._counted():
+            return self.config.q.value(self._client.interfere(pairs))
+
+    def _update(
+        self, members: IntArray, squarings: int, dephase: bool
+    ) -> tuple[FloatArray, IntArray]:
+        with self._counted():
+            entropy, outcome = self._client.update(members, squarings, dephase)
+        return self.config.q.value(entropy), outcome
+
+    def _observe(self, agents: IntArray) -> Observation:
+        return self._observation(self._client.observe(agents))
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Add what saturates meanwhile."""
         before = self._client.counter(Counter.SATURATIONS)
-        self._client.gossip(0, pairs, both)
+        yield
         self.saturations += self._client.counter(Counter.SATURATIONS) - before
 
     def _exchange(self, words: Words, last: npt.NDArray[np.bool_], answers: int) -> Words:

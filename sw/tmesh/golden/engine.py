@@ -9,11 +9,16 @@ import numpy.typing as npt
 
 from tmesh import packets
 from tmesh.config import CoreConfig
-from tmesh.golden import pauli
+from tmesh.golden import pauli, rounds
 from tmesh.numbers import IntArray
 from tmesh.packets import Command, Counter, Status
 
 Words = npt.NDArray[np.uint32]
+
+#: Where a state is: bank and row.
+Place = tuple[int, int]
+
+_ROUNDS = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
 
 #: 32-bit parts of the header of a command.
 _HEADER = packets.HEADER.itemsize // 4
@@ -62,7 +67,8 @@ class EngineModel:
         length = {Command.WRITE_STATE: 4, Command.WRITE_OPERATOR: packets.ROW_LENGTH}.get(
             command, 0
         )
-        if bool(body.size) != (length > 0 or command == Command.GOSSIP):
+        longer = (Command.GOSSIP, Command.UPDATE, Command.INTERFERE, Command.EVOLVE)
+        if bool(body.size) != (length > 0 or command in longer):
             return Status.BAD_LENGTH
         bank, row = argument >> packets.ROW_BITS, argument & ((1 << packets.ROW_BITS) - 1)
         number, form = argument >> packets.OPERATOR_SHIFT, argument % (1 << packets.OPERATOR_SHIFT)
@@ -73,11 +79,16 @@ class EngineModel:
             Command.WRITE_STATE: self._there(bank, row),
             Command.WRITE_OPERATOR: number < len(self.operators) and form < packets.OPERATOR_ROWS,
             Command.GOSSIP: argument < len(self.operators),
+            **dict.fromkeys(_ROUNDS, self._there(bank, row)),
         }
         if not there.get(command, True):
             return Status.BAD_ADDRESS
         if command == Command.GOSSIP:
             return self._gossip(argument, body, reply)
+        if command == Command.OBSERVE:
+            return self._observe(self.states[bank, row], reply)
+        if command in _ROUNDS:
+            return self._round(command, (bank, row), body, reply)
         if body.size != length:
             return Status.BAD_LENGTH
         values = body.view(np.int32).astype(np.int64)
@@ -114,10 +125,11 @@ class EngineModel:
     def _gossip(self, number: int, body: Words, reply: npt.NDArray[np.void]) -> Status:
         lanes, link = self.config.gossip_lanes, self.config.link
         size = max(packets.bundle_bits(lanes), link) // 32
-        forms = self.operators[number].reshape(2, 3, 4, 4)
+        forms = self.operators[number, :6].reshape(2, 3, 4, 4)
         for n, bundle in enumerate(body[: len(body) // size * size].reshape(-1, size)):
             bits = int.from_bytes(bundle.tobytes(), "little")
-            slots = [_slot(bits >> (packets.SLOT_STRIDE * lane)) for lane in range(lanes)]
+            strides = [packets.SLOT_STRIDE * lane for lane in range(lanes)]
+            slots = [_fields(bits >> stride, packets.SLOT) for stride in strides]
             for lane, slot in enumerate(slots):
                 known = slot["own"] < self.config.rows and self._there(slot["bank"], slot["other"])
                 if slot["valid"] and not (known and (not slot["double"] or slot["bank"] == lane)):
@@ -125,6 +137,75 @@ class EngineModel:
             self._meet(slots, forms)
             reply["value"] = n + 1
         return Status.BAD_LENGTH if len(body) % size else Status.OK
+
+    def _round(
+        self, command: Command, own: Place, body: Words, reply: npt.NDArray[np.void]
+    ) -> Status:
+        asked = _fields(int(body[0]), packets.ROUND)
+        if command in (Command.INTERFERE, Command.EVOLVE) and asked["others"] != 1:
+            return Status.BAD_VALUE
+        if command == Command.EVOLVE and asked["operator"] >= len(self.operators):
+            return Status.BAD_ADDRESS
+        places: list[Place] = []
+        for n in range(asked["others"]):
+            if n + 1 >= len(body):
+                return Status.BAD_LENGTH
+            address = int(body[n + 1])
+            bank, row = address >> packets.ROW_BITS, address & ((1 << packets.ROW_BITS) - 1)
+            if not self._there(bank, row):
+                return Status.BAD_ADDRESS
+            places.append((bank, row))
+        parts = self.config.link // 32
+        if -(-(len(places) + 1) // parts) * parts != len(body):
+            return Status.BAD_LENGTH
+        return self._settle(command, own, places, asked, reply)
+
+    def _settle(
+        self,
+        command: Command,
+        own: Place,
+        places: list[Place],
+        asked: dict[str, int],
+        reply: npt.NDArray[np.void],
+    ) -> Status:
+        f, state = self.config.f, self.states[own][None].copy()
+        others = np.array([self.states[p] for p in places], dtype=np.int64).reshape(1, -1, 3)
+        there = np.ones(others.shape[:2], dtype=np.bool_)
+        match command:
+            case Command.UPDATE:
+                fractions = [(own, rounds.mean(state, others, there, bool(asked["dephase"]), f))]
+            case Command.INTERFERE:
+                fractions = [(own, rounds.interfere(state, others[:, 0], f))]
+            case _:
+                forms = pauli.forms(self.operators[asked["operator"]])
+                fractions = [(own, rounds.weigh(forms[0], state, others[:, 0], f))]
+                if asked["both"]:
+                    second = rounds.weigh(forms[1], others[:, 0], state, f)
+                    fractions.insert(0, (places[0], second))
+                if fractions[0][1].vanished[0]:
+                    return Status.VANISHED
+        for place, fraction in fractions:
+            r, saturated = rounds.settle(fraction, asked["squarings"], f)
+            self.states[place] = r[0]
+            self.counters[Counter.ROUNDS] += 1
+            self.counters[Counter.SATURATIONS] += int(saturated[0])
+            self._saturated |= bool(saturated[0])
+        reply["body"][0, :3] = r[0]
+        match command:
+            case Command.UPDATE:
+                reply["body"][0, 3] = rounds.outcome_entropy(r, f)[0]
+                reply["value"] = r[0, 2] < 0
+            case Command.INTERFERE:
+                reply["body"][0, 3] = rounds.visibility(fraction, f)[0]
+            case _:
+                reply["body"][0, 3] = rounds.weight(fraction, f)[0]
+        return Status.OK
+
+    def _observe(self, state: IntArray, reply: npt.NDArray[np.void]) -> Status:
+        seen = rounds.observe(state[None], self.config.f)
+        reply["body"][0] = [*seen.eigenvalues[0], seen.entropy[0], seen.purity[0]]
+        reply["value"] = int(seen.diagonal[0]) & 0xFFFFFFFF
+        return Status.OK
 
     def _meet(self, slots: list[dict[str, int]], forms: IntArray) -> None:
         writes = []
@@ -148,10 +229,10 @@ class EngineModel:
         return result[:, 0].astype(np.int64)
 
 
-def _slot(bits: int) -> dict[str, int]:
-    """The fields of a slot."""
+def _fields(bits: int, layout: dict[str, int]) -> dict[str, int]:
+    """The fields of a packed layout."""
     fields = {}
-    for name, width in packets.SLOT.items():
+    for name, width in layout.items():
         fields[name] = bits & ((1 << width) - 1)
         bits >>= width
     return fields

@@ -24,7 +24,10 @@ A vector longer than 1 by k ≥ ½ LSB is shortened by k of its own parts of 2�
 The integers are held in float64, which is exact below 2⁵³ and which NumPy multiplies much faster.
 """
 
+from typing import TypeVar
+
 import numpy as np
+import numpy.typing as npt
 
 from tmesh import schedule
 from tmesh.golden import reference
@@ -37,6 +40,8 @@ SLACK = 64
 
 #: The most LSB by which a vector is shortened.
 LONGEST = 15
+
+_Number = TypeVar("_Number", np.int64, np.float64)
 
 _SIGMA: ComplexArray = np.array(
     [[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]],
@@ -52,6 +57,26 @@ def transfer(u: ComplexArray) -> FloatArray:
     first = np.einsum("iab,...jkba->...ijk", _PAIRS[1:, 0], moved).real / 4
     second = np.einsum("iab,...jkba->...ikj", _PAIRS[0, 1:], moved).real / 4
     return np.stack([first, second], axis=-4)
+
+
+def weights(u: ComplexArray) -> FloatArray:
+    """The weight p = Tr U(a⊗b)U† of operators (..., 4, 4) as a form (..., 2, 4, 4): in (1, own)
+    and (1, other) of the first agent, and of the second."""
+    gram = reference.dagger(u) @ u
+    first = np.einsum("jkab,...ba->...jk", _PAIRS, gram).real / 4
+    return np.stack([first, np.swapaxes(first, -1, -2)], axis=-3)
+
+
+def rows(u: ComplexArray) -> FloatArray:
+    """An operator (4, 4) as the engine keeps it, (8, 16): x, y, z of the first agent, of the
+    second, and the weight of both."""
+    return np.concatenate([transfer(u).reshape(6, 16), weights(u).reshape(2, 16)])
+
+
+def forms(rows: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """The forms (2, 4, 4, 4) of first agent and second, x, y, z and weight, of `rows` (8, 16)."""
+    split = rows.reshape(8, 4, 4)
+    return np.stack([split[[0, 1, 2, 6]], split[[3, 4, 5, 7]]])
 
 
 def evolve(
@@ -81,20 +106,22 @@ def renormalise(r: FloatArray, f: int) -> FloatArray:
     return np.asarray(r - np.rint(k * r * 2.0**-f))
 
 
-def gossip(r: IntArray, c: IntArray, pairs: IntArray, both: bool, f: int) -> tuple[IntArray, int]:
+def gossip(
+    r: IntArray, rows: IntArray, pairs: IntArray, both: bool, f: int
+) -> tuple[IntArray, int]:
     """Events on resident states `r` (n, 3), one after another; new states, and how many saturated.
 
-    c: (2, 3, 4, 4), see `transfer`. pairs: (m, 2), who is written and whom it meets; with `both`
+    rows: (8, 16), see `rows`. pairs: (m, 2), who is written and whom it meets; with `both`
     both are written, from their old states.
     """
-    states, forms = r.T.astype(np.float64), c.astype(np.float64)
+    states, c = r.T.astype(np.float64), rows[:6].reshape(2, 3, 4, 4).astype(np.float64)
     saturations = 0
-    for meetings in schedule.in_levels(pairs, both, len(r)):
+    for _, meetings in schedule.in_levels(pairs, both, len(r)):
         a, b = meetings.T
         own, other = states[:, a], states[:, b]
-        states[:, a], flags = evolve(forms[0], own, other, f)
+        states[:, a], flags = evolve(c[0], own, other, f)
         saturations += int(np.count_nonzero(flags))
         if both:
-            states[:, b], flags = evolve(forms[1], other, own, f)
+            states[:, b], flags = evolve(c[1], other, own, f)
             saturations += int(np.count_nonzero(flags))
     return states.T.astype(np.int64), saturations

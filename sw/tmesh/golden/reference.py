@@ -55,11 +55,24 @@ def evolve(
 
 
 def meet(c: FloatArray, own: FloatArray, other: FloatArray) -> FloatArray:
-    """Σ_jk c_ijk (1, own)_j (1, other)_k for Bloch vectors (3, m) and one form (3, 4, 4): one side
+    """Σ_jk c_ijk (1, own)_j (1, other)_k for Bloch vectors (3, m) and n forms (n, 4, 4): one side
     of an evolve, see `tmesh.golden.pauli`."""
-    moved = c[..., 1:].reshape(12, 3) @ other + c[..., 0].reshape(12, 1)
-    moved = moved.reshape(3, 4, -1)
+    moved = c[..., 1:].reshape(-1, 3) @ other + c[..., 0].reshape(-1, 1)
+    moved = moved.reshape(len(c), 4, -1)
     return np.asarray(moved[:, 0] + np.sum(moved[:, 1:] * own, axis=1))
+
+
+def squared(r: FloatArray, squarings: int) -> FloatArray:
+    """Bloch vectors (m, 3) of ρ^κ/Tr ρ^κ, κ = 2^squarings: r → 2r/(1 + |r|²) as often."""
+    for _ in range(squarings):
+        r = 2 * r / (1 + np.sum(r * r, axis=1, keepdims=True))
+    return r
+
+
+def binary_entropy(length: FloatArray) -> FloatArray:
+    """−Σ λ ln λ in nats of the two eigenvalues ½(1 ± length), |length| clipped to 1."""
+    values = (1 + np.clip(np.abs(length), 0, 1)[..., None] * np.array([1, -1])) / 2
+    return np.asarray(-np.sum(values * np.log(np.where(values > 0, values, 1.0)), axis=-1))
 
 
 def purify(a: ComplexArray, kappa: int) -> ComplexArray:

@@ -1,0 +1,74 @@
+"""The integer square root."""
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from tmesh.golden import rounds
+from tmesh.numbers import IntArray
+
+
+class SquareRoot(wiring.Component):
+    """``o.root = math.isqrt(i.n)``, digit by digit: a bit a cycle, one number at a time.
+
+    Parameters
+    ----------
+    width: bits of the root; n has twice as many, at most 52. carry: shape of data forwarded with
+    the result.
+
+    Members
+    -------
+    i: stream of ``{n: unsigned(2·width), carry}``
+    o: stream of ``{root: unsigned(width), carry}``
+    """
+
+    def __init__(self, *, width: int, carry: Any = 0) -> None:
+        if not 1 <= width <= 26:
+            raise ValueError(f"width must be from 1 to 26, not {width!r}")
+        self.width, self._carry = width, carry
+        operand = data.StructLayout({"n": unsigned(2 * width), "carry": carry})
+        result = data.StructLayout({"root": unsigned(width), "carry": carry})
+        super().__init__({"i": In(stream.Signature(operand)), "o": Out(stream.Signature(result))})
+
+    @property
+    def latency(self) -> int:
+        """Load, and a cycle for each bit."""
+        return self.width + 1
+
+    def model(self, n: IntArray) -> IntArray:
+        """Integers (...,) in and out."""
+        return rounds.square_root(n)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        width = self.width
+        rest = Signal(width + 2, reset_less=True)  # what is left of the digits looked at
+        digits = Signal(2 * width, reset_less=True)
+        left, busy = Signal(range(width + 1)), Signal()
+        root, carry = self.o.payload.root, self.o.payload.carry
+        m.d.comb += [
+            self.o.valid.eq(busy & (left == 0)),
+            self.i.ready.eq(~busy | (self.o.valid & self.o.ready)),
+        ]
+        trial = Cat(digits[-2:], rest) - Cat(1, 0, root)
+        bit = trial >= 0
+        with m.If(busy & (left != 0)):
+            m.d.sync += [
+                left.eq(left - 1),
+                rest.eq(Mux(bit, trial, Cat(digits[-2:], rest))),
+                digits.eq(digits << 2),
+                root.eq(Cat(bit, root)),
+            ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += busy.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                busy.eq(1),
+                left.eq(width),
+                rest.eq(0),
+                digits.eq(self.i.payload.n),
+                root.eq(0),
+                carry.eq(self.i.payload.carry),
+            ]
+        return m
