@@ -39,7 +39,11 @@ class AxiStreamTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.domains.sync = domain = ClockDomain()
-        m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
+        # In a register: the reset reaches all over the device, and whatever depends on an input, a
+        # simulator computes twice.
+        reset = Signal(init=1, reset_less=True)
+        m.d.sync += reset.eq(~self.aresetn)
+        m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(reset)]
         m.submodules.core = self.component
         i, o = self.streams["i"], self.streams["o"]
         m.d.comb += [

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from tmesh import packets
 from tmesh.config import CoreConfig
-from tmesh.golden import pauli
+from tmesh.golden import fixed, pauli
 from tmesh.golden.engine import EngineModel, Words
 from tmesh.numbers import IntArray
+from tmesh.opcodes import Opcode
 from tmesh.packets import Command, Counter
 
 #: Any 128 bits: what the engine of the tests identifies itself with.
@@ -22,7 +23,13 @@ def engine_config(f: int, lanes: int) -> CoreConfig:
     """An engine with few agents, so that most events depend on those just before them."""
     gossip_lanes, link = _SHAPES[f, lanes > 1]
     return CoreConfig(
-        f=f, lanes=0, cordics=0, gossip_lanes=gossip_lanes, link=link, agents=6, operators=3
+        f=f,
+        lanes=16 if lanes > 1 else 0,
+        cordics=0,
+        gossip_lanes=gossip_lanes,
+        link=link,
+        agents=6,
+        operators=3,
     )
 
 
@@ -107,8 +114,10 @@ def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[W
     split = many.reshape(-1)[: -parts if many.shape[1] > parts else None]
     add(Command.GOSSIP, 0, split)
     add(Command.GOSSIP, 3, many.reshape(-1))
-    for command, argument, body in _rounds(rng, places, parts, count):
-        add(command, argument, body)
+    for command, argument, addresses in _rounds(rng, places, parts, count):
+        add(command, argument, addresses)
+    for command, argument, operands in _matrices(rng, config, count):
+        add(command, argument, operands)
     add(Command.GOSSIP, 0)
     add(0x7F, 0, many[0])
     add(Command.READ_STATE, places[-1] + 1)
@@ -165,6 +174,25 @@ def _rounds(
     yield Command.EVOLVE, places[0], [asked(1, 3), places[1]]
     yield Command.OBSERVE, nowhere, []
     yield Command.OBSERVE, places[0], [0]
+
+
+def _matrices(
+    rng: np.random.Generator, config: CoreConfig, count: int
+) -> Iterator[tuple[int, int, IntArray]]:
+    """Operations on any numbers, a vanishing weight among them, and bad ones."""
+    known = [code for code in Opcode if config.has(code)] or [Opcode.KRON]
+    one, diagonal = 1 << config.f, np.arange(4)
+    for n in range(count):
+        u, x = rng.integers(-one // 2, one // 2, (2, 4, 4, 2))
+        u //= 1 + 999 * (n % 5 == 4)
+        x = (x + fixed.dagger(x)) // 2
+        x[diagonal, diagonal, 1] = 0
+        yield Command.MATRIX, known[n % len(known)], np.concatenate([u.ravel(), x.ravel()])
+    body = np.zeros(packets.OPERANDS, dtype=np.int64)
+    yield Command.MATRIX, Opcode.EIGENVALUES_2, body
+    yield Command.MATRIX, len(Opcode), body
+    yield Command.MATRIX, Opcode.KRON, body[:32]
+    yield Command.MATRIX, Opcode.KRON, body + 2 * one
 
 
 def sections(config: CoreConfig, rng: np.random.Generator, count: int) -> tuple[IntArray, IntArray]:

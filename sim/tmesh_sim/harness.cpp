@@ -30,10 +30,6 @@ struct Core {
 #endif
         context.timeInc(1);
     }
-    void cycle() {
-        half(1);
-        half(0);
-    }
 };
 
 void pack(const int32_t* row, uint32_t* words) {
@@ -76,10 +72,9 @@ void* tmesh_open(const char* trace_path) {
     (void)trace_path;
 #endif
     core->top.aresetn = 0;
-    core->half(0);
-    core->cycle();
-    core->cycle();
+    for (int clk : {0, 1, 0, 1, 0}) core->half(clk);
     core->top.aresetn = 1;
+    for (int clk : {1, 0, 1}) core->half(clk);
     return core.release();
 }
 
@@ -111,14 +106,14 @@ int64_t tmesh_run(void* handle, int64_t n, const int32_t* in, int64_t answers, i
             std::memcpy(&top.s_axis_tdata, words, sizeof(top.s_axis_tdata));
             load = false;
         }
-        top.eval();
+        core.half(0);
         const bool accepted = top.s_axis_tvalid && top.s_axis_tready;
         const bool answered = top.m_axis_tvalid && top.m_axis_tready;
         if (answered) {
             std::memcpy(words, &top.m_axis_tdata, sizeof(top.m_axis_tdata));
             unpack(words, out + received * out_fields);
         }
-        core.cycle();
+        core.half(1);
         cycles++;
         sent += accepted;
         received += answered;

@@ -5,7 +5,7 @@ integer model, which is itself held to the float64 reference by its own tests.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from tmesh_hw.blocks import (
     PauliLane,
     Quotient,
     Reciprocal,
+    SquareRoot,
 )
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.engine import Core, Engine, GossipDatapath
@@ -59,6 +60,7 @@ def build(name: str, f: int, lanes: int) -> Any:
         "jacobi_4": lambda: solver(n=4, vectors=iterative),
         "jacobi_8": lambda: solver(n=8, vectors=False),
         "quotient": lambda: Quotient(f=f, carry=5),
+        "square_root": lambda: SquareRoot(width=f + 7),
         "pauli_lane": lambda: PauliLane(f=f),
         "engine": lambda: Engine(config=engine_config(f, lanes), digest=DIGEST),
         "gossip": lambda: GossipDatapath(config=CoreConfig(f=f, lanes=lanes)),
@@ -87,9 +89,27 @@ BLOCKS = {
     "gossip": True,
     "core": True,
     "quotient": False,
+    "square_root": False,
     "pauli_lane": False,
     "engine": True,
 }
+
+
+#: Blocks that take long to build and to simulate.
+LARGE = ("jacobi_2", "jacobi_4", "core")
+
+
+def cases(few: Collection[str] = LARGE) -> list[tuple[str, int, int]]:
+    """(block, fraction bits, lanes) of every test: Q(2,16) and Q(2,14), 1 lane and 16, in all four
+    combinations; those of `few` in two, wide at 16 bits and narrow at 14."""
+    both = [(16, 16), (14, 1)]
+    return [
+        (name, f, lanes)
+        for name, laned in BLOCKS.items()
+        for f in (16, 14)
+        for lanes in ((1, 16) if laned else (1,))
+        if name not in few or (f, lanes) in both
+    ]
 
 
 def share(name: str, dut: Any) -> int:
@@ -360,6 +380,15 @@ def _quotient(dut: Quotient, rng: np.random.Generator, n: int) -> Vectors:
     )
 
 
+def _square_root(dut: SquareRoot, rng: np.random.Generator, n: int) -> Vectors:
+    root = rng.integers(0, 1 << dut.width, n)
+    near = root * root + rng.integers(-1, 2, n)  # squares, and what is next to them
+    anything = rng.integers(0, 1 << (2 * dut.width), n) >> rng.integers(0, 2 * dut.width, n)
+    value = np.where(rng.random(n) < 0.5, np.maximum(near, 0), anything)
+    value[:2] = 0, (1 << (2 * dut.width)) - 1
+    return rows(value), rows(dut.model(value))
+
+
 def _pauli_lane(dut: PauliLane, rng: np.random.Generator, n: int) -> Vectors:
     one = 1 << dut.f
     r = rng.normal(size=(2, n, 3))
@@ -400,6 +429,7 @@ _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "gossip": _gossip,
     "core": _core,
     "quotient": _quotient,
+    "square_root": _square_root,
     "pauli_lane": _pauli_lane,
     "engine": _engine,
 }

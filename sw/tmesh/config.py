@@ -4,6 +4,7 @@ import dataclasses
 import operator
 
 from tmesh.numbers import MULTIPLIER_WIDTH, Q
+from tmesh.opcodes import SPECTRAL, Opcode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +40,10 @@ class CoreConfig:
             raise ValueError(f"lanes must be 0, 1, 2, 4, 8 or 16, not {self.lanes!r}")
         if self.gossip_lanes not in (0, 1, 2, 3):
             raise ValueError(f"gossip_lanes must be 0, 1, 2 or 3, not {self.gossip_lanes!r}")
-        if bool(self.lanes) == bool(self.gossip_lanes):
-            raise ValueError(
-                "one of lanes and gossip_lanes must be 0, and the other not: "
-                f"they are {self.lanes!r} and {self.gossip_lanes!r}"
-            )
-        if self.gossip_lanes and self.cordics:
-            raise ValueError(f"cordics must be 0 where gossip_lanes are, not {self.cordics!r}")
+        if not (self.lanes or self.gossip_lanes):
+            raise ValueError("one of lanes and gossip_lanes must not be 0")
+        if self.cordics and not self.lanes:
+            raise ValueError(f"cordics must be 0 where lanes are, not {self.cordics!r}")
         if not 2 <= operator.index(self.agents) <= 1 << 18:
             raise ValueError(f"agents must be from 2 to 262144, not {self.agents!r}")
         if not 1 <= operator.index(self.operators) <= 1024:
@@ -62,9 +60,21 @@ class CoreConfig:
             raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")
 
     @property
+    def capacity(self) -> int:
+        """Resident states that there is room for."""
+        return self.agents if self.gossip_lanes else 0
+
+    @property
     def rows(self) -> int:
         """Resident states of one lane's memory bank."""
         return -(-self.agents // self.gossip_lanes)
+
+    def has(self, operation: Opcode) -> bool:
+        """Whether the core can do it."""
+        spectral = operation in SPECTRAL
+        vectors = operation in (Opcode.EIGENVECTORS_2, Opcode.EIGENVECTORS_4)
+        there = bool(self.cordics) if spectral else bool(self.lanes)
+        return there and (self.eigenvectors or not vectors)
 
     @property
     def q(self) -> Q:
@@ -74,12 +84,10 @@ class CoreConfig:
 
 #: Configurations by name.
 CONFIGS = {
-    "default": CoreConfig(),
+    "default": CoreConfig(gossip_lanes=1),
     "sim-eigen": CoreConfig(lanes=1, cordics=4, iterative=False, eigenvectors=False),
     "sim-gossip": CoreConfig(lanes=0, gossip_lanes=1, cordics=0),
     "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, link=128, cordics=0),
-    "one-lane": CoreConfig(lanes=1, cordics=0),
-    "sixteen-lanes": CoreConfig(lanes=16, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
 }
 

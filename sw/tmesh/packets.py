@@ -31,6 +31,10 @@ ROUND = {"others": 8, "squarings": 2, "dephase": 1, "both": 1, "operator": 16}
 #: Bits of an integer in a body.
 INTEGER = 32
 
+#: Integers of the operands U and X of a MATRIX, and of what follows its reply, from a word's start:
+#: four eigenvalues and Y. Matrices are in rows, real and imaginary part of each entry.
+OPERANDS, RESULTS = 64, 36
+
 #: Bits from slot to slot: three fit 128.
 SLOT_STRIDE = 42
 
@@ -76,6 +80,10 @@ class Command(_Described):
     INTERFERE = 0x22, "argument: an address; body: round, other; answers x, y, z, visibility"
     EVOLVE = 0x23, "argument: an address; body: round, other; answers x, y, z, weight"
     OBSERVE = 0x24, "argument: an address; answers eigenvalues, entropy, purity; ρ₀₀"
+    MATRIX = (
+        0x30,
+        "argument: a `tmesh.opcodes.Opcode`; body: U, X; answers weight, entropy, …",
+    )
 
 
 class Status(_Described):
@@ -85,7 +93,7 @@ class Status(_Described):
     UNKNOWN_COMMAND = 1, "no such command"
     BAD_VERSION = 2, "the packet is of another version"
     BAD_LENGTH = 3, "more or fewer words than the command has"
-    BAD_ADDRESS = 4, "no such agent, operator, row or counter"
+    BAD_ADDRESS = 4, "no such agent, operator, row, counter or operation"
     BAD_VALUE = 5, "a number beyond the format, or a round of the wrong size"
     VANISHED = 6, "the weight is below 2⁻⁸"
 

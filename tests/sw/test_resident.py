@@ -17,7 +17,8 @@ from tmesh_hw.engine import Engine
 from tmesh_hw.export import verilog
 
 LSB = 2.0**-16
-RESIDENT = [name for name, config in CONFIGS.items() if config.gossip_lanes]
+#: Those that are built for resident states alone.
+RESIDENT = [name for name, config in CONFIGS.items() if not config.lanes]
 
 
 def vectors(rng: np.random.Generator, n: int) -> FloatArray:
@@ -253,7 +254,7 @@ def test_bad_input_is_named_and_changes_nothing(device: Device, call: object, re
 
 
 def test_what_a_configuration_lacks_is_said(device: Device) -> None:
-    with tmesh.open_device("model") as matrices:
+    with tmesh.open_device("model", "narrow") as matrices:
         with pytest.raises(tmesh.NotSupported, match="no resident states"):
             matrices.load(np.zeros((1, 3)))
         with pytest.raises(tmesh.NotSupported, match="no resident states"):

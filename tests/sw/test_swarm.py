@@ -7,7 +7,6 @@ import pytest
 import tmesh
 from tmesh.golden.reference import partial_swap
 from tmesh.swarm import Scenario, genesis
-from tmesh.swarm.gossip import mean
 
 
 def test_default_scenario_decides() -> None:
@@ -34,14 +33,6 @@ def test_seed_decides_everything() -> None:
     first, again, other = (tmesh.run(scenario, device, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.states, again.states)
     assert not np.array_equal(first.states, other.states)
-
-
-def test_collisions_give_the_mean_of_commuting_states() -> None:
-    rng = np.random.default_rng(0)
-    z = rng.uniform(-1, 1, (50, 9))
-    rho = tmesh.density(np.stack([0 * z, 0 * z, z], axis=-1))
-    result = mean(tmesh.open_device("reference"), rho[:, 0], rho[:, 1:])
-    np.testing.assert_allclose(tmesh.bloch(result)[:, 2], z.mean(axis=1), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["reference", "model"])

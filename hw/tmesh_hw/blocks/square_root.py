@@ -14,21 +14,20 @@ class SquareRoot(wiring.Component):
 
     Parameters
     ----------
-    width: bits of the root; n has twice as many, at most 52. carry: shape of data forwarded with
-    the result.
+    width: bits of the root; n has twice as many, at most 52.
 
     Members
     -------
-    i: stream of ``{n: unsigned(2·width), carry}``
-    o: stream of ``{root: unsigned(width), carry}``
+    i: stream of ``{n: unsigned(2·width)}``
+    o: stream of ``{root: unsigned(width)}``
     """
 
-    def __init__(self, *, width: int, carry: Any = 0) -> None:
+    def __init__(self, *, width: int) -> None:
         if not 1 <= width <= 26:
             raise ValueError(f"width must be from 1 to 26, not {width!r}")
-        self.width, self._carry = width, carry
-        operand = data.StructLayout({"n": unsigned(2 * width), "carry": carry})
-        result = data.StructLayout({"root": unsigned(width), "carry": carry})
+        self.width = width
+        operand = data.StructLayout({"n": unsigned(2 * width)})
+        result = data.StructLayout({"root": unsigned(width)})
         super().__init__({"i": In(stream.Signature(operand)), "o": Out(stream.Signature(result))})
 
     @property
@@ -46,7 +45,7 @@ class SquareRoot(wiring.Component):
         rest = Signal(width + 2, reset_less=True)  # what is left of the digits looked at
         digits = Signal(2 * width, reset_less=True)
         left, busy = Signal(range(width + 1)), Signal()
-        root, carry = self.o.payload.root, self.o.payload.carry
+        root = self.o.payload.root
         m.d.comb += [
             self.o.valid.eq(busy & (left == 0)),
             self.i.ready.eq(~busy | (self.o.valid & self.o.ready)),
@@ -69,6 +68,5 @@ class SquareRoot(wiring.Component):
                 rest.eq(0),
                 digits.eq(self.i.payload.n),
                 root.eq(0),
-                carry.eq(self.i.payload.carry),
             ]
         return m

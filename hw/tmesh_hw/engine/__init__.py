@@ -1,11 +1,16 @@
 """The engine: blocks joined into the accelerator."""
 
+from typing import Any
+
+from tmesh.config import CoreConfig
+
 from .core import Core, core_layouts
 from .eigensystem import Eigensystem
 from .engine import Engine
 from .gossip import GossipDatapath
 from .interlock import Interlock
 from .resident import DISTANCE, Resident
+from .rounds import Rounds
 from .words import word_layout
 
 __all__ = [
@@ -16,6 +21,16 @@ __all__ = [
     "GossipDatapath",
     "Interlock",
     "Resident",
+    "Rounds",
+    "component",
     "core_layouts",
     "word_layout",
 ]
+
+
+def component(config: CoreConfig, digest: int = 0) -> Any:
+    """What a configuration builds: an `Engine` on packets where states are resident, else a `Core`
+    on wide words."""
+    if config.gossip_lanes:
+        return Engine(config=config, digest=digest)
+    return Core(config=config)

@@ -9,11 +9,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.config import CoreConfig
+from tmesh.opcodes import Opcode
 from tmesh.packets import INTEGER, Command, Counter, Status
 
+from tmesh_hw.engine.matrices import Matrices
 from tmesh_hw.engine.resident import READ_LATENCY, Resident
 from tmesh_hw.engine.rounds import Rounds
-from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
+from tmesh_hw.engine.words import BundleReader, ReplyWriter, WordRegister, word_layout
 
 #: Bits of the header of a command.
 HEADER = 8 * packets.HEADER.itemsize
@@ -30,8 +32,8 @@ class Engine(wiring.Component):
 
     GOSSIP streams bundles through `Resident`, one a cycle where the link is wide enough, and is
     answered when the last result is written; an operator other than the last one used is loaded
-    first, in 97 cycles. `Rounds` of agents overlap with those after them; all other commands wait
-    for them, and take a cycle for each of their words and a few more.
+    first, in 97 cycles. `Rounds` of agents overlap with those after them, and so do `Matrices`; all
+    other commands wait for them, and take a cycle for each of their words and a few more.
 
     Parameters
     ----------
@@ -64,14 +66,24 @@ class Engine(wiring.Component):
             link=config.link, lanes=config.gossip_lanes, rows=config.rows
         )
         m.submodules.rounds = rounds = self._rounds = Rounds(config=config)
-        m.submodules.replies = self._replies = ReplyWriter(link=config.link)
+        results = config.f + 2 if config.lanes else 0
+        m.submodules.replies = self._replies = ReplyWriter(link=config.link, results=results)
+        overlapping: list[tuple[Any, tuple[Command, ...]]] = [(rounds.idle, ROUNDS)]
+        if config.lanes:
+            m.submodules.matrices = matrices = self._matrices = Matrices(config=config)
+            overlapping.append((matrices.idle, (Command.MATRIX,)))
         wiring.connect(m, bundles.o, resident.i)
-        wiring.connect(m, self._replies.o, wiring.flipped(self.o))
+        m.submodules.into = into = WordRegister(link=config.link)
+        m.submodules.out_of = out_of = WordRegister(link=config.link)
+        wiring.connect(m, wiring.flipped(self.i), into.i)
+        wiring.connect(m, self._replies.o, out_of.i)
+        wiring.connect(m, out_of.o, wiring.flipped(self.o))
+        self._words = words = into.o
 
         header = {n: 8 * packets.HEADER[n].itemsize for n in packets.HEADER.names or ()}
         self._head = Signal(data.StructLayout(header))
         self._body = Signal(
-            data.ArrayLayout(signed(config.f + 2), packets.ROW_LENGTH), reset_less=True
+            data.ArrayLayout(signed(config.f + 2), self._body_length), reset_less=True
         )
         self._status = Signal(Status)
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
@@ -82,21 +94,28 @@ class Engine(wiring.Component):
         with m.If(resident.saturations != 0):
             m.d.sync += saturated.eq(1)
         m.d.comb += [
-            bundles.i.payload.eq(self.i.payload),
-            rounds.i.payload.eq(self.i.payload),
+            bundles.i.payload.eq(self._words.payload),
+            rounds.i.payload.eq(self._words.payload),
             rounds.r.eq(resident.r),
             rounds.start.command.eq(self._head.command),
             rounds.start.tag.eq(self._head.tag),
         ]
         self._connect_states(m)
         reply = self._replies.i
+        answer = reply.payload.reply
         self._round = Cat(self._head.command == code for code in ROUNDS).any()
+        # Commands of a kind overlap; all others wait for them.
+        may_start = Cat(
+            idle | Cat(self._head.command == code for code in commands).any()
+            for idle, commands in overlapping
+        ).all()
+        alone = Cat(idle for idle, _ in overlapping).all()
         with m.FSM():
             with m.State("HEADER"):
                 self._receive_header(m)
             with m.State("DECODE"):
                 m.d.sync += saturated.eq(0)
-                with m.If(rounds.idle | self._round):
+                with m.If(may_start):
                     self._decode(m)
             with m.State("BODY"):
                 self._receive_body(m)
@@ -107,44 +126,59 @@ class Engine(wiring.Component):
             with m.State("LOAD"):
                 self._load(m)
             with m.State("BUNDLES"):
-                m.d.comb += [bundles.i.valid.eq(self.i.valid), self.i.ready.eq(bundles.i.ready)]
-                with m.If(self.i.valid & self.i.ready & self.i.payload.last):
+                m.d.comb += [
+                    bundles.i.valid.eq(self._words.valid),
+                    self._words.ready.eq(bundles.i.ready),
+                ]
+                with m.If(self._words.valid & self._words.ready & self._words.payload.last):
                     m.next = "DRAIN"
             with m.State("DRAIN"), m.If(bundles.empty & resident.idle):
                 m.d.sync += self._status.eq(bundles.status)
                 m.next = "REPLY"
             with m.State("ROUND"):
-                m.d.comb += [rounds.i.valid.eq(self.i.valid), self.i.ready.eq(rounds.i.ready)]
+                m.d.comb += [
+                    rounds.i.valid.eq(self._words.valid),
+                    self._words.ready.eq(rounds.i.ready),
+                ]
                 with m.If(rounds.done):
                     m.d.sync += [self._status.eq(rounds.status), self._ended.eq(rounds.ended)]
                     m.next = "SKIP"
                     with m.If(rounds.status == Status.OK):
                         m.next = "HEADER"
             with m.State("SKIP"):
-                m.d.comb += self.i.ready.eq(~self._ended)
-                with m.If(self._ended | (self.i.valid & self.i.payload.last)):
+                m.d.comb += self._words.ready.eq(~self._ended)
+                with m.If(self._ended | (self._words.valid & self._words.payload.last)):
                     m.next = "REPLY"
             with m.State("REPLY"):
                 gossiped = self._head.command == Command.GOSSIP
                 m.d.sync += self._count.eq(0)
-                # A round that was refused is answered after those before it.
-                with m.If(rounds.idle):
+                # What was refused is answered after all before it.
+                with m.If(alone):
                     m.d.comb += [
                         reply.valid.eq(1),
-                        reply.payload.status.eq(self._status),
-                        reply.payload.flags.eq(Mux(saturated, packets.SATURATED, 0)),
-                        reply.payload.tag.eq(self._head.tag),
-                        reply.payload.value.eq(Mux(gossiped, bundles.count, 0)),
-                        reply.payload.body.eq(self._value),
+                        answer.status.eq(self._status),
+                        answer.flags.eq(Mux(saturated, packets.SATURATED, 0)),
+                        answer.tag.eq(self._head.tag),
+                        answer.value.eq(Mux(gossiped, bundles.count, 0)),
+                        answer.body.eq(self._value),
                     ]
                     with m.If(reply.ready):
                         m.next = "HEADER"
         with m.If(~rounds.idle):
             m.d.comb += [
-                reply.payload.eq(rounds.o.payload),
+                answer.eq(rounds.o.payload),
                 reply.valid.eq(rounds.o.valid),
                 rounds.o.ready.eq(reply.ready),
             ]
+        if config.lanes:
+            with m.If(~matrices.idle):
+                m.d.comb += [
+                    answer.eq(matrices.o.payload.reply),
+                    reply.payload.long.eq(1),
+                    reply.payload.results.eq(matrices.o.payload.results),
+                    reply.valid.eq(matrices.o.valid),
+                    matrices.o.ready.eq(reply.ready),
+                ]
         return m
 
     def _connect_states(self, m: Module) -> None:
@@ -163,22 +197,22 @@ class Engine(wiring.Component):
                 resident.write.valid.eq(1),
                 resident.write.place.eq(place),
                 # A state has four integers; the body shifts in from above.
-                *(resident.write.r[n].eq(self._body[packets.ROW_LENGTH - 4 + n]) for n in range(3)),
+                *(resident.write.r[n].eq(self._body[self._body_length - 4 + n]) for n in range(3)),
             ]
         with m.Else():
             m.d.comb += resident.write.eq(rounds.write)
 
     def _receive_header(self, m: Module) -> None:
         words = max(1, HEADER // self.config.link)
-        m.d.comb += self.i.ready.eq(1)
-        with m.If(self.i.valid):
+        m.d.comb += self._words.ready.eq(1)
+        with m.If(self._words.valid):
             part = self._head.as_value().word_select(self._count[:1], HEADER // words)
             m.d.sync += [
-                (part if words > 1 else self._head.as_value()).eq(self.i.payload.data),
-                self._ended.eq(self.i.payload.last),
+                (part if words > 1 else self._head.as_value()).eq(self._words.payload.data),
+                self._ended.eq(self._words.payload.last),
                 self._count.eq(self._count + 1),
             ]
-            with m.If(self.i.payload.last | (self._count == words - 1)):
+            with m.If(self._words.payload.last | (self._count == words - 1)):
                 m.next = "DECODE"
 
     def _decode(self, m: Module) -> None:
@@ -199,6 +233,7 @@ class Engine(wiring.Component):
             Command.WRITE_OPERATOR: (coefficients, True),
             Command.GOSSIP: (head.argument < config.operators, True),
             **{command: (agent, command != Command.OBSERVE) for command in ROUNDS},
+            **({Command.MATRIX: (self._known_operation, True)} if config.lanes else {}),
         }
         known, there, follows, verdict = Signal(), Signal(), Signal(), Signal(Status)
         with m.Switch(head.command):
@@ -241,27 +276,38 @@ class Engine(wiring.Component):
 
     def _receive_body(self, m: Module) -> None:
         """Integers into the body register, from above."""
-        word, f = self.i.payload.data, self.config.f
+        word, f = self._words.payload.data, self.config.f
         integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
         low = Cat(value[: f + 2] for value in integers)
         fits = [value[f + 1 :].all() | ~value[f + 1 :].any() for value in integers]
-        m.d.comb += self.i.ready.eq(1)
-        with m.If(self.i.valid):
+        m.d.comb += self._words.ready.eq(1)
+        with m.If(self._words.valid):
             m.d.sync += [
                 self._body.eq(Cat(self._body, low)[len(low) :]),
                 self._fits.eq(self._fits & Cat(fits).all()),
-                self._ended.eq(self.i.payload.last),
+                self._ended.eq(self._words.payload.last),
                 self._count.eq(self._count + 1),
             ]
-            with m.If(self.i.payload.last | (self._count == self._body_words - 1)):
+            with m.If(self._words.payload.last | (self._count == self._body_words - 1)):
                 m.next = "CHECK"
 
     @property
     def _body_words(self) -> Any:
         """Words in the body of the command in the header."""
-        each = self.config.link // INTEGER
-        state = self._head.command == Command.WRITE_STATE
-        return Mux(state, 4 // each, packets.ROW_LENGTH // each)
+        each, command = self.config.link // INTEGER, self._head.command
+        words = Mux(command == Command.WRITE_STATE, 4 // each, packets.ROW_LENGTH // each)
+        return Mux(command == Command.MATRIX, packets.OPERANDS // each, words)
+
+    @property
+    def _body_length(self) -> int:
+        """Integers of the longest body that is kept."""
+        return packets.OPERANDS if self.config.lanes else packets.ROW_LENGTH
+
+    @property
+    def _known_operation(self) -> Any:
+        """Whether the argument is one that this configuration has."""
+        known = [code for code in Opcode if self.config.has(code)]
+        return Cat(self._head.argument == code for code in known).any()
 
     def _check_body(self, m: Module) -> None:
         m.d.sync += self._count.eq(0)
@@ -300,6 +346,19 @@ class Engine(wiring.Component):
                 m.d.sync += self._loaded_valid.eq(0)
                 with m.If(count == packets.ROW_LENGTH - 1):
                     m.next = "SKIP"
+            if self.config.lanes:
+                with m.Case(Command.MATRIX):
+                    command = self._matrices.i
+                    operands = Cat(command.payload.command.u, command.payload.command.x)
+                    m.d.comb += [
+                        command.valid.eq(1),
+                        command.payload.tag.eq(head.tag),
+                        command.payload.command.opcode.eq(head.argument),
+                        operands.eq(self._body.as_value()),
+                    ]
+                    with m.If(command.ready):
+                        m.d.sync += count.eq(0)
+                        m.next = "HEADER"
 
     def _operators(self, m: Module) -> None:
         """Memory of the operators' coefficients; which operator the lanes have."""
@@ -311,7 +370,7 @@ class Engine(wiring.Component):
         argument = self._head.argument
         m.d.comb += [
             self._write.addr.eq(Cat(self._count[:4], argument)),
-            self._write.data.eq(self._body[0]),
+            self._write.data.eq(self._body[self._body_length - packets.ROW_LENGTH]),
         ]
         # Rounds read operators too; what LOAD reads comes a cycle later.
         m.d.comb += [
@@ -333,6 +392,7 @@ class Engine(wiring.Component):
 
     def _counters(self, m: Module) -> None:
         resident, rounds = self._resident, self._rounds
+        matrices = self._matrices.saturates if self.config.lanes else Const(0)
         self._reset = Signal()
         starved = self._bundles.i.ready & ~self._bundles.i.valid & ~resident.idle
         steps = {
@@ -340,7 +400,7 @@ class Engine(wiring.Component):
             Counter.EVENTS: resident.issued,
             Counter.HELD: resident.held,
             Counter.STARVED: starved,
-            Counter.SATURATIONS: resident.saturations + rounds.saturates,
+            Counter.SATURATIONS: resident.saturations + rounds.saturates + matrices,
             Counter.ROUNDS: rounds.write.valid,
             Counter.WAITED: rounds.waits,
         }

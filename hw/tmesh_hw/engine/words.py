@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
@@ -20,6 +20,36 @@ def reply_layout() -> data.StructLayout:
     """The fields of `tmesh.packets.REPLY`, the body as four integers."""
     fields = {name: 8 * packets.REPLY[name].itemsize for name in packets.REPLY.names or ()}
     return data.StructLayout({**fields, "body": data.ArrayLayout(signed(packets.INTEGER), 4)})
+
+
+class WordRegister(wiring.Component):
+    """A stream of words in registers: no path from one side to the other, a word every cycle.
+
+    That cuts long wires, and a simulator need not follow them.
+
+    Members
+    -------
+    i, o: streams of words
+    """
+
+    def __init__(self, *, link: int) -> None:
+        word = stream.Signature(word_layout(link))
+        super().__init__({"i": In(word), "o": Out(word)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        first = self.o.payload
+        second, full = Signal.like(first, reset_less=True), Signal()
+        m.d.comb += self.i.ready.eq(~full)
+        with m.If(self.o.ready | ~self.o.valid):
+            m.d.sync += [
+                self.o.valid.eq(full | self.i.valid),
+                first.eq(Mux(full, second, self.i.payload)),
+                full.eq(0),
+            ]
+        with m.Elif(self.i.valid & ~full):
+            m.d.sync += [second.eq(self.i.payload), full.eq(1)]
+        return m
 
 
 class BundleReader(wiring.Component):
@@ -104,33 +134,59 @@ class BundleReader(wiring.Component):
 class ReplyWriter(wiring.Component):
     """Replies to words.
 
+    Parameters
+    ----------
+    link: bits of a word. results: bits of an integer that follows a long reply; 0: none is long.
+
     Members
     -------
-    i: stream of replies, see `reply_layout`
+    i: stream of ``{reply, long: 1, results: RESULTS × signed}``, reply a `reply_layout`
     o: stream of words of `link` bits
     """
 
-    def __init__(self, *, link: int) -> None:
-        self.link = link
+    def __init__(self, *, link: int, results: int = 0) -> None:
+        self.link, self.results = link, results
+        integers = data.ArrayLayout(signed(max(1, results)), packets.RESULTS)
+        layout = data.StructLayout({"reply": reply_layout(), "long": 1, "results": integers})
         super().__init__(
             {
-                "i": In(stream.Signature(reply_layout())),
+                "i": In(stream.Signature(layout)),
                 "o": Out(stream.Signature(word_layout(link))),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        words = -(-self.i.payload.as_value().shape().width // self.link)
-        bits, left = Signal(words * self.link, reset_less=True), Signal(range(words + 1))
+        i, each, width = self.i.payload, self.link // packets.INTEGER, self.results
+        short = -(-i.reply.as_value().shape().width // self.link)
+        longer = packets.RESULTS // each if width else 0
+        bits = Signal(short * self.link, reset_less=True)
+        first, rest = Signal(range(short + 1)), Signal(range(longer + 1))
         m.d.comb += [
-            self.i.ready.eq(left == 0),
-            self.o.valid.eq(left != 0),
+            self.i.ready.eq((first == 0) & (rest == 0)),
+            self.o.valid.eq(~self.i.ready),
             self.o.payload.data.eq(bits),
-            self.o.payload.last.eq(left == 1),
+            self.o.payload.last.eq(first + rest == 1),
         ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [bits.eq(self.i.payload.as_value()), left.eq(words)]
-        with m.Elif(self.o.valid & self.o.ready):
-            m.d.sync += [bits.eq(bits >> self.link), left.eq(left - 1)]
+            m.d.sync += [
+                bits.eq(i.reply.as_value()),
+                first.eq(short),
+                rest.eq(Mux(i.long, longer, 0)),
+            ]
+        with m.Elif(self.o.ready & (first != 0)):
+            m.d.sync += [bits.eq(bits >> self.link), first.eq(first - 1)]
+        if longer:
+            results = Signal.like(i.results, reset_less=True)
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += results.eq(i.results)
+            with m.Elif(self.o.valid & self.o.ready & (first == 0)):
+                m.d.sync += [
+                    results.eq(results.as_value() >> (each * width)),
+                    rest.eq(rest - 1),
+                ]
+            with m.If(first == 0):
+                for n in range(each):
+                    word = self.o.payload.data.word_select(n, packets.INTEGER)
+                    m.d.comb += word.eq(results[n])
         return m

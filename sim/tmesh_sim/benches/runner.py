@@ -13,7 +13,7 @@ from tmesh_hw.export import TOP, verilog
 
 from tmesh_sim.harness import verilator_environment
 from tmesh_sim.packing import Field, fields, pack
-from tmesh_sim.vectors import BLOCKS, build, vectors
+from tmesh_sim.vectors import build, cases, vectors
 
 #: What a bench touches.
 PORTS = ["aclk", "aresetn"] + [
@@ -21,12 +21,7 @@ PORTS = ["aclk", "aresetn"] + [
 ]
 
 #: (block, fraction bits, lanes) of every bench.
-BENCHES = [
-    (name, f, lanes)
-    for name, laned in BLOCKS.items()
-    for f in (16, 14)
-    for lanes in ((1, 16) if laned else (1,))
-]
+BENCHES = cases()
 
 
 def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed: int) -> None:

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from tmesh import packets, schedule
 from tmesh.config import CoreConfig
-from tmesh.golden import rounds
+from tmesh.golden import fixed, rounds
 from tmesh.numbers import BoolArray, IntArray
+from tmesh.opcodes import Opcode
 from tmesh.packets import Command, Counter, Status
 
 Words = npt.NDArray[np.uint32]
@@ -104,6 +105,20 @@ class EngineClient:
         diagonal = replies["value"].astype(np.int32).astype(np.int64)
         return rounds.Observation(body[:, :2], body[:, 2], body[:, 3], diagonal)
 
+    def matrix(self, code: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
+        """An operation of the core on operands (n, 4, 4, 2) each."""
+        n = len(x)
+        body = np.concatenate([u.reshape(n, 32), x.reshape(n, 32)], axis=1).astype(np.int32)
+        replies, results = self._exchanged(Command.MATRIX, np.full(n, code), body, None)
+        return fixed.Reply(
+            y=results[:, 4:].reshape(n, 4, 4, 2),
+            weight=replies["body"][:, 0].astype(np.int64),
+            values=results[:, :4],
+            entropy=replies["body"][:, 1].astype(np.int64),
+            saturated=(replies["flags"] & packets.SATURATED) != 0,
+            vanished=replies["status"] == Status.VANISHED,
+        )
+
     def _rounds(self, command: Command, members: IntArray, **asked: int) -> Replies:
         """A packet for each of `members` (m, n), those that are −1 left out."""
         there = members >= 0
@@ -158,8 +173,18 @@ class EngineClient:
         body: npt.NDArray[np.generic] | None,
         lengths: IntArray | int | None = None,
     ) -> Replies:
+        return self._exchanged(command, arguments, body, lengths)[0]
+
+    def _exchanged(
+        self,
+        command: Command,
+        arguments: IntArray,
+        body: npt.NDArray[np.generic] | None,
+        lengths: IntArray | int | None,
+    ) -> tuple[Replies, IntArray]:
         """One packet for each argument, with its row of `body`, or as many of its integers as
-        `lengths` says; their replies, all of them OK, or VANISHED."""
+        `lengths` says; their replies, all of them OK, or VANISHED, and what follows these (n, …).
+        """
         n = len(arguments)
         header = np.zeros(n, dtype=packets.HEADER)
         header["command"], header["version"] = command, packets.VERSION
@@ -174,11 +199,12 @@ class EngineClient:
         ends = -(-(start + (length if lengths is None else lengths)) // self._parts) - 1
         place = np.arange(each // self._parts)
         kept = place <= np.broadcast_to(ends, n)[:, None]
-        words = packet.reshape(n, -1, self._parts)[kept]
+        words = packet.reshape(n, len(place), self._parts)[kept]
         last = (place == np.broadcast_to(ends, n)[:, None])[kept]
         size = packets.REPLY.itemsize // _PART
-        answer = -(-size // self._parts)
-        received = self._exchange(words, last, n * answer).reshape(n, -1)
+        results = packets.RESULTS if command == Command.MATRIX else 0
+        answer = -(-size // self._parts) + results // self._parts
+        received = self._exchange(words, last, n * answer).reshape(n, answer * self._parts)
         replies = np.ascontiguousarray(received[:, :size]).view(packets.REPLY)[:, 0]
         if not np.array_equal(replies["tag"], header["tag"]):
             raise EngineError(f"{command.name}: the replies are not those of the packets")
@@ -186,7 +212,8 @@ class EngineClient:
         if len(bad):
             status = Status(int(replies["status"][bad[0]])).name
             raise EngineError(f"{command.name} {int(arguments[bad[0]])}: {status}")
-        return replies
+        following = received[:, received.shape[1] - results :].view(np.int32)
+        return replies, following.astype(np.int64)
 
 
 def _packed(layout: dict[str, int], values: dict[str, object]) -> npt.NDArray[np.uint64]:

@@ -20,10 +20,9 @@ from tmesh.opcodes import Opcode
 
 def device_info(device: str, config: CoreConfig, clock_hz: float | None, digest: str) -> DeviceInfo:
     """`DeviceInfo` of a device with the core's arithmetic."""
-    if config.gossip_lanes:
-        arithmetic, lanes, capacity = "pauli", config.gossip_lanes, config.agents
-    else:
-        arithmetic, lanes, capacity = "matrix", config.lanes, 0
+    kinds = {"pauli": config.gossip_lanes, "matrix": config.lanes}
+    arithmetic = "+".join(kind for kind, lanes in kinds.items() if lanes)
+    lanes, capacity = config.gossip_lanes or config.lanes, config.capacity
     return DeviceInfo(device, config, arithmetic, lanes, capacity, clock_hz, digest)
 
 

@@ -26,7 +26,8 @@ class DeviceInfo:
     """What a device is.
 
     arithmetic: how states meet (`float64`; `matrix`: Kronecker → 4×4 MAC → partial trace; `pauli`:
-    real forms on resident Bloch vectors). lanes: those of this arithmetic. capacity: resident
+    real forms on resident Bloch vectors; `pauli+matrix`: resident states, and matrices). lanes: of
+    the first of these. capacity: resident
     states. clock_hz: the clock assumed for turning cycles into time, None where there is no core.
     digest: of the built core, empty where there is none.
     """
@@ -250,7 +251,7 @@ class Device(abc.ABC):
     def _capacity(self) -> int:
         if not self.config.gossip_lanes:
             raise NotSupported("this configuration has no resident states (gossip_lanes = 0)")
-        return self.config.agents
+        return self.config.capacity
 
     def _spectral(self, x: npt.ArrayLike) -> tuple[tuple[ComplexArray, ...], tuple[int, ...]]:
         array = checks.hermitian("x", checks.square("x", x), self._lsb)

@@ -27,8 +27,7 @@ class ReferenceDevice(Device):
 
     @property
     def info(self) -> DeviceInfo:
-        capacity = self.config.agents if self.config.gossip_lanes else 0
-        return DeviceInfo(self.name, self.config, "float64", 0, capacity, None, "")
+        return DeviceInfo(self.name, self.config, "float64", 0, self.config.capacity, None, "")
 
     def _kron(self, a: ComplexArray, b: ComplexArray) -> ComplexArray:
         return reference.kron(a, b)

@@ -36,21 +36,16 @@ class VerilatorDevice(CoreDevice):
         super().__init__(config)
         # The gateware is imported only to build a simulator, so that `tmesh` works without it.
         from tmesh_hw.digest import build_digest
-        from tmesh_hw.engine import DISTANCE, Core, Engine, core_layouts, word_layout
+        from tmesh_hw.engine import DISTANCE, component, core_layouts, word_layout
         from tmesh_hw.export import verilog as export
         from tmesh_sim.harness import Source, VerilatedCore
-
-        def generate() -> str:
-            if resident:
-                return export(Engine(config=self.config, digest=digest))
-            return export(Core(config=self.config))
 
         digest = build_digest(self.config)
         self._digest = f"{digest:032x}"
         resident, word = bool(self.config.gossip_lanes), word_layout(self.config.link)
         layouts = (word, word) if resident else core_layouts(self.config)
-        source = Source(generate, self._digest) if verilog is None else verilog
-        self._core: VerilatedCore = VerilatedCore(layouts, source, trace)
+        source = Source(lambda: export(component(self.config, digest)), self._digest)
+        self._core: VerilatedCore = VerilatedCore(layouts, verilog or source, trace)
         self._cycles = 0
         if resident:
             self._client = EngineClient(self.config, DISTANCE, self._exchange)
@@ -65,6 +60,8 @@ class VerilatorDevice(CoreDevice):
         return self._cycles
 
     def _execute(self, opcode: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
+        if self.config.gossip_lanes:
+            return self._client.matrix(opcode, u, x)
         n = len(x)
         inputs = np.empty((n, 65), dtype=np.int64)
         inputs[:, 0] = opcode

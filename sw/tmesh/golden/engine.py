@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from tmesh import packets
 from tmesh.config import CoreConfig
-from tmesh.golden import pauli, rounds
+from tmesh.golden import fixed, pauli, rounds
 from tmesh.numbers import IntArray
+from tmesh.opcodes import Opcode
 from tmesh.packets import Command, Counter, Status
 
 Words = npt.NDArray[np.uint32]
@@ -33,7 +34,7 @@ class EngineModel:
         shape = (config.operators, packets.OPERATOR_ROWS, packets.ROW_LENGTH)
         self.operators = np.zeros(shape, dtype=np.int64)
         self.counters = dict.fromkeys(Counter, 0)
-        self._saturated = False
+        self._saturated, self._results = False, np.zeros(0, dtype=np.int64)
 
     def execute(self, packet: Words) -> Words:
         """The reply (words, link/32) to a packet (words, link/32)."""
@@ -42,13 +43,13 @@ class EngineModel:
         padded = np.zeros(_HEADER, dtype=np.uint32)
         padded[: flat.size] = flat[:_HEADER]
         header = padded.view(packets.HEADER)[0]
-        self._saturated = False
+        self._saturated, self._results = False, np.zeros(0, dtype=np.int64)
         reply = np.zeros(1, dtype=packets.REPLY)
         if flat.size < _HEADER:
             status = Status.BAD_LENGTH
         elif header["version"] != packets.VERSION:
             status = Status.BAD_VERSION
-        elif int(header["command"]) not in set(Command):
+        elif int(header["command"]) not in self._commands:
             status = Status.UNKNOWN_COMMAND
         else:
             body = flat[max(_HEADER, parts) :]
@@ -59,14 +60,17 @@ class EngineModel:
         size = packets.REPLY.itemsize // 4
         words = np.zeros(-(-size // parts) * parts, dtype=np.uint32)
         words[:size] = reply.view(np.uint32)
-        return words.reshape(-1, parts)
+        return np.concatenate([words, self._results.astype(np.uint32)]).reshape(-1, parts)
 
     def _execute(
         self, command: Command, argument: int, body: Words, reply: npt.NDArray[np.void]
     ) -> Status:
-        length = {Command.WRITE_STATE: 4, Command.WRITE_OPERATOR: packets.ROW_LENGTH}.get(
-            command, 0
-        )
+        lengths = {
+            Command.WRITE_STATE: 4,
+            Command.WRITE_OPERATOR: packets.ROW_LENGTH,
+            Command.MATRIX: packets.OPERANDS,
+        }
+        length = lengths.get(command, 0)
         longer = (Command.GOSSIP, Command.UPDATE, Command.INTERFERE, Command.EVOLVE)
         if bool(body.size) != (length > 0 or command in longer):
             return Status.BAD_LENGTH
@@ -79,6 +83,7 @@ class EngineModel:
             Command.WRITE_STATE: self._there(bank, row),
             Command.WRITE_OPERATOR: number < len(self.operators) and form < packets.OPERATOR_ROWS,
             Command.GOSSIP: argument < len(self.operators),
+            Command.MATRIX: argument in {code for code in Opcode if self.config.has(code)},
             **dict.fromkeys(_ROUNDS, self._there(bank, row)),
         }
         if not there.get(command, True):
@@ -108,7 +113,22 @@ class EngineModel:
                 self.states[bank, row] = values[:3]
             case Command.WRITE_OPERATOR:
                 self.operators[number, form] = values
+            case Command.MATRIX:
+                return self._matrix(Opcode(argument), values, reply)
         return Status.OK
+
+    @property
+    def _commands(self) -> set[Command]:
+        return set(Command) if self.config.lanes else set(Command) - {Command.MATRIX}
+
+    def _matrix(self, code: Opcode, values: IntArray, reply: npt.NDArray[np.void]) -> Status:
+        u, x = values.reshape(2, 1, 4, 4, 2)
+        result = fixed.execute(code, u, x, self.config.f)
+        reply["body"][0, :2] = result.weight[0], result.entropy[0]
+        self._results = np.concatenate([result.values[0], result.y.reshape(-1)])
+        self._saturated = bool(result.saturated[0])
+        self.counters[Counter.SATURATIONS] += int(self._saturated)
+        return Status.VANISHED if result.vanished[0] else Status.OK
 
     def _there(self, bank: int, row: int) -> bool:
         return bank < self.config.gossip_lanes and row < self.config.rows

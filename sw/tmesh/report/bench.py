@@ -15,7 +15,7 @@ import qutip
 from numba import njit
 from rich.table import Table
 
-from tmesh.config import CONFIGS
+from tmesh.config import CONFIGS, CoreConfig
 from tmesh.devices import Device, open_device
 from tmesh.golden import pauli, reference
 from tmesh.golden.reference import ComplexArray, FloatArray
@@ -27,6 +27,9 @@ BATCH, SPECTRAL_BATCH = 10_000, 100_000
 
 #: Resident agents, and meetings of them.
 AGENTS, MEETINGS = 4096, 100_000
+
+#: Rounds of agents.
+ROUNDS = 10_000
 
 #: Runs of which the fastest counts: on a shared machine the others measure the neighbours.
 REPEATS = 3
@@ -51,6 +54,7 @@ def rows(seed: int = 0) -> Iterator[Row]:
     """Every row, in order."""
     yield from _gossip(np.random.default_rng(seed))
     yield from _meetings(np.random.default_rng(seed))
+    yield from _rounds(np.random.default_rng(seed))
     yield from _eigenvalues(np.random.default_rng(seed))
 
 
@@ -121,8 +125,8 @@ def _gossip(rng: np.random.Generator) -> Iterator[Row]:
     yield row("NumPy, einsum", lambda: _einsum(u, a, b), BATCH, "first state only")
     with open_device("model") as model:
         yield row("model", lambda: model.evolve(u, a, b), BATCH, "integers, the core's bits")
-    for name in ("default", "one-lane", "sixteen-lanes"):
-        config = CONFIGS[name]
+    cores = {f"{lanes} lanes": CoreConfig(lanes=lanes, cordics=0) for lanes in (1, 4, 16)}
+    for name, config in {**cores, "default": CONFIGS["default"]}.items():
         with open_device("verilator", config) as core:
             before = core.cycles or 0
             core.evolve(u, a, b)
@@ -181,6 +185,42 @@ def _meetings(rng: np.random.Generator) -> Iterator[Row]:
             yield Row(work, f"core, {name}", MEETINGS, ns, ns / base, note)
         if write == "first":
             yield from _routed(work, "engine", MEETINGS, base)
+
+
+def _rounds(rng: np.random.Generator) -> Iterator[Row]:
+    """Whole rounds of agents: mean of own and eight, ρ⁴/Tr ρ⁴, entropy; and entropies alone."""
+    r = rng.normal(size=(AGENTS, 3))
+    r /= np.linalg.norm(r, axis=1, keepdims=True) * rng.uniform(1, 2, (AGENTS, 1))
+    agents = rng.integers(0, AGENTS, ROUNDS)
+    heard = rng.integers(0, AGENTS, (ROUNDS, 8))
+    works: dict[str, Callable[[Device], object]] = {
+        "agent round, k = 8, κ = 4": lambda device: device.update(agents, heard, 4),
+        "observe 2×2, resident": lambda device: device.observe(agents),
+    }
+    for work, call in works.items():
+        base = 0.0
+        for name, config in (
+            ("reference", "default"),
+            ("model", "default"),
+            ("verilator", "sim-gossip"),
+            ("verilator", "default"),
+        ):
+            with open_device(name, config) as device:
+                device.load(r)
+                ns = _best(partial(call, device)) / ROUNDS * 1e9
+                base = base or ns
+                if device.cycles is None:
+                    yield Row(work, name, ROUNDS, ns, ns / base, "NumPy, batches")
+                    continue
+                before = device.cycles
+                call(device)
+                cycles = (device.cycles - before) / ROUNDS
+                clock = device.config.clock_hz
+            note = f"Verilated, {device.config.rounds} at once, {cycles:.1f} cycles each"
+            yield Row(work, f"{name}, {config}", ROUNDS, ns, ns / base, note)
+        ns = cycles / clock * 1e9
+        note = f"cycles at an assumed {clock / 1e6:g} MHz"
+        yield Row(work, "core, default", ROUNDS, ns, ns / base, note)
 
 
 def _meeting(

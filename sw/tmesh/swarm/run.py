@@ -1,4 +1,4 @@
-"""The event loop: asynchronous hyperedges until every agent has collapsed."""
+"""The event loop: rounds of agents, in random order, until every one has collapsed."""
 
 import dataclasses
 import json
@@ -10,12 +10,12 @@ import numpy as np
 from tmesh.devices import Device, open_device
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
+from tmesh.states import bloch, density
 from tmesh.swarm import metrics
-from tmesh.swarm.gossip import update
 from tmesh.swarm.mesh import neighbours
 from tmesh.swarm.scenario import Scenario
 
-#: Share of the agents that meet at the same time: they read the same states and form one batch.
+#: Share of the agents whose rounds go to the device together: one after another, in one batch.
 CONCURRENT = 0.25
 
 
@@ -115,50 +115,40 @@ def run(
             return run(scenario, opened, seed, progress)
     rng = np.random.default_rng(seed)
     mesh = neighbours(scenario, rng)
-    rho = scenario.initial_states(rng)
     n = scenario.agents
+    everyone = np.arange(n)
     streak, updates = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     collapsed = np.zeros(n, dtype=np.bool_)
-    history = [_row(0.0, rho, device.entropy(rho), collapsed)]
+    device.load(bloch(scenario.initial_states(rng)))
+    history = [_row(0.0, device, everyone, collapsed)]
     cycles = 0
     meeting = max(1, round(CONCURRENT * n))
     for step in range(1, round(scenario.rounds / CONCURRENT) + 1):
         active = rng.choice(n, meeting, replace=False)
         active = active[~collapsed[active]]
-        heard = [rng.permutation(mesh[agent])[: scenario.k] for agent in active]
-        # Agents at the rim of the mesh have fewer than k neighbours; equal sizes form a batch.
-        sizes = np.array([len(h) for h in heard], dtype=np.int64)
-        fresh, before = rho.copy(), device.cycles
-        for size in np.unique(sizes):
-            for purifying in (False, True):
-                rows = np.nonzero(
-                    (sizes == size) & ((updates[active] >= scenario.mixing) == purifying)
-                )[0]
-                if len(rows) == 0:
-                    continue
-                agents = active[rows]
-                statements = rho[np.stack([heard[row] for row in rows])]
-                kappa = scenario.kappa if purifying else 1
-                fresh[agents] = update(device, rho[agents], statements, kappa)
-        rho = fresh
-        updates[active] += 1
-        low = device.entropy(rho[active], diagonal=True) < scenario.epsilon
+        heard = _heard(mesh, active, scenario.k, rng)
+        purifying, before = updates[active] >= scenario.mixing, device.cycles
+        low = np.zeros(len(active), dtype=np.bool_)
+        for chosen, kappa in ((~purifying, 1), (purifying, scenario.kappa)):
+            entropy, _ = device.update(active[chosen], heard[chosen], kappa)
+            low[chosen] = entropy < scenario.epsilon
         cycles += (device.cycles or 0) - (before or 0)
+        updates[active] += 1
         streak[active] = np.where(low, streak[active] + 1, 0)
         collapsed[active] |= streak[active] >= scenario.beta
-        entropies = device.entropy(rho)
-        history.append(_row(step * CONCURRENT, rho, entropies, collapsed))
+        history.append(_row(step * CONCURRENT, device, everyone, collapsed))
         if progress is not None:
             progress(history[-1]["decided"])
         if np.all(collapsed):
             break
+    seen, rho = device.observe(everyone), density(device.read())
     return Result(
         device=device.info.device,
         seed=seed,
         states=rho[None],
-        entropies=entropies[None],
+        entropies=seen.entropy[None],
         collapsed=collapsed,
-        outcomes=(rho[:, 1, 1].real > rho[:, 0, 0].real).astype(np.int64),
+        outcomes=np.argmax(seen.diagonal, axis=1),
         updates=updates,
         cycles=None if device.cycles is None else cycles,
         clock_hz=device.info.clock_hz,
@@ -166,12 +156,19 @@ def run(
     )
 
 
-def _row(
-    time: float, rho: ComplexArray, entropies: FloatArray, collapsed: BoolArray
-) -> dict[str, float]:
+def _heard(mesh: list[IntArray], active: IntArray, k: int, rng: np.random.Generator) -> IntArray:
+    """k random neighbours of each active agent, (m, k); −1 where it has fewer."""
+    heard = np.full((len(active), k), -1)
+    for row, agent in enumerate(active):
+        chosen = rng.permutation(mesh[agent])[:k]
+        heard[row, : len(chosen)] = chosen
+    return heard
+
+
+def _row(time: float, device: Device, everyone: IntArray, collapsed: BoolArray) -> dict[str, float]:
     return {
         "time": time,
-        "entropy": float(np.mean(entropies)),
-        "agreement": metrics.agreement(rho),
+        "entropy": float(np.mean(device.observe(everyone).entropy)),
+        "agreement": metrics.agreement(density(device.read())),
         "decided": float(np.mean(collapsed)),
     }
