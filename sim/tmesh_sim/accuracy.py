@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-from tmesh.golden import bounds, cordic, entropy, fixed, jacobi, pauli, reference
+from tmesh.golden import bounds, cordic, entropy, fixed, jacobi, pauli, reference, rounds
 from tmesh.golden.cordic import CordicFormat
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
 from tmesh.numbers import IntArray, Q
@@ -119,6 +119,58 @@ def _meeting_row(rng: np.random.Generator, n: int, f: int) -> Row:
     return Row("meeting (Bloch vector)", f, 2 * count * EACH, worst, bounds.MEET)
 
 
+def round_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
+    """Components of Bloch vectors after whole rounds, and what an observation says."""
+    one = 1 << f
+    own, b = _vectors(rng, (2, n), f)
+    others = _vectors(rng, (n, 8), f)
+    there = rng.random((n, 8)) < 0.9
+    for dephase in (False, True):
+        fraction = rounds.mean(own, others, there, dephase, f)
+        exact = own + np.sum(others * there[..., None], axis=1)
+        exact = exact / (one * (1 + np.sum(there, axis=1))[:, None])
+        exact[:, :2] *= not dephase
+        for squarings, kappa in enumerate((1, 2, 4, 8)):
+            got, _ = rounds.settle(fraction, squarings, f)
+            error = np.abs(got - reference.squared(exact, squarings) * one).max()
+            name = f"agent round, κ = {kappa}{', dephased' if dephase else ''} (Bloch vector)"
+            yield Row(name, f, n, float(error), bounds.agent_round(kappa))
+    fraction = rounds.interfere(own, b, f)
+    got, _ = rounds.settle(fraction, 0, f)
+    visibility = (3 + np.sum(own * b, axis=1) / one**2) / 4
+    error = np.abs(got - (own + b) / (2 * visibility[:, None])).max()
+    yield Row("swap test (Bloch vector)", f, n, float(error), bounds.SWAP_TEST)
+    yield _weighted_row(rng, n, f)
+    seen, length = rounds.observe(own, f), np.linalg.norm(own, axis=1) / one
+    error = np.abs(seen.eigenvalues[:, 1] - (1 + length) / 2 * one).max()
+    yield Row("observed eigenvalue", f, n, float(error), bounds.EIGENVALUE[2])
+    gap = np.abs(seen.entropy / one - reference.binary_entropy(length)).max() * 1e3
+    yield Row("observed entropy in mnat", f, n, float(gap), bounds.entropy(f) * 1e3)
+
+
+def _weighted_row(rng: np.random.Generator, n: int, f: int) -> Row:
+    """Error times weight; `EACH` meetings an operator."""
+    one, worst = 1 << f, 0.0
+    count = max(1, n // EACH)
+    g = rng.normal(size=(count, 4, 4)) + 1j * rng.normal(size=(count, 4, 4))
+    for u in g / np.linalg.norm(g, ord=2, axis=(1, 2))[:, None, None]:
+        own, other = _vectors(rng, (2, EACH), f)
+        for form in pauli.forms(pauli.rows(u)):
+            fraction = rounds.weigh(np.rint(form * one).astype(np.int64), own, other, f)
+            got, _ = rounds.settle(fraction, 0, f)
+            *vector, p = reference.meet(form, own.T / one, other.T / one)
+            error = np.abs(got.T * p - np.stack(vector) * one)[:, ~fraction.vanished]
+            worst = max(worst, float(error.max(initial=0.0)))
+    return Row("weighted meeting: error·p", f, 2 * count * EACH, worst, bounds.WEIGHTED)
+
+
+def _vectors(rng: np.random.Generator, shape: tuple[int, ...], f: int) -> IntArray:
+    """Bloch vectors on the grid: pure, mixed and tiny ones."""
+    r = rng.normal(size=(*shape, 3))
+    r /= np.linalg.norm(r, axis=-1, keepdims=True) * rng.choice([1, 1, 1.2, 1e3], (*shape, 1))
+    return np.trunc(r * (1 << f)).astype(np.int64)
+
+
 def spectral_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
     """Eigenvalues, eigenvectors and entropy over `n` matrices of every kind of spectrum."""
     fmt = CordicFormat(f)
@@ -187,8 +239,9 @@ def measure(cases: int, seed: int, f: int) -> list[Row]:
     for start in range(0, cases, CHUNK):
         n = min(CHUNK, cases - start)
         # Each kind of work has random numbers of its own.
-        streams = [np.random.default_rng((seed, start, k)) for k in range(4)]
+        streams = [np.random.default_rng((seed, start, k)) for k in range(5)]
         for row in (
+            *round_rows(streams[4], n, f),
             *evolve_rows(streams[0], n, f),
             *other_rows(streams[1], n, f),
             *cordic_rows(streams[2], n, f),

@@ -78,7 +78,7 @@ class Engine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), into.i)
         wiring.connect(m, self._replies.o, out_of.i)
         wiring.connect(m, out_of.o, wiring.flipped(self.o))
-        self._words = words = into.o
+        self._words = into.o
 
         header = {n: 8 * packets.HEADER[n].itemsize for n in packets.HEADER.names or ()}
         self._head = Signal(data.StructLayout(header))

@@ -123,10 +123,8 @@ class Rounds(wiring.Component):
         z = self._done.r[2]
         m.d.comb += [
             root.i.payload.n.eq(ticket.weight << (2 * extra)),
-            *(
-                value.eq((1 << (fraction - 1)) + sign * length)
-                for value, sign in zip(entropy.i.payload["values"], (-1, 1), strict=True)
-            ),
+            entropy.i.payload["values"][0].eq((1 << (fraction - 1)) - length),
+            entropy.i.payload["values"][1].eq((1 << (fraction - 1)) + length),
             self.write.place.eq(arriving.place),
             self.write.r.eq(self._done.r),
             self.write.valid.eq(self._take & arriving.writes),
@@ -192,7 +190,8 @@ class Rounds(wiring.Component):
                     self._body(m, *vector, weight)
                 with m.Case(Command.OBSERVE):
                     half = 1 << (fraction - 1)
-                    low, high = (round_shift(half + s * length, fraction - f) for s in (-1, 1))
+                    shift = fraction - f
+                    low, high = (round_shift(x, shift) for x in (half - length, half + length))
                     purity = round_shift(ticket.weight + (1 << (2 * f)), f + 1)
                     self._body(m, low, high, entropy, purity)
                     diagonal = Signal(signed(f + 3))

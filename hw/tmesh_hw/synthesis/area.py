@@ -6,7 +6,7 @@ from typing import Any
 from tmesh.config import CONFIGS, CoreConfig
 
 from tmesh_hw import yosys
-from tmesh_hw.engine import Engine, GossipDatapath
+from tmesh_hw.engine import GossipDatapath, component
 from tmesh_hw.export import to_rtlil
 from tmesh_hw.synthesis import Ecp5
 
@@ -39,10 +39,8 @@ def main() -> None:
         name = f"gossip datapath, Q(2,{f}), {lanes} lane{'s' if lanes > 1 else ''}"
         print(row(name, core), flush=True)
     for name, config in CONFIGS.items():
-        if config.gossip_lanes:
-            print(
-                row(f"engine, {name}, {config.agents:,} agents", Engine(config=config)), flush=True
-            )
+        room = f", {config.capacity:,} states" if config.capacity else ""
+        print(row(f"configuration {name}{room}", component(config)), flush=True)
 
 
 if __name__ == "__main__":

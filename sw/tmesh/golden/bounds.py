@@ -24,6 +24,20 @@ INTERFERE = 3 + NORMALISE
 #: coefficients ½·(1 + √3)², rounded M ¼·√3, result ½, the correction ½ and what it rounds off.
 MEET = 0.5 * (1 + 3**0.5) ** 2 + 0.25 * 3**0.5 + 0.5 + 1.5
 
+#: A component after a swap test: the quotient ½, and the correction of a length.
+SWAP_TEST = 0.5 + 1.5
+
+#: A component after a weighted meeting, times the weight: numerator and weight are each off by a
+#: meeting's coefficients and M; then the quotient and the correction, p at most 1.
+WEIGHTED = 2 * (0.5 * (1 + 3**0.5) ** 2 + 0.25 * 3**0.5) + SWAP_TEST
+
+
+def agent_round(kappa: int) -> float:
+    """A component after a round: the mean is off by a vector of √3/2 LSB at most, each squaring
+    doubles that and adds as much; then the correction of the length."""
+    return 0.5 * 3**0.5 * (2 * kappa - 1) + 1.5
+
+
 #: The weight p of an evolve.
 WEIGHT = 6.2
 

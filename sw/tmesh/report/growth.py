@@ -1,0 +1,108 @@
+"""`make growth`: what resident meetings cost as they grow, and how near lanes are to their roof."""
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from tmesh.config import CoreConfig
+from tmesh.devices import open_device
+from tmesh.golden.reference import partial_swap
+from tmesh.numbers import IntArray
+
+#: Agents at a fixed number of events, and events at a fixed number of agents.
+AGENTS, EVENTS = (100, 1_000, 10_000, 100_000), (20_000, 40_000, 80_000, 160_000)
+
+#: Multipliers of a lane, and those that contract: a new state takes 45.
+MULTIPLIERS, USEFUL = 48, 45
+
+#: Devices by name, and which have a clock.
+DEVICES = ("reference", "model", "verilator")
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """Random pairs, the first written: nanoseconds and core cycles of one event."""
+
+    device: str
+    lanes: int
+    agents: int
+    events: int
+    nanoseconds: float
+    cycles: float | None
+
+
+def points(seed: int) -> Iterator[Point]:
+    """More agents, more events, more lanes."""
+    for agents in AGENTS:
+        yield from (_point(device, 1, agents, EVENTS[0], seed) for device in DEVICES)
+    for events in EVENTS:
+        yield from (_point(device, 1, 4096, events, seed) for device in DEVICES)
+    for lanes in (2, 3):
+        yield _point("verilator", lanes, 4096, EVENTS[-1], seed)
+
+
+def _point(name: str, lanes: int, agents: int, events: int, seed: int) -> Point:
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, agents, events)
+    pairs: IntArray = np.stack([first, (first + rng.integers(1, agents, events)) % agents], axis=1)
+    link = 64 if lanes == 1 else 128
+    config = CoreConfig(lanes=0, gossip_lanes=lanes, agents=agents, link=link, cordics=0)
+    with open_device(name, config) as device:
+        device.load(np.zeros((agents, 3)))
+        seconds = []
+        for _ in range(3):
+            before, start = device.cycles, time.perf_counter()
+            device.gossip(pairs, partial_swap(0.5))
+            seconds.append(time.perf_counter() - start)
+        cycles = None if device.cycles is None else (device.cycles - (before or 0)) / events
+    return Point(name, lanes, agents, events, min(seconds) / events * 1e9, cycles)
+
+
+def picture(measured: list[Point], path: Path) -> None:
+    """Left, the roof: useful multiplications in a cycle; right, the cost of an event."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    roof, cost = figure.subplots(1, 2)
+    widest = {p.lanes: p for p in measured if p.cycles is not None}
+    multipliers = [MULTIPLIERS * lanes for lanes in widest]
+    useful = [USEFUL / (p.cycles or 1) for p in widest.values()]
+    roof.plot([0, 156], [0, 156], color="grey", label="every multiplier, every cycle")
+    roof.plot(multipliers, useful, "o", label="random pairs, 1 to 3 lanes")
+    roof.set(xlabel="multipliers (156 on an LFE5U-85F)", ylabel="useful multiplications per cycle")
+    for name in DEVICES:
+        row = [p for p in measured if p.device == name and p.events == EVENTS[0] and p.lanes == 1]
+        row = sorted({p.agents: p for p in row}.values(), key=lambda p: p.agents)
+        cost.plot([p.agents for p in row], [p.nanoseconds for p in row], "o-", label=name)
+    cost.set(xscale="log", yscale="log", xlabel="agents", ylabel="ns per meeting")
+    for axes in (roof, cost):
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    with rc_context({"svg.hashsalt": "tmesh"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def main() -> None:
+    """Measure, print the table, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--picture", type=Path, default=Path("build/growth.svg"))
+    arguments = parser.parse_args()
+    measured = []
+    print("| device | lanes | agents | events | ns per event | cycles per event |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for p in points(arguments.seed):
+        measured.append(p)
+        cycles = "" if p.cycles is None else f"{p.cycles:.3f}"
+        figures = f"{p.lanes} | {p.agents:,} | {p.events:,} | {p.nanoseconds:,.0f}"
+        print(f"| {p.device} | {figures} | {cycles} |", flush=True)
+    arguments.picture.parent.mkdir(parents=True, exist_ok=True)
+    picture(measured, arguments.picture)
+
+
+if __name__ == "__main__":
+    main()
