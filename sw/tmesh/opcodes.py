@@ -18,6 +18,7 @@ class Opcode(enum.IntEnum):
     EIGENVECTORS_4 = 6  #: the same, and the eigenvectors in columns
     EIGENVALUES_2 = 7  #: likewise of the leading 2×2 of X
     EIGENVECTORS_2 = 8
+    JOINT = 9  #: U (a ⊗ b) U†
 
 
 #: The opcodes of the eigensolver; the others are the gossip datapath's.

@@ -184,6 +184,18 @@ def test_swap_tests_interfere(device: Device) -> None:
     assert np.abs(device.read()[0::2] - (a + b) / (2 * wanted[:, None])).max() / LSB <= bar
 
 
+@pytest.mark.parametrize("name", ["reference", "model", "verilator"])
+def test_joint_states_are_those_of_two_calls(name: str) -> None:
+    rng = np.random.default_rng(8)
+    r, u = vectors(rng, 20), operators(rng)[-1]
+    with tmesh.open_device(name) as device:
+        device.load(r)
+        got = device.joint(np.arange(20).reshape(-1, 2), u)
+        rho = tmesh.density(r)
+        np.testing.assert_array_equal(got, device.conjugate(u, device.kron(rho[0::2], rho[1::2])))
+        np.testing.assert_array_equal(device.read(), r)
+
+
 def test_observations_are_those_of_density_matrices(device: Device) -> None:
     rng = np.random.default_rng(7)
     r = np.concatenate([vectors(rng, 200), [[0, 0, 0], [0, 0, -1], [LSB, 0, 0]]])

@@ -97,11 +97,13 @@ class GossipDatapath(wiring.Component):
             (command.opcode == Opcode.CONJUGATE) | (command.opcode == Opcode.PARTIAL_TRACE)
         )
         square = command.opcode == Opcode.SQUARE
+        # A product that is a result, or a matrix as it could be in a command.
+        result = (command.opcode == Opcode.KRON) | (command.opcode == Opcode.JOINT)
         into = data.View(self._descriptor, waiting.w_data)
         m.d.comb += [
             kronecker.i.valid.eq(self.i.valid & ~raw & waiting.w_rdy),
             waiting.w_en.eq(self.i.valid & ~raw & kronecker.i.ready),
-            kronecker.i.payload.fine.eq(command.opcode != Opcode.KRON),
+            kronecker.i.payload.fine.eq(~result),
             into.opcode.eq(command.opcode),
         ]
         for i in range(2):
@@ -157,7 +159,11 @@ class GossipDatapath(wiring.Component):
         trace_valid = traces[0].o.valid
         keep_traces = Signal()
         m.d.comb += [
-            joint.eq((carried.opcode == Opcode.KRON) | (carried.opcode == Opcode.CONJUGATE)),
+            joint.eq(
+                (carried.opcode == Opcode.KRON)
+                | (carried.opcode == Opcode.CONJUGATE)
+                | (carried.opcode == Opcode.JOINT)
+            ),
             behind.eq(trace_valid | (normalising != 0)),
             keep_traces.eq(traced.opcode == Opcode.PARTIAL_TRACE),
         ]

@@ -68,9 +68,9 @@ class EngineClient:
         body[:, :3] = r
         self._send(Command.WRITE_STATE, self._address(np.arange(len(r))), body)
 
-    def read_states(self, n: int) -> IntArray:
-        """Bloch vectors (n, 3) of the agents 0 to n − 1."""
-        replies = self._send(Command.READ_STATE, self._address(np.arange(n)), None)
+    def read_states(self, agents: IntArray) -> IntArray:
+        """Bloch vectors (m, 3) of agents (m,)."""
+        replies = self._send(Command.READ_STATE, self._address(agents), None)
         return replies["body"][:, :3].astype(np.int64)
 
     def write_operator(self, number: int, c: IntArray) -> None:

@@ -61,6 +61,10 @@ class CoreDevice(Device):
     def _conjugate(self, u: ComplexArray, x: ComplexArray) -> ComplexArray:
         return self._value(self._command(Opcode.CONJUGATE, self._grid(u), self._grid(x)).y)
 
+    def _joint_state(self, u: ComplexArray, a: ComplexArray, b: ComplexArray) -> ComplexArray:
+        x = fixed.block_diagonal(self._grid(a), self._grid(b))
+        return self._value(self._command(Opcode.JOINT, self._grid(u), x).y)
+
     def _partial_trace(self, x: ComplexArray, keep: int) -> ComplexArray:
         y = self._command(Opcode.PARTIAL_TRACE, None, self._grid(x)).y
         return self._value(y[:, :2, :2] if keep == 0 else y[:, 2:, 2:])

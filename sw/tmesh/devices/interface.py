@@ -13,6 +13,7 @@ from tmesh.devices import checks
 from tmesh.golden import pauli
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
+from tmesh.states import density
 
 #: Weights below this are refused: the result would be noise.
 MINIMUM_WEIGHT = 2.0**-8
@@ -188,7 +189,7 @@ class Device(abc.ABC):
     def read(self) -> FloatArray:
         """The resident states, Bloch vectors (n, 3)."""
         self._capacity()
-        return self._read(self._resident)
+        return self._read(np.arange(self._resident))
 
     def gossip(
         self, pairs: npt.ArrayLike, u: npt.ArrayLike, write: Literal["first", "both"] = "first"
@@ -243,6 +244,16 @@ class Device(abc.ABC):
         members = np.concatenate([own[:, None], others, np.full((len(own), 1), -1)], axis=1)
         return self._update(members, kappa.bit_length() - 1, dephase)
 
+    def joint(self, pairs: npt.ArrayLike, u: npt.ArrayLike) -> ComplexArray:
+        """U (a⊗b) U†, (m, 4, 4), of pairs (m, 2) of resident agents, which stay as they are: what
+        `conjugate` of `kron` gives."""
+        self._capacity()
+        meetings = checks.pairs("pairs", pairs, self._resident)
+        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
+        rho = density(self._read(meetings.reshape(-1))).reshape(-1, 2, 2, 2)
+        (operator, a, b), _ = _broadcast(operator, rho[:, 0], rho[:, 1])
+        return self._joint_state(operator, a, b)
+
     def observe(self, agents: npt.ArrayLike) -> Observation:
         """What there is to know of the states of resident agents (m,)."""
         self._capacity()
@@ -294,7 +305,10 @@ class Device(abc.ABC):
     def _load(self, r: FloatArray) -> None: ...
 
     @abc.abstractmethod
-    def _read(self, n: int) -> FloatArray: ...
+    def _read(self, agents: IntArray) -> FloatArray: ...
+
+    @abc.abstractmethod
+    def _joint_state(self, u: ComplexArray, a: ComplexArray, b: ComplexArray) -> ComplexArray: ...
 
     @abc.abstractmethod
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:

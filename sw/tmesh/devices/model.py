@@ -33,8 +33,8 @@ class ModelDevice(CoreDevice):
     def _load(self, r: FloatArray) -> None:
         self._states = self.config.q.quantise(r)
 
-    def _read(self, n: int) -> FloatArray:
-        return self.config.q.value(self._states[:n])
+    def _read(self, agents: IntArray) -> FloatArray:
+        return self.config.q.value(self._states[agents])
 
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
         self._states, saturated = pauli.gossip(

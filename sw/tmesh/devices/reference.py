@@ -63,8 +63,11 @@ class ReferenceDevice(Device):
     def _load(self, r: FloatArray) -> None:
         self._states = r.T.copy()
 
-    def _read(self, n: int) -> FloatArray:
-        return self._states[:, :n].T.copy()
+    def _read(self, agents: IntArray) -> FloatArray:
+        return self._states.T[agents]
+
+    def _joint_state(self, u: ComplexArray, a: ComplexArray, b: ComplexArray) -> ComplexArray:
+        return reference.conjugate(u, reference.kron(a, b))
 
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
         r, forms = self._states, c[:6].reshape(2, 3, 4, 4)

@@ -81,8 +81,8 @@ class VerilatorDevice(CoreDevice):
     def _load(self, r: FloatArray) -> None:
         self._client.write_states(self.config.q.quantise(r))
 
-    def _read(self, n: int) -> FloatArray:
-        return self.config.q.value(self._client.read_states(n))
+    def _read(self, agents: IntArray) -> FloatArray:
+        return self.config.q.value(self._client.read_states(agents))
 
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
         with self._counted():

@@ -218,10 +218,12 @@ def execute(opcode: Opcode, u: IntArray, x: IntArray, f: int) -> Reply:
             )
         case Opcode.KRON:
             y, saturated = kron(a, b, f, fine=False)
-        case Opcode.CONJUGATE:
+        case Opcode.CONJUGATE | Opcode.JOINT:
+            if opcode == Opcode.JOINT:
+                x, k_flag = kron(a, b, f, fine=False)
             full, t_flag = operator_mac(u, x, u, f, hermitian=True)
             y, y_flag = round_joint(full, f)
-            saturated = t_flag | y_flag
+            saturated = t_flag | y_flag | (k_flag if opcode == Opcode.JOINT else False)
         case Opcode.PARTIAL_TRACE:
             eye = identity(4, f)
             full, t_flag = operator_mac(eye, x, eye, f, hermitian=True)  # exact: Y = X, Hermitian
