@@ -23,7 +23,7 @@ class ReferenceDevice(Device):
 
     def __init__(self, config: str | CoreConfig = "default") -> None:
         super().__init__(config)
-        self._states: FloatArray = np.zeros((3, 0))
+        self._states: FloatArray = np.zeros((0, 3))
 
     @property
     def info(self) -> DeviceInfo:
@@ -61,50 +61,43 @@ class ReferenceDevice(Device):
         return reference.entropy(x)
 
     def _load(self, r: FloatArray) -> None:
-        self._states = r.T.copy()
+        self._states = r.copy()
 
     def _read(self, agents: IntArray) -> FloatArray:
-        return self._states.T[agents]
+        return self._states[agents]
 
     def _joint_state(self, u: ComplexArray, a: ComplexArray, b: ComplexArray) -> ComplexArray:
         return reference.conjugate(u, reference.kron(a, b))
 
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
-        r, forms = self._states, c[:6].reshape(2, 3, 4, 4)
-        for _, meetings in schedule.in_levels(pairs, both, r.shape[1]):
-            a, b = meetings.T
-            own, other = r[:, a], r[:, b]
-            r[:, a] = reference.meet(forms[0], own, other)
-            if both:
-                r[:, b] = reference.meet(forms[1], other, own)
+        reference.meet_in_order(self._states, pairs, c[:6].reshape(2, 3, 4, 4), both)
 
     def _gossip_weighted(self, pairs: IntArray, c: FloatArray, both: bool) -> BoolArray:
         r, (first, second) = self._states, pauli.forms(c)
         vanished = np.zeros(len(pairs), dtype=np.bool_)
-        for events, meetings in schedule.in_levels(pairs, both, r.shape[1]):
+        for events, meetings in schedule.in_levels(pairs, both, len(r)):
             a, b = meetings.T
-            own, other = r[:, a], r[:, b]
+            own, other = r[a].T, r[b].T
             *vector, p = reference.meet(first, own, other)
             small = vanished[events] = p < MINIMUM_WEIGHT
             p = np.where(small, 1.0, p)
-            r[:, a] = np.where(small, own, vector / p)
+            r[a] = np.where(small, own, vector / p).T
             if both:
-                r[:, b] = np.where(small, other, reference.meet(second[:3], other, own) / p)
+                r[b] = np.where(small, other, reference.meet(second[:3], other, own) / p).T
         return vanished
 
     def _swap_test(self, pairs: IntArray) -> FloatArray:
         r, visibility = self._states, np.zeros(len(pairs))
-        for events, meetings in schedule.in_levels(pairs, False, r.shape[1]):
-            a, b = (r[:, agents] for agents in meetings.T)
-            visibility[events] = p = (3 + np.sum(a * b, axis=0)) / 4
-            r[:, meetings[:, 0]] = (a + b) / (2 * p)
+        for events, meetings in schedule.in_levels(pairs, False, len(r)):
+            a, b = (r[agents] for agents in meetings.T)
+            visibility[events] = p = (3 + np.sum(a * b, axis=1)) / 4
+            r[meetings[:, 0]] = (a + b) / (2 * p)[:, None]
         return visibility
 
     def _update(
         self, members: IntArray, squarings: int, dephase: bool
     ) -> tuple[FloatArray, IntArray]:
-        z = np.zeros(len(members))
-        r = self._states.T  # a view
+        r, z = self._states, np.zeros(len(members))
         for events, rows in schedule.in_levels(members, False, len(r)):
             there = rows >= 0
             mean = np.sum(r[rows] * there[..., None], axis=1) / np.sum(there, axis=1)[:, None]
@@ -115,7 +108,7 @@ class ReferenceDevice(Device):
         return reference.binary_entropy(z), (z < 0).astype(np.int64)
 
     def _observe(self, agents: IntArray) -> Observation:
-        r = self._states.T[agents]
+        r = self._states[agents]
         length, half = np.linalg.norm(r, axis=1), np.array([0.5, -0.5])
         return Observation(
             eigenvalues=0.5 - length[:, None] * half,

@@ -5,6 +5,9 @@ Every function broadcasts over leading axes. These are the exact oracles of the 
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
+
+from tmesh.numbers import IntArray
 
 ComplexArray = npt.NDArray[np.complex128]
 FloatArray = npt.NDArray[np.float64]
@@ -60,6 +63,28 @@ def meet(c: FloatArray, own: FloatArray, other: FloatArray) -> FloatArray:
     moved = c[..., 1:].reshape(-1, 3) @ other + c[..., 0].reshape(-1, 1)
     moved = moved.reshape(len(c), 4, -1)
     return np.asarray(moved[:, 0] + np.sum(moved[:, 1:] * own, axis=1))
+
+
+@njit(cache=True)
+def meet_in_order(r: FloatArray, pairs: IntArray, c: FloatArray, both: bool) -> None:
+    """Resident Bloch vectors `r` (n, 3), in place: `meet` for each of `pairs` (m, 2), one after
+    another. c: the forms (2, 3, 4, 4) of the first and of the second agent, which is written
+    with `both`."""
+    new = np.empty((2, 3))
+    for event in range(len(pairs)):
+        sides = pairs[event, 0], pairs[event, 1]
+        for side in range(1 + both):
+            own, other = sides[side], sides[1 - side]
+            x, y, z = r[other, 0], r[other, 1], r[other, 2]
+            for i in range(3):
+                total = 0.0
+                for j in range(4):
+                    form = c[side, i, j]
+                    moved = form[0] + form[1] * x + form[2] * y + form[3] * z
+                    total += moved * (r[own, j - 1] if j else 1.0)
+                new[side, i] = total
+        for side in range(1 + both):
+            r[sides[side]] = new[side]
 
 
 def squared(r: FloatArray, squarings: int) -> FloatArray:
