@@ -172,18 +172,19 @@ class _Lane(wiring.Component):
         m.d.sync += [left.eq(leaves), places.eq(places - enters + left)]
 
         depth = 1 << self._room.bit_length()
-        entering, ending, leaving = (Signal(range(depth)) for _ in range(3))
         ordered, ordered_valid = self._sorted(m)
-        m.d.sync += [entering.eq(entering + enters), ending.eq(ending + ordered_valid)]
-        result = data.View(
-            self._result, _kept(m, "results", depth, ending, ordered.as_value(), leaving)
-        )
-        carry = _kept(m, "carries", depth, entering, Value.cast(self.i.payload.carry), leaving)
-        with m.If(~self.o.valid | self.o.ready):
-            waiting = ending != leaving
-            m.d.sync += [self.o.valid.eq(waiting), leaving.eq(leaving + waiting)]
-            m.d.sync += [self.o.payload[name].eq(result[name]) for name, _ in self._result]
-            m.d.sync += Value.cast(self.o.payload.carry).eq(carry)
+        result, carry = ordered.as_value(), Value.cast(self.i.payload.carry)
+        payload = self.o.payload.as_value()
+        # A queue for each value, with all that moves it: what they shared would stand everywhere.
+        valids, width = [], self.format.width
+        for start in range(0, len(result), width):
+            part = slice(start, min(start + width, len(result)))
+            ending = _place(m, depth, ordered_valid)
+            valids.append(_queue(m, ending, ending, result[part], payload[part], self.o.ready))
+        if len(carry):
+            entering, ending = _place(m, depth, enters), _place(m, depth, ordered_valid)
+            _queue(m, entering, ending, carry, payload[len(result) :], self.o.ready)
+        m.d.comb += self.o.valid.eq(valids[0])
         return m
 
     def _sorted(self, m: Module) -> tuple[Any, Any]:
@@ -224,14 +225,28 @@ class _Lane(wiring.Component):
         return result, valid[-1]
 
 
-def _kept(m: Module, name: str, depth: int, to: Any, value: Any, of: Any) -> Any:
-    """A queue: `value` is written to `to` in every cycle, and stays once that moves on; what is at
-    `of`. In distributed memory: a block memory would be slower."""
-    # Yosys knows no memory of width zero; synthesis drops the bit that nobody reads.
-    memory = Memory(
-        shape=max(1, len(value)), depth=depth, init=[], attrs={"ram_style": "distributed"}
-    )
-    m.submodules[name] = memory
+def _place(m: Module, depth: int, moves: Any) -> Any:
+    """A place in a queue, the next one after each cycle in which it `moves`."""
+    place = Signal(range(depth), attrs={"keep": 1})
+    m.d.sync += place.eq(place + moves)
+    return place
+
+
+def _queue(m: Module, entering: Any, ending: Any, value: Any, of: Any, ready: Any) -> Any:
+    """A queue from `value` to the register `of`, and whether that is valid.
+
+    `value` is written to `entering` in every cycle, and stays once that moves on. What is before
+    `ending` is complete: it goes to `of` in turn, and leaves when `ready`. In distributed memory: a
+    block memory would be slower. Kept apart from queues that do the same.
+    """
+    depth = 1 << len(ending)
+    memory = Memory(shape=len(value), depth=depth, init=[], attrs={"ram_style": "distributed"})
+    m.submodules += memory
     write, read = memory.write_port(), memory.read_port(domain="comb")
-    m.d.comb += [write.addr.eq(to), write.data.eq(value), write.en.eq(1), read.addr.eq(of)]
-    return read.data
+    leaving, valid = Signal(range(depth), attrs={"keep": 1}), Signal(attrs={"keep": 1})
+    m.d.comb += [write.addr.eq(entering), write.data.eq(value), write.en.eq(1)]
+    m.d.comb += read.addr.eq(leaving)
+    with m.If(~valid | ready):
+        waiting = ending != leaving
+        m.d.sync += [valid.eq(waiting), leaving.eq(leaving + waiting), of.eq(read.data)]
+    return valid
