@@ -43,7 +43,9 @@ class CoreConfig:
         if not (self.lanes or self.gossip_lanes):
             raise ValueError("one of lanes and gossip_lanes must not be 0")
         if self.cordics and not self.lanes:
-            raise ValueError(f"cordics must be 0 where lanes are, not {self.cordics!r}")
+            raise ValueError(
+                f"cordics must be 0 in a core without matrices (lanes = 0), not {self.cordics!r}"
+            )
         if not 2 <= operator.index(self.agents) <= 1 << 18:
             raise ValueError(f"agents must be from 2 to 262144, not {self.agents!r}")
         if not 1 <= operator.index(self.operators) <= 1024:

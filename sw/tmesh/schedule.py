@@ -27,10 +27,10 @@ def levels(members: IntArray, both: bool, agents: int) -> IntArray:
     written, read = np.full(agents, -1), np.full(agents, -1)
     result = np.empty(len(members), dtype=np.int64)
     for event in range(len(members)):
-        a, b = members[event, 0], members[event, 1]
+        a = members[event, 0]
         level = read[a]
         if both:
-            level = max(level, read[b])
+            level = max(level, read[members[event, 1]])
         for member in members[event]:
             if member >= 0:
                 level = max(level, written[member] + 1)
@@ -39,7 +39,7 @@ def levels(members: IntArray, both: bool, agents: int) -> IntArray:
                 read[member] = max(read[member], level)
         written[a] = level
         if both:
-            written[b] = level
+            written[members[event, 1]] = level
         result[event] = level
     return result
 

@@ -24,7 +24,11 @@ IntArray = npt.NDArray[np.int64]
 Matrix = Any  # a sparse matrix in CSR or CSC form
 
 #: Eigenvalues of δᵀδ below this share of the largest count as zero.
-TOLERANCE = 1e-9
+TOLERANCE = 1e-13
+
+#: What is added to δᵀδ to solve with it, as a share of its largest entry; refining takes the error
+#: of that away, in at most so many steps.
+SHIFT, REFINEMENTS = 1e-11, 50
 
 #: Weighted least squares of a sparse fit, and the residual, as a share of the largest claim, below
 #: which an edge counts as explained.
@@ -103,7 +107,7 @@ class CellularSheaf:
     ) -> Self:
         """On the incidence graph of `agents` and `hyperedges`, the nodes in this order, with an
         edge for every member: the hyperedge's state less the member's, taken from the member's own
-        frame by `frames` (agents, dim, dim), orthogonal."""
+        frame by `frames` (agents, dim, dim)."""
         members = [np.asarray(hyperedge, dtype=np.int64).reshape(-1) for hyperedge in hyperedges]
         sizes = np.array([len(some) for some in members], dtype=np.int64)
         agent = np.concatenate([*members, np.zeros(0, dtype=np.int64)])
@@ -112,7 +116,10 @@ class CellularSheaf:
             raise ValueError(f"hyperedges: agents are numbered 0 to {agents - 1}")
         maps = np.broadcast_to(np.eye(dim), (len(agent), 2, dim, dim)).copy()
         if frames is not None:
-            maps[:, 0] = np.asarray(frames, dtype=np.float64)[agent]
+            turns = np.asarray(frames, dtype=np.float64)
+            if turns.shape != (agents, dim, dim):
+                raise ValueError(f"frames must be ({agents}, {dim}, {dim}), not {turns.shape}")
+            maps[:, 0] = turns[agent]
         edges = np.stack([agent, node], axis=1)
         return cls.on_graph(agents + len(members), edges, dim=dim, maps=maps)
 
@@ -200,7 +207,9 @@ class CellularSheaf:
         minimum of Σ_e ‖(b − δx)_e‖, by reweighted least squares. Where the ends of a false edge
         have but one other edge each, any of them may be it."""
         claims = self._cochain(b, 1)
-        least = EXPLAINED * max(float(np.max(self._norms(claims), initial=0.0)), 1e-300)
+        if not np.any(claims):
+            return self._norms(claims)
+        least = EXPLAINED * float(np.max(self._norms(claims)))
         rest = self._unexplained(claims, None)
         for _ in range(FITS):
             rest = self._unexplained(claims, 1 / np.maximum(self._norms(rest), least))
@@ -219,7 +228,7 @@ class CellularSheaf:
 
     def without(self, nodes: npt.ArrayLike) -> Self:
         """The sheaf on a graph that is left when nodes are proved faulty; the others keep their
-        numbers, with a stalk of dimension 0 for those that are gone."""
+        numbers. Those that are gone have stalks of dimension 0: cochains leave their rows out."""
         if len(self.incidences) != 1:
             raise ValueError("only a graph can be pruned")
         gone = np.zeros(len(self.stalks[0]), dtype=np.bool_)
@@ -284,11 +293,14 @@ class CellularSheaf:
             return b
         # A little is added for the kernel, which the right side has no part in; refining takes the
         # error of that away again.
-        shift = TOLERANCE * max(float(square.diagonal().max()), 1e-300)
+        shift = SHIFT * max(float(square.diagonal().max()), 1e-300)
         solve = splu(square + shift * sparse.identity(square.shape[0], format="csc")).solve
         rest = b
-        for _ in range(3):
-            rest = rest - delta @ solve(weighted.T @ rest)
+        for _ in range(REFINEMENTS):
+            step = delta @ solve(weighted.T @ rest)
+            rest = rest - step
+            if np.linalg.norm(step) <= 1e-13 * np.linalg.norm(b):
+                break
         return rest
 
 

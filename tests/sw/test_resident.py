@@ -1,5 +1,6 @@
 """Resident states: one suite for all devices, against density matrices that meet one by one."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 
@@ -170,6 +171,24 @@ def test_a_weight_that_vanishes_changes_nothing_else(device: Device) -> None:
     after = device.read()
     np.testing.assert_array_equal(after[:4], r[:4])
     np.testing.assert_allclose(after[4], [0, 0, 1], atol=2 * LSB)
+
+
+def test_small_weights_leave_no_vector_too_long(device: Device) -> None:
+    """What a small weight magnifies is shortened: |r| ≤ 1 + 2 LSB, down to p = 2⁻⁷."""
+    if device.name == "reference":
+        return
+    rng = np.random.default_rng(9)
+    r = vectors(rng, 400)
+    r /= np.maximum(1, np.linalg.norm(r, axis=1, keepdims=True))
+    for power in range(1, 8):
+        device.load(np.trunc(r / LSB) * LSB)
+        n = rng.normal(size=(4, 2)) + 1j * rng.normal(size=(4, 2))
+        n /= np.linalg.norm(n, axis=1, keepdims=True)
+        # From one product of pure states to another: all results are pure.
+        u = 2 ** (-power / 2) * np.outer(np.kron(n[0], n[1]), np.kron(n[2], n[3]).conj())
+        with contextlib.suppress(ValueError):  # pairs whose weight vanishes stay as they are
+            device.gossip(np.arange(400).reshape(-1, 2), u)
+        assert np.linalg.norm(device.read(), axis=1).max() <= 1 + 2 * LSB
 
 
 def test_swap_tests_interfere(device: Device) -> None:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from tmesh.golden import pauli, rounds
+from tmesh.golden import rounds
 from tmesh.numbers import BoolArray, IntArray
 
 from tmesh_hw.blocks.checks import check_fraction
@@ -61,7 +62,8 @@ class Quotient(wiring.Component):
 
     def model(self, n: IntArray, d: IntArray, squarings: int) -> tuple[IntArray, BoolArray]:
         """Integers (m, 3) and (m,) in; vectors (m, 3), and which saturated."""
-        fraction = rounds.Fraction(n, d, d < 0, d < 0)
+        never = np.zeros(len(d), dtype=np.bool_)
+        fraction = rounds.Fraction(n, d, never, never)
         return rounds.settle(fraction, squarings, self.f)
 
     def elaborate(self, platform: Any) -> Module:
@@ -90,7 +92,7 @@ class Quotient(wiring.Component):
             m.next = "RANGE"
 
         # One multiplier takes the components in turn: their squares, or their parts of `longer`.
-        longer, shortening = Signal(range(pauli.LONGEST + 1)), Signal()
+        longer, shortening = Signal(range(rounds.longest(f) + 1)), Signal()
         factor = Signal(signed(f + 2))
         operand = Array(r)[count[:2]]
         m.d.comb += factor.eq(Mux(shortening, longer, operand))
@@ -152,9 +154,9 @@ class Quotient(wiring.Component):
             with m.State("NEXT"):
                 one = 1 << (2 * f)
                 excess = (square - one + (1 << f)) >> (f + 1)
-                most = pauli.LONGEST
+                most = rounds.longest(f)
                 m.d.sync += [
-                    longer.eq(Mux(excess < 0, 0, Mux(excess > most, most, excess[:4]))),
+                    longer.eq(Mux(excess < 0, 0, Mux(excess > most, most, excess[: f - 1]))),
                     count.eq(0),
                     squarings.eq(squarings - 1),
                 ]

@@ -321,7 +321,8 @@ class Engine(wiring.Component):
             m.next = "EXECUTE"
 
     def _execute(self, m: Module) -> None:
-        """Everything but GOSSIP; the packet has ended, so SKIP goes on at once."""
+        """All but GOSSIP and rounds. The packet has ended, so SKIP goes on at once; a MATRIX is
+        answered later, by `Matrices`."""
         head, count = self._head, self._count
         m.d.sync += count.eq(count + 1)
         with m.Switch(head.command):

@@ -18,12 +18,13 @@ from tmesh_hw.numbers import matrix, round_shift, saturate
 class GossipDatapath(wiring.Component):
     """Two states and an operator in; both reduced states and the weight out (arithmetic `matrix`).
 
-    Five opcodes run on the same blocks, replies in command order::
+    Six opcodes run on the same blocks, replies in command order::
 
         EVOLVE         Kronecker → MAC (U, U) → both traces → normalise
         SQUARE         Kronecker with |0⟩⟨0| → MAC (I, a⊗I) → traces → normalise
         KRON           Kronecker → MAC (I, I) → round
         CONJUGATE                  MAC (U, U) → round
+        JOINT          Kronecker → MAC (U, U) → round
         PARTIAL_TRACE              MAC (I, I) → both traces → round
 
     The formats are those of `tmesh.golden.fixed`. One evolve per ``interval`` cycles: 104 products

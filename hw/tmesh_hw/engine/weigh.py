@@ -203,7 +203,10 @@ class Weigh(wiring.Component):
         with m.If(complete & (here.j == 0)):
             m.d.sync += base.eq(moved << 1)
             with m.If(i.command == Command.INTERFERE):
-                m.d.sync += [self._weight.eq(moved + three), self._d.eq(moved + three)]
+                # Of vectors no longer than 1 it is 2 at least.
+                least = 2 << (2 * f)
+                denominator = Mux(moved + three < least, least, moved + three)
+                m.d.sync += [self._weight.eq(denominator), self._d.eq(denominator)]
             with m.Elif(i.command == Command.OBSERVE):
                 m.d.sync += [self._weight.eq(moved), self._d.eq(1)]
         here = tags[4 + MULTIPLY_LATENCY]

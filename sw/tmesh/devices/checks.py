@@ -127,8 +127,13 @@ def agents(name: str, value: npt.ArrayLike, loaded: int) -> IntArray:
 
 def neighbours(name: str, value: npt.ArrayLike, count: int, loaded: int) -> IntArray:
     """`value` as agents (count, k) below `loaded`, or −1 for none; k up to `MOST_NEIGHBOURS`."""
-    array = np.asarray(value)
-    if array.size == 0:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be integers ({count}, k), −1 for none: rows differ"
+        ) from None
+    if array.size == 0 and len(array) == count:
         array = np.zeros((count, 0), dtype=np.int64)
     if array.ndim != 2 or len(array) != count or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"{name} must be integers ({count}, k), not {array.dtype} {array.shape}")

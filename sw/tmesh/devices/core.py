@@ -29,7 +29,7 @@ def device_info(device: str, config: CoreConfig, clock_hz: float | None, digest:
 class CoreDevice(Device):
     """Rounds operands to the grid, runs one command per matrix, and scales replies back.
 
-    `saturations` counts the replies whose saturation flag was set.
+    `saturations` counts replies on matrices, and resident vectors, that saturated.
     """
 
     saturations = 0

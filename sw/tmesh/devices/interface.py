@@ -27,10 +27,10 @@ class DeviceInfo:
     """What a device is.
 
     arithmetic: how states meet (`float64`; `matrix`: Kronecker → 4×4 MAC → partial trace; `pauli`:
-    real forms on resident Bloch vectors; `pauli+matrix`: resident states, and matrices). lanes: of
-    the first of these. capacity: resident
-    states. clock_hz: the clock assumed for turning cycles into time, None where there is no core.
-    digest: of the built core, empty where there is none.
+    real forms on resident Bloch vectors; `pauli+matrix`: resident states, and matrices). lanes:
+    those for resident states where there are any, else those of the MAC. capacity: resident states.
+    clock_hz: the clock assumed for turning cycles into time, None where there is no core. digest:
+    of the built core, empty where there is none.
     """
 
     device: str
@@ -61,8 +61,9 @@ class Device(abc.ABC):
     """Kronecker products, evolution, interference, purification and spectra of batches of matrices;
     and states that stay on the device, as Bloch vectors, and meet there.
 
-    All arguments are array-like and broadcast over leading axes like NumPy; results are complex128
-    or float64. Bad input raises ``ValueError`` naming the argument, and the device stays usable.
+    Arguments are array-like. Matrices broadcast over leading axes like NumPy; calls on resident
+    states take agents by number. Results are complex128 or float64. Bad input raises ``ValueError``
+    naming the argument, and the device stays usable.
     """
 
     name: str
@@ -205,9 +206,7 @@ class Device(abc.ABC):
         if write not in ("first", "both"):
             raise ValueError(f"write must be 'first' or 'both', not {write!r}")
         meetings = checks.pairs("pairs", pairs, self._resident)
-        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
-        if operator.ndim != 2:
-            raise ValueError(f"u must be one operator, not of shape {operator.shape}")
+        operator = self._one_operator(u)
         if checks.is_unitary(operator, self._lsb):
             self._gossip(meetings, pauli.rows(operator), write == "both")
             return
@@ -241,15 +240,14 @@ class Device(abc.ABC):
             raise ValueError(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
         own = checks.agents("agents", agents, self._resident)
         others = checks.neighbours("neighbours", neighbours, len(own), self._resident)
-        members = np.concatenate([own[:, None], others, np.full((len(own), 1), -1)], axis=1)
-        return self._update(members, kappa.bit_length() - 1, dephase)
+        members = np.concatenate([own[:, None], others], axis=1)
+        return self._update(members, KAPPAS.index(kappa), dephase)
 
     def joint(self, pairs: npt.ArrayLike, u: npt.ArrayLike) -> ComplexArray:
         """U (a⊗b) U†, (m, 4, 4), of pairs (m, 2) of resident agents, which stay as they are: what
         `conjugate` of `kron` gives."""
         self._capacity()
-        meetings = checks.pairs("pairs", pairs, self._resident)
-        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
+        meetings, operator = checks.pairs("pairs", pairs, self._resident), self._one_operator(u)
         rho = density(self._read(meetings.reshape(-1))).reshape(-1, 2, 2, 2)
         (operator, a, b), _ = _broadcast(operator, rho[:, 0], rho[:, 1])
         return self._joint_state(operator, a, b)
@@ -258,6 +256,12 @@ class Device(abc.ABC):
         """What there is to know of the states of resident agents (m,)."""
         self._capacity()
         return self._observe(checks.agents("agents", agents, self._resident))
+
+    def _one_operator(self, u: npt.ArrayLike) -> ComplexArray:
+        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
+        if operator.ndim != 2:
+            raise ValueError(f"u must be one operator, not of shape {operator.shape}")
+        return operator
 
     def _capacity(self) -> int:
         if not self.config.gossip_lanes:

@@ -110,10 +110,13 @@ class VerilatorDevice(CoreDevice):
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
-        """Add what saturates meanwhile."""
-        before = self._client.counter(Counter.SATURATIONS)
+        """Add what saturates meanwhile; asking for it takes none of the cycles."""
+        cycles = self._cycles
+        before, self._cycles = self._client.counter(Counter.SATURATIONS), cycles
         yield
+        cycles = self._cycles
         self.saturations += self._client.counter(Counter.SATURATIONS) - before
+        self._cycles = cycles
 
     def _exchange(self, words: Words, last: npt.NDArray[np.bool_], answers: int) -> Words:
         rows = np.empty((len(words), words.shape[1] + 1), dtype=np.int32)

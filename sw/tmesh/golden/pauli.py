@@ -99,10 +99,11 @@ def _fitted(x: FloatArray, f: int, slack: int) -> tuple[FloatArray, BoolArray]:
     return np.clip(rounded, -limit, limit - 1), outside
 
 
-def renormalise(r: FloatArray, f: int) -> FloatArray:
-    """Vectors (3, m) longer than 1 by half an LSB or more, shortened radially."""
+def renormalise(r: FloatArray, f: int, longest: int = LONGEST) -> FloatArray:
+    """Vectors (3, m) longer than 1 by half an LSB or more, shortened radially by at most `longest`
+    LSB."""
     excess = np.sum(r * r, axis=0) - 2.0 ** (2 * f)
-    k = np.clip(np.floor((excess + 2.0**f) * 2.0 ** -(f + 1)), 0, LONGEST)
+    k = np.clip(np.floor((excess + 2.0**f) * 2.0 ** -(f + 1)), 0, longest)
     return np.asarray(r - np.rint(k * r * 2.0**-f))
 
 

@@ -11,7 +11,7 @@ any operator, ‖U‖≤1 C_i(a, b) / C_0(a, b)          `tmesh.golden.pauli.tra
 ρ²/Tr ρ²            2 r / (1 + |r|²)               repeated log₂ κ times: ρ^κ/Tr ρ^κ
 ==================  =============================  =================================
 
-The last step shortens what is longer than 1, as `tmesh.golden.pauli.renormalise` does.
+The last step shortens what is longer than 1 by k ≥ ½ LSB, by k·2⁻ᶠ of its own parts.
 """
 
 import dataclasses
@@ -60,8 +60,9 @@ def mean(own: IntArray, others: IntArray, there: BoolArray, dephase: bool, f: in
 
 def interfere(a: IntArray, b: IntArray, f: int) -> Fraction:
     """Swap-test interference of `a` and `b` (m, 3); its visibility is a quarter of the
-    denominator."""
-    return _fraction((a + b) << (f + 1), (3 << (2 * f)) + np.sum(a * b, axis=1))
+    denominator, at least ½."""
+    denominator = np.maximum((3 << (2 * f)) + np.sum(a * b, axis=1), 2 << (2 * f))
+    return _fraction((a + b) << (f + 1), denominator)
 
 
 def weigh(c: IntArray, own: IntArray, other: IntArray, f: int) -> Fraction:
@@ -102,13 +103,19 @@ def settle(fraction: Fraction, squarings: int, f: int) -> tuple[IntArray, BoolAr
         length = np.sum(r * r, axis=1)
         r, more = quotient(r << (f + 1), (1 << (2 * f)) + length, f)
         saturated |= more
-    fitted = pauli.renormalise(r.T.astype(np.float64), f).T.astype(np.int64)
-    return fitted, saturated | fraction.saturated
+    fitted = pauli.renormalise(r.T.astype(np.float64), f, longest(f))
+    return fitted.T.astype(np.int64), saturated | fraction.saturated
 
 
 def _fraction(numerator: IntArray, denominator: IntArray) -> Fraction:
     never = np.zeros(len(numerator), dtype=np.bool_)
     return Fraction(numerator, denominator, never, never)
+
+
+def longest(f: int) -> int:
+    """The most LSB by which a vector is shortened, a quarter: a weight of 2⁻⁸ makes much of the
+    roundings before it."""
+    return 1 << (f - 2)
 
 
 def quotient(n: IntArray, d: IntArray, f: int) -> tuple[IntArray, BoolArray]:

@@ -21,7 +21,7 @@ AGENTS, EVENTS = (100, 1_000, 10_000, 100_000), (20_000, 40_000, 80_000, 160_000
 #: Multipliers of a lane, and those that contract: a new state takes 45.
 MULTIPLIERS, USEFUL = 48, 45
 
-#: Devices by name, and which have a clock.
+#: Devices that are compared.
 DEVICES = ("reference", "model", "verilator")
 
 
@@ -68,6 +68,7 @@ def picture(measured: list[Point], path: Path) -> None:
     """Left, the roof: useful multiplications in a cycle; right, the cost of an event."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     roof, cost = figure.subplots(1, 2)
+    # Of each number of lanes the last point, that of the most events.
     widest = {p.lanes: p for p in measured if p.cycles is not None}
     multipliers = [MULTIPLIERS * lanes for lanes in widest]
     useful = [USEFUL / (p.cycles or 1) for p in widest.values()]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tmesh.config import core_config
 from tmesh.devices import Device, open_device
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
@@ -111,7 +112,9 @@ def run(
     number of rounds.
     """
     if device is None:
-        with open_device(scenario.device, scenario.config) as opened:
+        config = core_config(scenario.config)
+        config = dataclasses.replace(config, agents=max(config.agents, scenario.agents))
+        with open_device(scenario.device, config) as opened:
             return run(scenario, opened, seed, progress)
     rng = np.random.default_rng(seed)
     mesh = neighbours(scenario, rng)
@@ -130,6 +133,8 @@ def run(
         purifying, before = updates[active] >= scenario.mixing, device.cycles
         low = np.zeros(len(active), dtype=np.bool_)
         for chosen, kappa in ((~purifying, 1), (purifying, scenario.kappa)):
+            if not np.any(chosen):
+                continue
             entropy, _ = device.update(active[chosen], heard[chosen], kappa)
             low[chosen] = entropy < scenario.epsilon
         cycles += (device.cycles or 0) - (before or 0)

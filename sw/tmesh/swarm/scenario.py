@@ -25,7 +25,7 @@ class Scenario(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     agents: Annotated[int, Field(ge=2)] = 64
-    k: Annotated[int, Field(ge=1)] = 8
+    k: Annotated[int, Field(ge=1, le=255)] = 8
     majority: Share = 0.6
     confidence: Share = 0.6
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
