@@ -156,9 +156,8 @@ def _rounds(
             shift += width
         return bits
 
-    kinds = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
     for n in range(2 * count):
-        command = kinds[n % 4]
+        command = packets.ROUNDS[n % 4]
         others = n % 6 if command == Command.UPDATE else 1
         chosen = [int(place) for place in rng.choice(places, others + 1)]
         body = [] if command == Command.OBSERVE else [asked(others, n // 4 % 3), *chosen[1:]]

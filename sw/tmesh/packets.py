@@ -86,6 +86,10 @@ class Command(_Described):
     )
 
 
+#: Commands that read and write resident states, several at a time.
+ROUNDS = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
+
+
 class Status(_Described):
     """How it went. All but GOSSIP change nothing unless OK; GOSSIP stops before the bad bundle."""
 

@@ -23,9 +23,6 @@ HEADER = 8 * packets.HEADER.itemsize
 #: Coefficients of an operator that the lanes take: all but the weights.
 COEFFICIENTS = 6 * packets.ROW_LENGTH
 
-#: What `Rounds` answers.
-ROUNDS = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
-
 
 class Engine(wiring.Component):
     """Executes the packets of `tmesh.packets` one after another; replies in the same order.
@@ -68,7 +65,7 @@ class Engine(wiring.Component):
         m.submodules.rounds = rounds = self._rounds = Rounds(config=config)
         results = config.f + 2 if config.lanes else 0
         m.submodules.replies = self._replies = ReplyWriter(link=config.link, results=results)
-        overlapping: list[tuple[Any, tuple[Command, ...]]] = [(rounds.idle, ROUNDS)]
+        overlapping: list[tuple[Any, tuple[Command, ...]]] = [(rounds.idle, packets.ROUNDS)]
         if config.lanes:
             m.submodules.matrices = matrices = self._matrices = Matrices(config=config)
             overlapping.append((matrices.idle, (Command.MATRIX,)))
@@ -103,7 +100,7 @@ class Engine(wiring.Component):
         self._connect_states(m)
         reply = self._replies.i
         answer = reply.payload.reply
-        self._round = Cat(self._head.command == code for code in ROUNDS).any()
+        self._round = Cat(self._head.command == code for code in packets.ROUNDS).any()
         # Commands of a kind overlap; all others wait for them.
         may_start = Cat(
             idle | Cat(self._head.command == code for code in commands).any()
@@ -232,7 +229,7 @@ class Engine(wiring.Component):
             Command.WRITE_STATE: (agent, True),
             Command.WRITE_OPERATOR: (coefficients, True),
             Command.GOSSIP: (head.argument < config.operators, True),
-            **{command: (agent, command != Command.OBSERVE) for command in ROUNDS},
+            **{command: (agent, command != Command.OBSERVE) for command in packets.ROUNDS},
             **({Command.MATRIX: (self._known_operation, True)} if config.lanes else {}),
         }
         known, there, follows, verdict = Signal(), Signal(), Signal(), Signal(Status)

@@ -41,7 +41,7 @@ class Weigh(wiring.Component):
     agents, the second agent's first.
 
     One multiplier contracts an operator with the other state, coefficient by coefficient, and one
-    with the own state: 80 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
+    with the own state: 78 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
     their inner product through the first of them, in 20 cycles; UPDATE takes 2.
 
     Parameters

@@ -138,10 +138,6 @@ class EngineClient:
         (reply,) = self._send(Command.COUNTER, np.array([counter]), None)
         return int.from_bytes(reply["body"][:2].tobytes(), "little")
 
-    def reset(self) -> None:
-        """Counters to zero."""
-        self._send(Command.RESET, np.zeros(1, dtype=np.int64), None)
-
     def _address(self, agents: IntArray) -> IntArray:
         row, bank = np.divmod(agents, self.config.gossip_lanes)
         return np.asarray(row | (bank << packets.ROW_BITS))

@@ -19,8 +19,6 @@ Words = npt.NDArray[np.uint32]
 #: Where a state is: bank and row.
 Place = tuple[int, int]
 
-_ROUNDS = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
-
 #: 32-bit parts of the header of a command.
 _HEADER = packets.HEADER.itemsize // 4
 
@@ -84,7 +82,7 @@ class EngineModel:
             Command.WRITE_OPERATOR: number < len(self.operators) and form < packets.OPERATOR_ROWS,
             Command.GOSSIP: argument < len(self.operators),
             Command.MATRIX: argument in {code for code in Opcode if self.config.has(code)},
-            **dict.fromkeys(_ROUNDS, self._there(bank, row)),
+            **dict.fromkeys(packets.ROUNDS, self._there(bank, row)),
         }
         if not there.get(command, True):
             return Status.BAD_ADDRESS
@@ -92,7 +90,7 @@ class EngineModel:
             return self._gossip(argument, body, reply)
         if command == Command.OBSERVE:
             return self._observe(self.states[bank, row], reply)
-        if command in _ROUNDS:
+        if command in packets.ROUNDS:
             return self._round(command, (bank, row), body, reply)
         if body.size != length:
             return Status.BAD_LENGTH
