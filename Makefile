@@ -37,7 +37,7 @@ doctor: setup
 	$(RUN) $(BIN)/tmesh doctor
 
 test: setup
-	$(PYTEST) -n $(WORKERS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 # The cocotb benches against the integer model, one line each; TMESH_SEED=n repeats a run.
 sim: setup

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import fcntl
 import functools
 import hashlib
 import json
@@ -126,7 +127,13 @@ def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | No
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as name:
+    with (
+        target.with_suffix(".lock").open("w") as lock,
+        tempfile.TemporaryDirectory(dir=target.parent) as name,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever builds the same waits for it
+        if target.exists():
+            return target
         folder = Path(name)
         (folder / "tmesh.v").write_text(source.make())
         (folder / "ports.h").write_text(ports)
