@@ -69,10 +69,7 @@ def bundles(config: CoreConfig, rng: np.random.Generator, count: int) -> IntArra
                 "double": double,
                 "valid": int(rng.random() < 0.75),
             }
-            shift = packets.SLOT_STRIDE * lane
-            for name, width in packets.SLOT.items():
-                bits |= fields[name] << shift
-                shift += width
+            bits |= int(packets.packed(packets.SLOT, fields)[0]) << (packets.SLOT_STRIDE * lane)
         result.append(np.frombuffer(bits.to_bytes(size // 8, "little"), dtype=np.uint32))
     return np.array(result).astype(np.int64)
 
@@ -150,11 +147,7 @@ def _rounds(
     def asked(others: int, operator: int = 0) -> int:
         fields = {"others": others, "squarings": int(rng.integers(4)), "operator": operator}
         fields |= {name: int(rng.integers(2)) for name in ("dephase", "both")}
-        bits = shift = 0
-        for name, width in packets.ROUND.items():
-            bits |= fields[name] << shift
-            shift += width
-        return bits
+        return int(packets.packed(packets.ROUND, fields)[0])
 
     for n in range(2 * count):
         command = packets.ROUNDS[n % 4]

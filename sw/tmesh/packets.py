@@ -5,9 +5,10 @@ shorter than a word is padded with zeros. Every packet is answered by one, in or
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 #: Raised when a layout or a meaning changes; the engine refuses packets of another.
 VERSION = 1
@@ -119,11 +120,30 @@ def bundle_bits(lanes: int) -> int:
     return 64 if lanes == 1 else 128
 
 
+def packed(layout: dict[str, int], values: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.uint64]:
+    """Fields as integers (m,), lowest first; what is not given is 0."""
+    result, shift = np.zeros(1, dtype=np.uint64), 0
+    for name, width in layout.items():
+        value = np.asarray(values.get(name, 0)).astype(np.uint64)
+        result = result | (value << np.uint64(shift))
+        shift += width
+    return result
+
+
+def fields(layout: dict[str, int], bits: int) -> dict[str, int]:
+    """The fields of an integer."""
+    found = {}
+    for name, width in layout.items():
+        found[name] = bits & ((1 << width) - 1)
+        bits >>= width
+    return found
+
+
 def tables() -> Iterator[str]:
     """The definitions as Markdown tables; docs/engine.md has them, and a test holds it to them."""
-    for name, fields in (("header", HEADER), ("reply", REPLY)):
+    for name, members in (("header", HEADER), ("reply", REPLY)):
         lines = [f"| {name} | bits |", "|---|--:|"]
-        lines += [f"| `{n}` | {8 * fields[n].itemsize} |" for n in fields.names or ()]
+        lines += [f"| `{n}` | {8 * members[n].itemsize} |" for n in members.names or ()]
         yield "\n".join(lines)
     for name, layout in (("slot", SLOT), ("round", ROUND)):
         lines = [f"| {name} | bits |", "|---|--:|"]

@@ -19,8 +19,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.sparse.linalg import splu
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from tmesh.golden.reference import FloatArray
+from tmesh.numbers import IntArray
+
 Matrix = Any  # a sparse matrix in CSR or CSC form
 
 #: Eigenvalues of δᵀδ below this share of the largest count as zero.

@@ -175,8 +175,6 @@ def test_a_weight_that_vanishes_changes_nothing_else(device: Device) -> None:
 
 def test_small_weights_leave_no_vector_too_long(device: Device) -> None:
     """What a small weight magnifies is shortened: |r| ≤ 1 + 2 LSB, down to p = 2⁻⁷."""
-    if device.name == "reference":
-        return
     rng = np.random.default_rng(9)
     r = vectors(rng, 400)
     r /= np.maximum(1, np.linalg.norm(r, axis=1, keepdims=True))

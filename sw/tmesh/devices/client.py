@@ -126,7 +126,7 @@ class EngineClient:
         others = np.count_nonzero(there, axis=1) - 1
         body = self._address(np.maximum(ordered, 0)).astype(np.uint32)
         addresses = self._address(members[:, 0])
-        body[:, 0] = _packed(packets.ROUND, {"others": others, **asked})
+        body[:, 0] = packets.packed(packets.ROUND, {"others": others, **asked})
         parts = [
             self._send(command, addresses[part], body[part], others[part] + 1)
             for part in (slice(n, n + EVENTS) for n in range(0, len(members), EVENTS))
@@ -212,19 +212,9 @@ class EngineClient:
         return replies, following.astype(np.int64)
 
 
-def _packed(layout: dict[str, int], values: dict[str, object]) -> npt.NDArray[np.uint64]:
-    """Fields as integers (m,), lowest first; what is not given is 0."""
-    result, shift = np.zeros(1, dtype=np.uint64), 0
-    for name, width in layout.items():
-        value = np.asarray(values.get(name, 0)).astype(np.uint64)
-        result = result | (value << np.uint64(shift))
-        shift += width
-    return result
-
-
 def _slot(
-    own: IntArray, other: IntArray, bank: IntArray, second: object, double: object
+    own: IntArray, other: IntArray, bank: IntArray, second: npt.ArrayLike, double: npt.ArrayLike
 ) -> npt.NDArray[np.uint64]:
     """Slots as integers, see `packets.SLOT`."""
     values = {"own": own, "other": other, "bank": bank, "second": second, "double": double}
-    return _packed(packets.SLOT, {**values, "valid": 1})
+    return packets.packed(packets.SLOT, {**values, "valid": 1})

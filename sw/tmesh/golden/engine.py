@@ -147,7 +147,7 @@ class EngineModel:
         for n, bundle in enumerate(body[: len(body) // size * size].reshape(-1, size)):
             bits = int.from_bytes(bundle.tobytes(), "little")
             strides = [packets.SLOT_STRIDE * lane for lane in range(lanes)]
-            slots = [_fields(bits >> stride, packets.SLOT) for stride in strides]
+            slots = [packets.fields(packets.SLOT, bits >> stride) for stride in strides]
             for lane, slot in enumerate(slots):
                 known = slot["own"] < self.config.rows and self._there(slot["bank"], slot["other"])
                 if slot["valid"] and not (known and (not slot["double"] or slot["bank"] == lane)):
@@ -159,7 +159,7 @@ class EngineModel:
     def _round(
         self, command: Command, own: Place, body: Words, reply: npt.NDArray[np.void]
     ) -> Status:
-        asked = _fields(int(body[0]), packets.ROUND)
+        asked = packets.fields(packets.ROUND, int(body[0]))
         if command in (Command.INTERFERE, Command.EVOLVE) and asked["others"] != 1:
             return Status.BAD_VALUE
         if command == Command.EVOLVE and asked["operator"] >= len(self.operators):
@@ -245,12 +245,3 @@ class EngineModel:
         self.counters[Counter.SATURATIONS] += int(saturated[0])
         self._saturated |= bool(saturated[0])
         return result[:, 0].astype(np.int64)
-
-
-def _fields(bits: int, layout: dict[str, int]) -> dict[str, int]:
-    """The fields of a packed layout."""
-    fields = {}
-    for name, width in layout.items():
-        fields[name] = bits & ((1 << width) - 1)
-        bits >>= width
-    return fields

@@ -3,23 +3,26 @@
 import argparse
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from tmesh.config import CoreConfig
-from tmesh.devices import open_device
-from tmesh.golden.reference import partial_swap
+from tmesh.devices import Device, open_device
+from tmesh.golden.reference import SYMMETRIC, partial_swap
 from tmesh.numbers import IntArray
+from tmesh.report.picture import write
 
 #: Agents at a fixed number of events, and events at a fixed number of agents.
 AGENTS, EVENTS = (100, 1_000, 10_000, 100_000), (20_000, 40_000, 80_000, 160_000)
 
 #: Multipliers of a lane, and those that contract: a new state takes 45.
 MULTIPLIERS, USEFUL = 48, 45
+
+#: Rounds one after another.
+ROUNDS = 2_000
 
 #: Devices that are compared.
 DEVICES = ("reference", "model", "verilator")
@@ -64,6 +67,33 @@ def _point(name: str, lanes: int, agents: int, events: int, seed: int) -> Point:
     return Point(name, lanes, agents, events, min(seconds) / events * 1e9, cycles)
 
 
+def rounds(seed: int) -> Iterator[tuple[str, int, float]]:
+    """Core cycles of a round alone, and of one after another, of random agents."""
+    rng = np.random.default_rng(seed)
+    agents, heard = rng.integers(0, 4096, ROUNDS), rng.integers(0, 4096, (ROUNDS, 8))
+    pairs = np.arange(4096).reshape(-1, 2)[:ROUNDS]
+
+    def update(kappa: int) -> Callable[[Device, int], object]:
+        return lambda device, n: device.update(agents[:n], heard[:n], kappa)
+
+    works: dict[str, Callable[[Device, int], object]] = {
+        **{f"round, k = 8, κ = {kappa}": update(kappa) for kappa in (1, 2, 4, 8)},
+        "observe": lambda device, n: device.observe(agents[:n]),
+        "swap test": lambda device, n: device.swap_test(pairs[:n]),
+        "weighted, first written": lambda device, n: device.gossip(pairs[:n], SYMMETRIC),
+        "weighted, both written": lambda device, n: device.gossip(pairs[:n], SYMMETRIC, "both"),
+    }
+    with open_device("verilator", "sim-gossip") as device:
+        device.load(np.zeros((4096, 3)))
+        for work, call in works.items():
+            cycles = []
+            for count in (1, ROUNDS):
+                before = device.cycles or 0
+                call(device, count)
+                cycles.append((device.cycles or 0) - before)
+            yield work, cycles[0], cycles[1] / ROUNDS
+
+
 def picture(measured: list[Point], path: Path) -> None:
     """Left, the roof: useful multiplications in a cycle; right, the cost of an event."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
@@ -83,8 +113,7 @@ def picture(measured: list[Point], path: Path) -> None:
     for axes in (roof, cost):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    with rc_context({"svg.hashsalt": "tmesh"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    write(figure, path)
 
 
 def main() -> None:
@@ -101,6 +130,9 @@ def main() -> None:
         cycles = "" if p.cycles is None else f"{p.cycles:.3f}"
         figures = f"{p.lanes} | {p.agents:,} | {p.events:,} | {p.nanoseconds:,.0f}"
         print(f"| {p.device} | {figures} | {cycles} |", flush=True)
+    print("\n| command | cycles alone | one after another |\n|---|--:|--:|")
+    for work, alone, following in rounds(arguments.seed):
+        print(f"| {work} | {alone} | {following:.1f} |", flush=True)
     arguments.picture.parent.mkdir(parents=True, exist_ok=True)
     picture(measured, arguments.picture)
 

@@ -24,6 +24,10 @@ def save(result: Result, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     axes.set_title(f"{result.states.shape[1]} agents on {result.device}, seed {result.seed}")
-    # Without a date and random names, the same run gives the same file.
+    write(figure, path)
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Without a date and random names: the same figure gives the same file."""
     with rc_context({"svg.hashsalt": "tmesh"}):
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
