@@ -20,6 +20,9 @@ SYNTH_ECP5 = (
     "synth_ecp5 -run map_cells:",
 )
 
+#: Only as far as block memories and multipliers: what is left is logic.
+MACROS_ECP5 = ("synth_ecp5 -run begin:map_gates",)
+
 
 def run(rtlil: str, *commands: str) -> str:
     """Run commands on RTLIL text; ``{out}`` in a command names the file to return.

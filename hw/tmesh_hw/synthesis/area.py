@@ -14,9 +14,9 @@ from tmesh_hw.synthesis import Ecp5
 LUT, FF, DSP, BRAM = "LUT4", "TRELLIS_FF", "MULT18X18D", "DP16KD"
 
 
-def ecp5_cells(component: Any) -> dict[str, int]:
-    """Cells of `component` after ``synth_ecp5``, by type."""
-    report = yosys.run(to_rtlil(component, Ecp5()), *yosys.SYNTH_ECP5, "tee -o {out} stat -json")
+def ecp5_cells(component: Any, passes: tuple[str, ...] = yosys.SYNTH_ECP5) -> dict[str, int]:
+    """Cells of `component` after ``synth_ecp5`` or other `passes`, by type."""
+    report = yosys.run(to_rtlil(component, Ecp5()), *passes, "tee -o {out} stat -json")
     cells: dict[str, int] = json.loads(report)["design"]["num_cells_by_type"]
     return cells
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from cocotb_tools.runner import get_runner
 from tmesh.numbers import IntArray
 from tmesh_hw.export import TOP, verilog
 
-from tmesh_sim.harness import verilator_environment
 from tmesh_sim.packing import Field, fields, pack
+from tmesh_sim.toolchain import runtime_flags, verilator_environment
 from tmesh_sim.vectors import build, cases, vectors
 
 #: What a bench touches.
@@ -34,8 +35,9 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     source.write_text(verilog(dut), encoding="utf-8")
     np.savez(archive, sent=_bytes(sent, i), expected=_bytes(expected, o))
     environment = verilator_environment()
-    # A bench simulates for a second: compiling without optimisation saves more than it costs.
-    environment["MAKEFLAGS"] += " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+    # A bench simulates for a second, so compiling is what takes time: without optimisation, and all
+    # in one file.
+    environment["MAKEFLAGS"] += f" OPT_FAST=-O0 OPT_SLOW=-O0 VM_PARALLEL_BUILDS=0 {runtime_flags()}"
     os.environ.update(environment)
     runner = get_runner("verilator")
     # Only the ports are visible to cocotb: with everything public, builds and runs take twice as
@@ -75,25 +77,32 @@ def _bytes(rows: IntArray, layout: list[Field]) -> np.ndarray[tuple[int, int], n
     return np.frombuffer(b"".join(data), dtype=np.uint8).reshape(len(rows), size)
 
 
-def main() -> int:
-    """One line per bench; the exit status says whether all passed."""
+def report(bench: tuple[str, int, int]) -> tuple[bool, str]:
+    """Run one bench: whether it passed, and its line."""
+    name, f, lanes = bench
     seed = int(os.environ.get("TMESH_SEED", "1"))
     root = Path(os.environ.get("TMESH_BENCHES", "build/sim"))
+    start = time.monotonic()
+    try:
+        folder = (root / f"{name}-f{f}-l{lanes}").resolve()
+        run(name, f, lanes, folder, transactions=200, seed=seed)
+        verdict = "ok"
+    except (AssertionError, SystemExit, RuntimeError) as error:
+        verdict = f"FAILED: {error}"
+    seconds = time.monotonic() - start
+    return verdict == "ok", (
+        f"{name:18} Q(2,{f}) lanes {lanes:2}  seed {seed}  {seconds:5.1f} s  {verdict}"
+    )
+
+
+def main() -> int:
+    """One line per bench, as many at once as there are cores; the exit status says whether all
+    passed."""
     failed = 0
-    for name, f, lanes in BENCHES:
-        start = time.monotonic()
-        try:
-            folder = (root / f"{name}-f{f}-l{lanes}").resolve()
-            run(name, f, lanes, folder, transactions=200, seed=seed)
-            verdict = "ok"
-        except (AssertionError, SystemExit, RuntimeError) as error:
-            verdict = f"FAILED: {error}"
-            failed += 1
-        seconds = time.monotonic() - start
-        print(
-            f"{name:18} Q(2,{f}) lanes {lanes:2}  seed {seed}  {seconds:5.1f} s  {verdict}",
-            flush=True,
-        )
+    with ProcessPoolExecutor() as pool:
+        for passed, line in pool.map(report, BENCHES):
+            print(line, flush=True)
+            failed += not passed
     return 1 if failed else 0
 
 
