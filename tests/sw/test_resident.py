@@ -317,3 +317,16 @@ def test_lanes_are_busy(name: str, write: str) -> None:
         core.gossip(meetings, np.eye(4), write)  # type: ignore[arg-type]
         states = len(meetings) * (2 if write == "both" else 1)
         assert states / ((core.cycles - before) * core.info.lanes) >= 0.95
+
+
+def test_single_states_are_written(device: Device) -> None:
+    """Others stay as they are; the last of several for one agent counts."""
+    r = vectors(np.random.default_rng(9), 12)
+    device.load(r[:6])
+    device.write([4, 1, 4], r[[6, 7, 8]])
+    np.testing.assert_array_equal(device.read(), r[[0, 7, 2, 3, 8, 5]])
+    np.testing.assert_array_equal(device.read([4, 0]), r[[8, 0]])
+    with pytest.raises(ValueError, match="agents names agent 6, but 6 are loaded"):
+        device.write([6], r[:1])
+    with pytest.raises(ValueError, match="r: 1 states of 2 agents"):
+        device.write([0, 1], r[:1])

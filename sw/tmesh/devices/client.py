@@ -62,11 +62,11 @@ class EngineClient:
         if built != digest:
             raise EngineError(f"the engine is build {built:032x}, not {digest:032x}")
 
-    def write_states(self, r: IntArray) -> None:
-        """Bloch vectors (n, 3) of the agents 0 to n − 1."""
+    def write_states(self, agents: IntArray, r: IntArray) -> None:
+        """Bloch vectors (m, 3) of agents (m,)."""
         body = np.zeros((len(r), 4), dtype=np.int32)
         body[:, :3] = r
-        self._send(Command.WRITE_STATE, self._address(np.arange(len(r))), body)
+        self._send(Command.WRITE_STATE, self._address(agents), body)
 
     def read_states(self, agents: IntArray) -> IntArray:
         """Bloch vectors (m, 3) of agents (m,)."""

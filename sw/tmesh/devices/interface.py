@@ -187,10 +187,21 @@ class Device(abc.ABC):
         self._load(vectors)
         self._resident = len(vectors)
 
-    def read(self) -> FloatArray:
-        """The resident states, Bloch vectors (n, 3)."""
+    def write(self, agents: npt.ArrayLike, r: npt.ArrayLike) -> None:
+        """Give resident agents (m,) new Bloch vectors (m, 3), |r| ≤ 1; the last one counts."""
         self._capacity()
-        return self._read(np.arange(self._resident))
+        vectors = checks.bloch_vectors("r", r, self._lsb)
+        numbers = checks.agents("agents", agents, self._resident)
+        if len(numbers) != len(vectors):
+            raise ValueError(f"r: {len(vectors)} states of {len(numbers)} agents")
+        self._write(numbers, vectors)
+
+    def read(self, agents: npt.ArrayLike | None = None) -> FloatArray:
+        """Resident states, Bloch vectors (m, 3): of some agents (m,), or of all."""
+        self._capacity()
+        if agents is None:
+            return self._read(np.arange(self._resident))
+        return self._read(checks.agents("agents", agents, self._resident))
 
     def gossip(
         self, pairs: npt.ArrayLike, u: npt.ArrayLike, write: Literal["first", "both"] = "first"
@@ -307,6 +318,9 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def _load(self, r: FloatArray) -> None: ...
+
+    @abc.abstractmethod
+    def _write(self, agents: IntArray, r: FloatArray) -> None: ...
 
     @abc.abstractmethod
     def _read(self, agents: IntArray) -> FloatArray: ...

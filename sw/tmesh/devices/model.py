@@ -33,6 +33,9 @@ class ModelDevice(CoreDevice):
     def _load(self, r: FloatArray) -> None:
         self._states = self.config.q.quantise(r)
 
+    def _write(self, agents: IntArray, r: FloatArray) -> None:
+        self._states[agents] = self.config.q.quantise(r)
+
     def _read(self, agents: IntArray) -> FloatArray:
         return self.config.q.value(self._states[agents])
 

@@ -63,6 +63,9 @@ class ReferenceDevice(Device):
     def _load(self, r: FloatArray) -> None:
         self._states = r.copy()
 
+    def _write(self, agents: IntArray, r: FloatArray) -> None:
+        self._states[agents] = r
+
     def _read(self, agents: IntArray) -> FloatArray:
         return self._states[agents]
 

@@ -79,7 +79,10 @@ class VerilatorDevice(CoreDevice):
         )
 
     def _load(self, r: FloatArray) -> None:
-        self._client.write_states(self.config.q.quantise(r))
+        self._write(np.arange(len(r)), r)
+
+    def _write(self, agents: IntArray, r: FloatArray) -> None:
+        self._client.write_states(agents, self.config.q.quantise(r))
 
     def _read(self, agents: IntArray) -> FloatArray:
         return self.config.q.value(self._client.read_states(agents))
