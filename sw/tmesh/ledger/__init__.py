@@ -1,0 +1,23 @@
+"""The history of a swarm: signed events, merged in any order, kept on disk."""
+
+from tmesh.ledger.event import Event, InvalidEvent, Kind, Reference
+from tmesh.ledger.journal import CorruptJournal, Journal
+from tmesh.ledger.keys import KeySet, Signer
+from tmesh.ledger.ledger import Admission, Equivocation, Ledger
+from tmesh.ledger.reconcile import InvalidMessage, Reconciler
+
+__all__ = [
+    "Admission",
+    "CorruptJournal",
+    "Equivocation",
+    "Event",
+    "InvalidEvent",
+    "InvalidMessage",
+    "Journal",
+    "KeySet",
+    "Kind",
+    "Ledger",
+    "Reconciler",
+    "Reference",
+    "Signer",
+]

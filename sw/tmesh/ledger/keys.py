@@ -1,0 +1,68 @@
+"""Ed25519 (RFC 8032): who signed what."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+
+class Signer:
+    """Agent number `author` with his private key, from 32 secret bytes."""
+
+    def __init__(self, author: int, secret: bytes) -> None:
+        self.author = author
+        self._key = Ed25519PrivateKey.from_private_bytes(secret)
+
+    @classmethod
+    def simulated(cls, author: int, seed: int) -> "Signer":
+        """A key that anyone can work out: the same for the same agent and seed."""
+        return cls(author, hashlib.sha256(f"tmesh simulated key {seed} {author}".encode()).digest())
+
+    @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes."""
+        return self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature, 64 bytes."""
+        return self._key.sign(message)
+
+
+class KeySet:
+    """The public keys (32 bytes each) of all agents, in the order of their numbers."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        for number, key in enumerate(keys):
+            if len(key) != 32:
+                raise ValueError(f"keys: that of agent {number} has {len(key)} bytes, not 32")
+        self._keys = tuple(keys)
+
+    @classmethod
+    def simulated(cls, agents: int, seed: int) -> tuple["KeySet", list[Signer]]:
+        """The keys of a simulated swarm, and its signers."""
+        signers = [Signer.simulated(author, seed) for author in range(agents)]
+        return cls([signer.public for signer in signers]), signers
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def verify(self, author: int, message: bytes, signature: bytes) -> bool:
+        """Whether `author`, one of these agents, signed the message."""
+        if not 0 <= author < len(self._keys):
+            return False
+        return _verified(self._keys[author], message, signature)
+
+
+# Many replicas in one process check the same signatures.
+@lru_cache(maxsize=1 << 16)
+def _verified(key: bytes, message: bytes, signature: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

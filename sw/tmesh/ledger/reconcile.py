@@ -1,0 +1,119 @@
+"""Finding what two sets of ids do not share, in bytes that grow with the difference.
+
+Range-based set reconciliation (Meyer, "Range-Based Set Reconciliation", SRDS 2023): the sorted ids
+are cut into ranges; a range whose fingerprints agree is left alone, another is cut again, and a
+small one is listed.
+"""
+
+import bisect
+import hashlib
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import cbor2
+
+from tmesh.ledger.event import ID_BYTES
+
+#: A range is cut into so many, and listed when it holds at most so many ids.
+CUTS, LISTED = 16, 4
+
+#: A message has at most so many ranges.
+RANGES = 1 << 14
+
+_LAST = b"\xff" * (ID_BYTES + 1)  # above all ids
+
+
+class InvalidMessage(ValueError):
+    """Bytes that no reconciler sends."""
+
+
+class Reconciler:
+    """One side of an exchange, about the ids (32 bytes) that it has.
+
+    A fingerprint is the SHA-256 of the number of ids and their sum modulo 2²⁵⁶, cut to 16 bytes.
+    Who can choose many ids can make two sets look equal (Wagner 2002); here ids are hashes of
+    signed events, and a difference that one exchange misses shows in the next, when the sets have
+    grown.
+    """
+
+    def __init__(self, ids: Iterable[bytes]) -> None:
+        self._ids = sorted(ids)
+        self._sums = [0]
+        for one in self._ids:
+            self._sums.append((self._sums[-1] + int.from_bytes(one)) % (1 << 256))
+
+    def open(self) -> bytes:
+        """The first message: the whole range."""
+        return _encoded([self._described(b"", _LAST)])
+
+    def answer(self, message: bytes) -> tuple[bytes | None, set[bytes], set[bytes]]:
+        """The next message, None at the end; the ids that the other lacks, and that this one lacks,
+        as far as they come out here.
+
+        Raises `InvalidMessage` for bytes that are no message.
+        """
+        reply: list[list[Any]] = []
+        they, we = set[bytes](), set[bytes]()
+        for low, high, fingerprint, ids, final in _decoded(message):
+            first, last = (bisect.bisect_left(self._ids, bound) for bound in (low, high))
+            mine = set(self._ids[first:last])
+            if ids is not None:
+                they |= mine - set(ids)
+                we |= set(ids) - mine
+                if not final and mine != set(ids):
+                    reply.append([low, high, b"", sorted(mine), True])
+            elif fingerprint != self._fingerprint(first, last):
+                reply += self._cut(low, high, first, last)
+        return (_encoded(reply) if reply else None), they, we
+
+    def _cut(self, low: bytes, high: bytes, first: int, last: int) -> list[list[Any]]:
+        if last - first <= LISTED:
+            return [[low, high, b"", self._ids[first:last], False]]
+        step = -(-(last - first) // CUTS)
+        inside = (_between(*self._ids[at - 1 : at + 1]) for at in range(first + step, last, step))
+        bounds = [low, *inside, high]
+        return [self._described(a, b) for a, b in itertools.pairwise(bounds)]
+
+    def _described(self, low: bytes, high: bytes) -> list[Any]:
+        first, last = (bisect.bisect_left(self._ids, bound) for bound in (low, high))
+        return [low, high, self._fingerprint(first, last), None, False]
+
+    def _fingerprint(self, first: int, last: int) -> bytes:
+        total = (self._sums[last] - self._sums[first]) % (1 << 256)
+        data = (last - first).to_bytes(8) + total.to_bytes(32)
+        return hashlib.sha256(data).digest()[:16]
+
+
+def _between(a: bytes, b: bytes) -> bytes:
+    """The shortest bound above a and not above b."""
+    size = next(n for n in range(1, ID_BYTES + 1) if a[:n] != b[:n])
+    return b[:size]
+
+
+def _encoded(ranges: list[list[Any]]) -> bytes:
+    return cbor2.dumps(ranges, canonical=True)
+
+
+def _decoded(message: bytes) -> list[list[Any]]:
+    try:
+        ranges = cbor2.loads(message)
+    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidMessage(f"no CBOR: {str(error).splitlines()[0]}") from None
+    if not isinstance(ranges, list) or not 0 < len(ranges) <= RANGES:
+        raise InvalidMessage(f"no array of 1 to {RANGES} ranges")
+    for entry in ranges:
+        if not isinstance(entry, list) or len(entry) != 5:
+            raise InvalidMessage("a range has five fields")
+        low, high, fingerprint, ids, final = entry
+        if not all(isinstance(field, bytes) for field in (low, high, fingerprint)):
+            raise InvalidMessage("bounds and fingerprint are bytes")
+        if not isinstance(final, bool) or low >= high:
+            raise InvalidMessage("a range is empty, or its flag is none")
+        if ids is not None and not (
+            isinstance(ids, list)
+            and all(isinstance(one, bytes) and len(one) == ID_BYTES for one in ids)
+            and all(low <= one < high for one in ids)
+        ):
+            raise InvalidMessage("ids are not in their range")
+    return ranges
