@@ -16,7 +16,7 @@ def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
     values = json.loads(result.read_text())
     assert " ".join(values) == (
         "device seed agents faulty decided outcome disagreements rounds delays events cycles "
-        "entropy agreement purity coherence certificates frames bytes"
+        "entropy agreement purity coherence certificates frames bytes seconds refused accused heals"
     )
     assert values["decided"] == 1
     assert picture.read_text().lstrip().startswith("<?xml")

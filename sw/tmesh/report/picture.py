@@ -5,21 +5,21 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from tmesh.swarm.run import Result
+from tmesh.swarm import Result
 
 
 def save(result: Result, path: Path) -> None:
     """Write the picture of a run; the suffix chooses the format (.svg, .png)."""
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.subplots()
-    time = [row["time"] for row in result.history]
+    time = [row["rounds"] for row in result.history]
     for key, label in (
         ("entropy", "mean entropy (nat)"),
         ("agreement", "agreement"),
         ("decided", "collapsed share"),
     ):
         axes.plot(time, [row[key] for row in result.history], label=label)
-    axes.set_xlabel("updates per agent, on average")
+    axes.set_xlabel("rounds of an agent, on average")
     axes.set_ylim(-0.02, 1.02)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from tmesh.swarm.run import Result
+from tmesh.swarm import Result
 
 
 def summary(result: Result) -> Table:
@@ -20,7 +20,11 @@ def summary(result: Result) -> Table:
         "purity": f"{values['purity']:.4f}",
         "coherence": f"{values['coherence']:.4f}",
         "rounds": f"{result.rounds:g}",
-        "events": str(result.events),
+        "delays": f"{values['delays']:g}",
+        "events": f"{result.events:,}",
+        "frames": f"{result.frames:,}",
+        "bytes": f"{values['bytes']['total']:,}",
+        "simulated time": f"{result.seconds:.2f} s",
     }
     if result.cycles is not None and result.clock_hz is not None:
         rows["core cycles"] = f"{result.cycles:,}"

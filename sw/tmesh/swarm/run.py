@@ -1,102 +1,23 @@
-"""The event loop: rounds of agents, in random order, until every one has collapsed."""
+"""The event-driven model: messages in the order of time, rounds in batches on the device."""
 
 import dataclasses
-import json
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
-from tmesh.golden.reference import ComplexArray, FloatArray
-from tmesh.numbers import BoolArray, IntArray
-from tmesh.states import bloch, density
+from tmesh.golden.reference import FloatArray
+from tmesh.network import Mesh, Network
+from tmesh.states import density
 from tmesh.swarm import metrics
-from tmesh.swarm.mesh import neighbours
+from tmesh.swarm.gossip import Gossip, Round
+from tmesh.swarm.opinions import Opinions
+from tmesh.swarm.result import Result
 from tmesh.swarm.scenario import Scenario
 
-#: Share of the agents whose rounds go to the device together: one after another, in one batch.
-CONCURRENT = 0.25
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """The end of a run. `states` is (blocks, agents, 2, 2), `entropies` (blocks, agents) in nats;
-    `history` has one row per step. `cycles` are those of the agents' own work: updates and
-    collapse tests, not the entropies of the history."""
-
-    device: str
-    seed: int
-    states: ComplexArray
-    entropies: FloatArray
-    collapsed: BoolArray
-    outcomes: IntArray
-    updates: IntArray
-    cycles: int | None
-    clock_hz: float | None
-    history: tuple[dict[str, float], ...]
-
-    @property
-    def decided(self) -> float:
-        """Share of agents that collapsed."""
-        return float(np.mean(self.collapsed))
-
-    @property
-    def outcome(self) -> int | None:
-        """What most collapsed agents settled on; None when none has."""
-        if not np.any(self.collapsed):
-            return None
-        return int(np.bincount(self.outcomes[self.collapsed], minlength=2).argmax())
-
-    @property
-    def disagreements(self) -> int:
-        """Collapsed agents with another outcome."""
-        return int(np.count_nonzero(self.outcomes[self.collapsed] != (self.outcome or 0)))
-
-    @property
-    def rounds(self) -> float:
-        """Median number of updates of an agent."""
-        return float(np.median(self.updates))
-
-    @property
-    def events(self) -> int:
-        """Updates of all agents."""
-        return int(np.sum(self.updates))
-
-    @property
-    def certificates(self) -> tuple[Any, ...]:
-        """Final certificates: none, collapse alone is provisional."""
-        return ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The documented keys; None for what this version does not measure."""
-        rho = self.states[0]
-        entropies = self.entropies[0]
-        return {
-            "device": self.device,
-            "seed": self.seed,
-            "agents": rho.shape[0],
-            "faulty": 0,
-            "decided": self.decided,
-            "outcome": self.outcome,
-            "disagreements": self.disagreements,
-            "rounds": self.rounds,
-            "delays": None,
-            "events": self.events,
-            "cycles": self.cycles,
-            "entropy": {"mean": float(entropies.mean()), "variance": float(entropies.var())},
-            "agreement": metrics.agreement(rho),
-            "purity": metrics.purity(rho),
-            "coherence": metrics.coherence(rho),
-            "certificates": list(self.certificates),
-            "frames": None,
-            "bytes": None,
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+#: A row of the history every so many rounds.
+SAMPLE = 0.25
 
 
 def run(
@@ -107,73 +28,116 @@ def run(
 ) -> Result:
     """Run `scenario` on `device` (default: the scenario's own); deterministic in `seed`.
 
-    `progress` is called with the collapsed share after every step. An agent that has collapsed
-    keeps its state and goes on answering; the run ends when all have, or after the scenario's
-    number of rounds.
+    `progress` is called with the share of honest decisions that have an outcome. An agent that is
+    settled keeps its states and goes on answering; the run ends when all honest agents are, and
+    with ledgers every partition has healed, or when all have had the scenario's number of rounds.
     """
     if device is None:
         config = core_config(scenario.config)
-        config = dataclasses.replace(config, agents=max(config.agents, scenario.agents))
+        needed = scenario.agents * scenario.decisions + 4 * scenario.k
+        config = dataclasses.replace(config, agents=max(config.agents, needed))
         with open_device(scenario.device, config) as opened:
             return run(scenario, opened, seed, progress)
     rng = np.random.default_rng(seed)
-    mesh = neighbours(scenario, rng)
-    n = scenario.agents
-    everyone = np.arange(n)
-    streak, updates = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    collapsed = np.zeros(n, dtype=np.bool_)
-    device.load(bloch(scenario.initial_states(rng)))
-    history = [_row(0.0, device, everyone, collapsed)]
-    cycles = 0
-    meeting = max(1, round(CONCURRENT * n))
-    for step in range(1, round(scenario.rounds / CONCURRENT) + 1):
-        active = rng.choice(n, meeting, replace=False)
-        active = active[~collapsed[active]]
-        heard = _heard(mesh, active, scenario.k, rng)
-        purifying, before = updates[active] >= scenario.mixing, device.cycles
-        low = np.zeros(len(active), dtype=np.bool_)
-        for chosen, kappa in ((~purifying, 1), (purifying, scenario.kappa)):
-            if not np.any(chosen):
-                continue
-            entropy, _ = device.update(active[chosen], heard[chosen], kappa)
-            low[chosen] = entropy < scenario.epsilon
-        cycles += (device.cycles or 0) - (before or 0)
-        updates[active] += 1
-        streak[active] = np.where(low, streak[active] + 1, 0)
-        collapsed[active] |= streak[active] >= scenario.beta
-        history.append(_row(step * CONCURRENT, device, everyone, collapsed))
-        if progress is not None:
-            progress(history[-1]["decided"])
-        if np.all(collapsed):
+    lying = rng.permutation(np.arange(scenario.agents) < scenario.faulty)
+    mesh = Mesh(scenario.topology, scenario.agents, rng, scenario.initial_edges(), scenario.k)
+    network = Network(scenario.channel, mesh, rng, scenario.partitions)
+    opinions = first_opinions(scenario, device, rng, lying)
+    gossip = Gossip(scenario, network, opinions, lying, rng, seed)
+    step = SAMPLE * (1 + scenario.pause) * gossip.round_trip
+    history, sample, cycles = [_row(gossip, device)], step, 0
+    while not _over(gossip):
+        arrived = network.window(np.inf)
+        if not arrived:
             break
-    seen, rho = device.observe(everyone), density(device.read())
+        ready: dict[int, Round] = {}
+        for _, agent, message in arrived:
+            done = gossip.receive(agent, message)
+            if done is not None:
+                ready[agent] = done
+        if ready:
+            before = device.cycles or 0
+            gossip.update(ready)
+            cycles += (device.cycles or 0) - before
+        if gossip.histories is not None:
+            gossip.histories.watch(float(np.median(gossip.rounds[~lying])))
+        if network.now >= sample:
+            history.append(_row(gossip, device))
+            sample = network.now + step
+            if progress is not None:
+                progress(history[-1]["decided"])
+    history.append(_row(gossip, device))
+    shape = gossip.rows.shape
+    accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
+    heals: tuple[dict[str, float], ...] = ()
+    if gossip.histories is not None:
+        accused |= gossip.histories.accused()
+        gossip.refused.update(gossip.histories.refused)
+        heals = tuple(gossip.histories.heals)
     return Result(
         device=device.info.device,
         seed=seed,
-        states=rho[None],
-        entropies=seen.entropy[None],
-        collapsed=collapsed,
-        outcomes=np.argmax(seen.diagonal, axis=1),
-        updates=updates,
+        states=density(opinions.common).reshape(*shape, 2, 2),
+        entropies=device.observe(gossip.rows.reshape(-1)).entropy.reshape(shape),
+        outcomes=opinions.outcomes.reshape(shape),
+        lying=lying,
+        updates=opinions.updates.reshape(shape).max(axis=0),
+        delays=gossip.depth,
+        frames=network.frames,
+        bytes=dict(gossip.bytes),
+        seconds=network.now,
         cycles=None if device.cycles is None else cycles,
         clock_hz=device.info.clock_hz,
+        refused=dict(gossip.refused),
+        accused=tuple(sorted(accused)),
+        heals=heals,
         history=tuple(history),
     )
 
 
-def _heard(mesh: list[IntArray], active: IntArray, k: int, rng: np.random.Generator) -> IntArray:
-    """k random neighbours of each active agent, (m, k); −1 where it has fewer."""
-    heard = np.full((len(active), k), -1)
-    for row, agent in enumerate(active):
-        chosen = rng.permutation(mesh[agent])[:k]
-        heard[row, : len(chosen)] = chosen
-    return heard
+def first_opinions(
+    scenario: Scenario,
+    device: Device,
+    rng: np.random.Generator,
+    lying: np.ndarray[tuple[int], np.dtype[np.bool_]],
+) -> Opinions:
+    """What agents think before they hear anything, decision by decision."""
+    decisions, n = range(scenario.decisions), scenario.agents
+    if scenario.outcomes > 2:
+        evidence = [scenario.initial_evidence(rng, lying) for _ in decisions]
+        return Opinions(device, scenario, np.concatenate(evidence))
+    start = np.concatenate([scenario.initial_states(rng, lying) for _ in decisions])
+    frames = None
+    if scenario.direction:
+        frames = np.tile(_rotations(rng, n), (scenario.decisions, 1, 1))
+        start = np.einsum("mji,mj->mi", frames, start)
+    return Opinions(device, scenario, np.full((len(start), 2), 0.5), start, frames)
 
 
-def _row(time: float, device: Device, everyone: IntArray, collapsed: BoolArray) -> dict[str, float]:
+def _rotations(rng: np.random.Generator, count: int) -> FloatArray:
+    """Rotations (count, 3, 3), uniform in SO(3)."""
+    q, r = np.linalg.qr(rng.normal(size=(count, 3, 3)))
+    q *= np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
+    q[:, :, 0] *= np.linalg.det(q)[:, None]
+    return np.asarray(q)
+
+
+def _over(gossip: Gossip) -> bool:
+    """Whether every honest agent is settled or out of rounds, and the histories are whole."""
+    if gossip.histories is not None and not gossip.histories.whole:
+        return False
+    length = gossip.opinions.length[gossip.rows]
+    settled = np.all(length == gossip.opinions.bits, axis=0)
+    return bool(np.all(settled | gossip.lying))
+
+
+def _row(gossip: Gossip, device: Device) -> dict[str, float]:
+    honest = gossip.rows[0, ~gossip.lying]
+    opinions = gossip.opinions
     return {
-        "time": time,
-        "entropy": float(np.mean(device.observe(everyone).entropy)),
-        "agreement": metrics.agreement(density(device.read())),
-        "decided": float(np.mean(collapsed)),
+        "time": gossip.network.now,
+        "rounds": float(np.mean(opinions.updates[honest])),
+        "entropy": float(np.mean(device.observe(honest).entropy)),
+        "agreement": metrics.agreement(density(opinions.common[honest])),
+        "decided": float(np.mean(opinions.settled[gossip.rows[:, ~gossip.lying]])),
     }

@@ -6,16 +6,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tmesh.golden.reference import ComplexArray
+from tmesh.adversaries import adversary
+from tmesh.golden.reference import ComplexArray, FloatArray
+from tmesh.network import PROFILES, Channel, Partition, Topology
+from tmesh.numbers import BoolArray
 from tmesh.states import bloch, density
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Scenario(BaseModel):
-    """One swarm and one command to settle. All times are counted in updates, not seconds.
+    """One swarm and the decisions that it has to take.
+
+    mode: `pull`, an agent asks k others, or `symmetric`, k agents exchange states and all take the
+    mean. threshold: a common random number up to this moves all means of a round, from the round
+    `threshold_from` on. pause and patience: mean time between rounds of an agent, and the time
+    that it waits for answers, in mean round trips of the channel. channel: a name of
+    `tmesh.network.PROFILES` or a table. direction: the decision is a direction in space, not one of
+    some outcomes. dephase: turn it off to see what superpositions do to a swarm.
 
     `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
     (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the
@@ -29,7 +39,22 @@ class Scenario(BaseModel):
     majority: Share = 0.6
     confidence: Share = 0.6
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
-    radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.3
+    outcomes: Annotated[int, Field(ge=2, le=1024)] = 2
+    decisions: Annotated[int, Field(ge=1, le=4096)] = 1
+    mode: Literal["pull", "symmetric"] = "pull"
+    direction: bool = False
+    dephase: bool = True
+    trim: Annotated[int, Field(ge=0)] = 0
+    threshold: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    threshold_from: Annotated[int, Field(ge=0)] = 10
+    faulty: Annotated[int, Field(ge=0)] = 0
+    adversary: str = "stubborn"
+    topology: Topology = Topology()
+    channel: Channel = PROFILES["ideal"]
+    partitions: Annotated[tuple[Partition, ...], Field(strict=False)] = ()
+    pause: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    patience: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+    ledger: bool = False
     mixing: Annotated[int, Field(ge=0)] = 12
     kappa: Literal[1, 2, 4, 8] = 4
     epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
@@ -40,6 +65,33 @@ class Scenario(BaseModel):
     states: str | None = None
     edges: str | None = None
     folder: str = "."
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_channel(cls, values: Any) -> Any:
+        name = values.get("channel") if isinstance(values, dict) else None
+        if not isinstance(name, str):
+            return values
+        if name not in PROFILES:
+            raise ValueError(f"channel: {name!r} is none of {', '.join(PROFILES)}")
+        return {**values, "channel": PROFILES[name]}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        adversary(self.adversary)
+        if self.k >= self.agents:
+            raise ValueError(f"k: {self.k} neighbours, but there are {self.agents} agents")
+        if self.faulty >= self.agents:
+            raise ValueError(f"faulty: {self.faulty} of {self.agents} agents leaves none honest")
+        if self.direction and self.outcomes != 2:
+            raise ValueError(f"outcomes: a direction is one state, not {self.outcomes} outcomes")
+        if self.outcomes != 2 and self.states is not None:
+            raise ValueError("states: they are for two outcomes; a state has no third")
+        for partition in self.partitions:
+            for agent in (agent for group in partition.groups for agent in group):
+                if not 0 <= agent < self.agents:
+                    raise ValueError(f"partitions: there is no agent {agent}")
+        return self
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -55,6 +107,9 @@ class Scenario(BaseModel):
             return cls(**{"folder": str(source.parent), **values})
         except ValidationError as error:
             first = error.errors()[0]
+            if first["type"] == "value_error":  # a rule of ours, which names its key
+                where = "".join(f"{key}: " for key in first["loc"])
+                raise ValueError(f"{path}: {where}{first['ctx']['error']}") from None
             key = ".".join(map(str, first["loc"]))
             raise ValueError(f"{path}: {key}: {first['msg']}, not {first['input']!r}") from None
 
@@ -63,18 +118,36 @@ class Scenario(BaseModel):
         """The shipped scenario."""
         return cls.load(str(files("tmesh.scenarios") / "default.toml"))
 
-    def initial_states(self, rng: np.random.Generator) -> ComplexArray:
-        """States (agents, 2, 2) from the file, or drawn: two camps along ±z with noise."""
+    def initial_states(self, rng: np.random.Generator, lying: BoolArray) -> FloatArray:
+        """Bloch vectors (agents, 3) for one decision from the file, or drawn: two camps along ±z
+        with noise, `majority` of the honest agents in the first, and as much of those `lying`."""
         if self.states is not None:
             rho = _read(Path(self.folder, self.states), "states")
             if len(rho) != self.agents:
                 raise ValueError(f"{self.states}: states: {len(rho)} states, not {self.agents}")
-            return rho
-        first = round(self.majority * self.agents)
-        camp = np.where(np.arange(self.agents) < first, 1.0, -1.0)
+            return bloch(rho)
         r = rng.normal(0, self.noise, (self.agents, 3))
-        r[:, 2] += self.confidence * rng.permutation(camp)
-        return density(r / np.maximum(1, np.linalg.norm(r, axis=1, keepdims=True)))
+        r[:, 2] += self.confidence * (1 - 2 * (self._camps(rng, lying) > 0))
+        return np.asarray(r / np.maximum(1, np.linalg.norm(r, axis=1, keepdims=True)))
+
+    def initial_evidence(self, rng: np.random.Generator, lying: BoolArray) -> FloatArray:
+        """Probabilities (agents, outcomes) that agents give to the outcomes of one decision: each
+        prefers one, `majority` of them the first, with `confidence`, and `noise` in all."""
+        camps = self._camps(rng, lying)
+        weight = self.confidence * np.eye(self.outcomes)[camps]
+        weight += (1 - self.confidence) / self.outcomes
+        weight *= np.exp(rng.normal(0, self.noise, weight.shape))
+        return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+    def _camps(
+        self, rng: np.random.Generator, lying: BoolArray
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The outcome that each agent prefers, (agents,)."""
+        camps = np.zeros(self.agents, dtype=np.int64)
+        for group in (np.nonzero(~lying)[0], np.nonzero(lying)[0]):
+            others = rng.permutation(group)[round(self.majority * len(group)) :]
+            camps[others] = 1 + np.arange(len(others)) % (self.outcomes - 1)
+        return camps
 
     def initial_edges(self) -> np.ndarray[Any, np.dtype[np.int64]] | None:
         """Mesh edges (m, 2) from the file, or None."""

@@ -103,5 +103,5 @@ def test_only_the_author_can_sign() -> None:
         dataclasses.replace(one, signature=bytes(64)),
         dataclasses.replace(one, author=7),
     ):
-        with pytest.raises(InvalidEvent, match="did not sign|no agent"):
+        with pytest.raises(InvalidEvent, match=r"did not sign|no agent"):
             forged.verify(KEYS)

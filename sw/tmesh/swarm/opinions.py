@@ -1,0 +1,233 @@
+"""What agents think: their states on a device, and what becomes of them when others are heard."""
+
+import dataclasses
+from typing import Any, Self
+
+import numpy as np
+
+from tmesh.devices import Device
+from tmesh.golden.reference import FloatArray
+from tmesh.numbers import BoolArray, IntArray
+from tmesh.swarm.scenario import Scenario
+
+#: A received vector may be longer than 1 by so much: two LSB of the coarsest format.
+SLACK = 2.0**-13
+
+#: Cells of directions: the twelve corners of an icosahedron.
+_GOLDEN = (1 + 5**0.5) / 2
+CELLS = np.array(
+    [
+        np.roll([0, a, b * _GOLDEN], turn) / np.hypot(1, _GOLDEN)
+        for turn in range(3)
+        for a in (1, -1)
+        for b in (1, -1)
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Statements:
+    """What is said of opinions: Bloch vectors (..., 3) of the next bit of the outcome, NaN for
+    silence, and the `prefix` of `length` bits (...,) that is taken as settled."""
+
+    vectors: FloatArray
+    prefix: IntArray
+    length: IntArray
+
+    @classmethod
+    def silence(cls, *shape: int) -> Self:
+        """Nothing heard."""
+        nothing = np.zeros(shape, dtype=np.int64)
+        return cls(np.full((*shape, 3), np.nan), nothing, nothing.copy())
+
+    def __getitem__(self, index: Any) -> "Statements":
+        return Statements(self.vectors[index], self.prefix[index], self.length[index])
+
+    def reshape(self, *shape: int) -> "Statements":
+        """The same statements in another shape."""
+        return Statements(
+            self.vectors.reshape(*shape, 3), self.prefix.reshape(shape), self.length.reshape(shape)
+        )
+
+    def __setitem__(self, index: Any, said: "Statements") -> None:
+        self.vectors[index] = said.vectors
+        self.prefix[index] = said.prefix
+        self.length[index] = said.length
+
+
+class Opinions:
+    """The opinions of agents on decisions, a row for each, resident on a device.
+
+    An outcome is a number of ⌈log₂ m⌉ bits, settled one after another, the highest first: each bit
+    is one qubit, which starts from the evidence for it given the bits before. A row is settled when
+    it has all of them, and then stays as it is.
+
+    Parameters
+    ----------
+    evidence: probabilities (rows, outcomes) that an agent gives to the outcomes; of two outcomes,
+        or directions, also Bloch vectors (rows, 3) as `start`.
+    frames: of direction decisions, rotations (rows, 3, 3) from an agent's own frame to a common
+        one; states and statements are in the own frames.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        rules: Scenario,
+        evidence: FloatArray,
+        start: FloatArray | None = None,
+        frames: FloatArray | None = None,
+    ) -> None:
+        rows, outcomes = evidence.shape
+        self.rules, self._device, self._evidence, self._frames = rules, device, evidence, frames
+        self.bits = max(1, int(outcomes - 1).bit_length())
+        room = device.info.capacity - rows
+        if room < rules.k:
+            raise ValueError(
+                f"agents: {rows} states and {rules.k} statements, but the device has room for "
+                f"{device.info.capacity}"
+            )
+        self._room = room
+        self.prefix, self.length = np.zeros((2, rows), dtype=np.int64)
+        self.streak, self.updates = np.zeros((2, rows), dtype=np.int64)
+        states = np.zeros((device.info.capacity, 3))
+        if start is None:
+            self._forced(np.arange(rows))
+            states[:rows] = self._prior(np.arange(rows))
+        else:
+            states[:rows] = start
+        device.load(states)
+        self.vectors = device.read(np.arange(rows))
+
+    @property
+    def settled(self) -> BoolArray:
+        """Which rows have an outcome, (rows,)."""
+        return np.asarray(self.length == self.bits)
+
+    @property
+    def outcomes(self) -> IntArray:
+        """Outcomes (rows,) of those that are settled, −1 else; of directions, a cell of `CELLS`."""
+        outcome = self.prefix
+        if self.rules.direction:
+            outcome = np.argmax(self.common @ CELLS.T, axis=1)
+        return np.where(self.settled, outcome, -1)
+
+    @property
+    def common(self) -> FloatArray:
+        """Bloch vectors (rows, 3) in the common frame."""
+        if self._frames is None:
+            return self.vectors
+        return np.asarray(np.einsum("mij,mj->mi", self._frames, self.vectors))
+
+    def said(self, rows: IntArray) -> Statements:
+        """The statements of `rows` (...)."""
+        return Statements(self.vectors[rows], self.prefix[rows], self.length[rows])
+
+    def update(
+        self, rows: IntArray, heard: Statements, senders: IntArray, shift: FloatArray | None = None
+    ) -> None:
+        """Whole rounds of different `rows` (m,), from what each heard (m, k) of `senders` (m, k):
+        drop what is no density matrix, trim, mean, purify, and settle a bit whose entropy stayed
+        low.
+
+        shift: how far to move the means before they are purified, (m,) along z.
+        """
+        open_ = ~self.settled[rows]
+        rows, heard, senders = rows[open_], heard[open_], senders[open_]
+        values = self._trimmed(rows, self._understood(rows, heard, senders))
+        if shift is not None and self.rules.threshold:
+            values = np.concatenate([values, self._pushed(values, shift[open_])], axis=1)
+        entropy, bit = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
+        purifying = self.updates[rows] >= self.rules.mixing
+        for chosen, kappa in ((~purifying, 1), (purifying, self.rules.kappa)):
+            where = np.nonzero(chosen)[0]
+            step = self._room // max(1, values.shape[1])
+            for first in range(0, len(where), step):
+                part = where[first : first + step]
+                entropy[part], bit[part] = self._round(rows[part], values[part], kappa)
+        self.vectors[rows] = self._device.read(rows)
+        self.updates[rows] += 1
+        self.streak[rows] = np.where(entropy < self.rules.epsilon, self.streak[rows] + 1, 0)
+        done = self.streak[rows] >= self.rules.beta
+        self._settle(rows[done], bit[done])
+
+    def _round(self, rows: IntArray, values: FloatArray, kappa: int) -> tuple[FloatArray, IntArray]:
+        """One batch on the device: what was heard is written behind the states."""
+        there = ~np.isnan(values[..., 0])
+        slots = np.full(there.shape, -1)
+        slots[there] = len(self.length) + np.arange(np.count_nonzero(there))
+        self._device.write(slots[there], values[there])
+        dephase = self.rules.dephase and not self.rules.direction
+        entropy, bit = self._device.update(rows, slots, kappa, dephase=dephase)
+        if self.rules.direction:
+            entropy = self._device.observe(rows).entropy
+        return entropy, bit
+
+    def _understood(self, rows: IntArray, heard: Statements, senders: IntArray) -> FloatArray:
+        """Vectors (m, k, 3) as they bear on the bit that `rows` are about; NaN where they do not.
+
+        Who is further on the same path votes for his next bit with certainty.
+        """
+        vectors = heard.vectors
+        if self._frames is not None:
+            turned = np.einsum("mkij,mkj->mki", self._frames[senders], vectors)
+            vectors = np.einsum("mji,mkj->mki", self._frames[rows], turned)
+        with np.errstate(invalid="ignore"):
+            valid = np.linalg.norm(vectors, axis=2) <= 1 + SLACK
+        if not self.rules.direction:
+            own, prefix = self.length[rows, None], self.prefix[rows, None]
+            ahead = np.maximum(heard.length - own, 0)
+            valid &= (heard.length >= own) & (heard.prefix >> ahead == prefix)
+            pole = np.zeros_like(vectors)
+            pole[..., 2] = 1 - 2 * (heard.prefix >> np.maximum(ahead - 1, 0) & 1)
+            vectors = np.where((ahead > 0)[..., None], pole, vectors)
+        return np.where(valid[..., None], vectors, np.nan)
+
+    def _trimmed(self, rows: IntArray, values: FloatArray) -> FloatArray:
+        """Without the most discordant, by the overlap Tr ρσ = (1 + r·s)/2 with the own state."""
+        if not self.rules.trim:
+            return values
+        overlap = np.einsum("mki,mi->mk", values, self.vectors[rows])
+        worst = np.argsort(overlap, axis=1)[:, : self.rules.trim]  # NaN comes last
+        values[np.arange(len(rows))[:, None], worst] = np.nan
+        return values
+
+    def _pushed(self, values: FloatArray, shift: FloatArray) -> FloatArray:
+        """As many equal vectors (m, c, 3) as it takes to move every mean by up to `threshold`."""
+        members = 1 + np.count_nonzero(~np.isnan(values[..., 0]), axis=1)
+        copies = int(np.ceil(self.rules.threshold * (self.rules.k + 1)))
+        pushed = np.zeros((len(values), copies, 3))
+        pushed[..., 2] = np.clip(shift * members / copies, -1, 1)[:, None]
+        return pushed
+
+    def _settle(self, rows: IntArray, bit: IntArray) -> None:
+        self.prefix[rows] = 2 * self.prefix[rows] + bit
+        self.length[rows] += 1
+        self.streak[rows] = 0
+        self._forced(rows)
+        rows = rows[~self.settled[rows]]
+        self._device.write(rows, self._prior(rows))
+        self.vectors[rows] = self._device.read(rows)
+
+    def _forced(self, rows: IntArray) -> None:
+        """Settle bits that are 0 in every outcome there is."""
+        outcomes = self._evidence.shape[1]
+        for _ in range(self.bits):
+            left = self.bits - self.length[rows]
+            one = (2 * self.prefix[rows] + 1) << np.maximum(left - 1, 0)
+            forced = rows[(left > 0) & (one >= outcomes)]
+            self.prefix[forced] *= 2
+            self.length[forced] += 1
+
+    def _prior(self, rows: IntArray) -> FloatArray:
+        """Vectors (m, 3) of the next bit, from the evidence given the prefix."""
+        outcome = np.arange(self._evidence.shape[1])
+        left = (self.bits - self.length[rows])[:, None]
+        agree = outcome >> left == self.prefix[rows, None]
+        weight = self._evidence[rows] * agree
+        one = outcome >> np.maximum(left - 1, 0) & 1
+        total = np.sum(weight, axis=1)
+        difference = np.sum(weight * (1 - 2 * one), axis=1)
+        r = np.zeros((len(rows), 3))
+        r[:, 2] = np.divide(difference, total, out=np.zeros(len(rows)), where=total > 0)
+        return r

@@ -1,0 +1,112 @@
+"""What a run ends with."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from tmesh.golden.reference import ComplexArray, FloatArray
+from tmesh.numbers import BoolArray, IntArray
+from tmesh.swarm import metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The end of a run.
+
+    states: (decisions, agents, 2, 2), of directions in the common frame. entropies: of these, in
+    nats, (decisions, agents). outcomes: (decisions, agents), −1 for none. lying: (agents,).
+    updates: of each agent. delays: messages on the longest causal chain up to an agent's last
+    update. frames, bytes: put on air, the bytes by part. seconds: simulated. cycles: of the core
+    for the updates, not for the history. refused: messages that were dropped, by reason. accused:
+    agents of whom somebody honest holds a proof of equivocation. heals: of each partition that is
+    over, seconds, rounds and bytes until all honest agents had all events of before its end.
+    history: one row per sample.
+    """
+
+    device: str
+    seed: int
+    states: ComplexArray
+    entropies: FloatArray
+    outcomes: IntArray
+    lying: BoolArray
+    updates: IntArray
+    delays: IntArray
+    frames: int
+    bytes: dict[str, int]
+    seconds: float
+    cycles: int | None
+    clock_hz: float | None
+    refused: dict[str, int]
+    accused: tuple[int, ...]
+    heals: tuple[dict[str, float], ...]
+    history: tuple[dict[str, float], ...]
+
+    @property
+    def decided(self) -> float:
+        """Share of the honest agents' decisions that have an outcome."""
+        return float(np.mean(self.outcomes[:, ~self.lying] >= 0))
+
+    @property
+    def outcome(self) -> int | None:
+        """What most honest agents chose in the first decision; None when none has."""
+        chosen = self._chosen(0)
+        return int(np.bincount(chosen).argmax()) if len(chosen) else None
+
+    @property
+    def disagreements(self) -> int:
+        """Outcomes of honest agents that are not those of the most, over all decisions."""
+        chosen = [self._chosen(decision) for decision in range(len(self.outcomes))]
+        return int(sum(len(some) - np.bincount(some).max(initial=0) for some in chosen))
+
+    @property
+    def rounds(self) -> float:
+        """Median number of updates of an honest agent."""
+        return float(np.median(self.updates[~self.lying]))
+
+    @property
+    def events(self) -> int:
+        """Updates of all agents."""
+        return int(np.sum(self.updates))
+
+    @property
+    def certificates(self) -> tuple[Any, ...]:
+        """Final certificates: none, collapse alone is provisional."""
+        return ()
+
+    def _chosen(self, decision: int) -> IntArray:
+        outcomes = self.outcomes[decision, ~self.lying]
+        return outcomes[outcomes >= 0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The documented keys; figures of states are of the honest, in the first decision."""
+        rho, entropies = self.states[0, ~self.lying], self.entropies[0, ~self.lying]
+        return {
+            "device": self.device,
+            "seed": self.seed,
+            "agents": len(self.lying),
+            "faulty": int(np.sum(self.lying)),
+            "decided": self.decided,
+            "outcome": self.outcome,
+            "disagreements": self.disagreements,
+            "rounds": self.rounds,
+            "delays": float(np.median(self.delays[~self.lying])),
+            "events": self.events,
+            "cycles": self.cycles,
+            "entropy": {"mean": float(entropies.mean()), "variance": float(entropies.var())},
+            "agreement": metrics.agreement(rho),
+            "purity": metrics.purity(rho),
+            "coherence": metrics.coherence(rho),
+            "certificates": list(self.certificates),
+            "frames": self.frames,
+            "bytes": {"total": sum(self.bytes.values()), **self.bytes},
+            "seconds": self.seconds,
+            "refused": self.refused,
+            "accused": list(self.accused),
+            "heals": list(self.heals),
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=2)
