@@ -1,4 +1,4 @@
-"""The command line: `tmesh run`, `tmesh bench`, `tmesh doctor`."""
+"""The command line: `tmesh run`, `tmesh arena`, `tmesh bench`, `tmesh doctor`."""
 
 import contextlib
 import dataclasses
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from tmesh.adversaries import names
 from tmesh.devices import NotSupported
 from tmesh.doctor import findings
 from tmesh.report import picture
@@ -103,6 +104,44 @@ def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
             raise NotSupported(f"bench needs {error.name}: pip install 'tmesh[dev]'") from None
         measured = list(benchmark.rows(seed))
         console.print(benchmark.table(measured))
+        _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+
+
+@app.command()
+def arena(
+    agents: Annotated[int, typer.Option(min=2, help="Agents of a swarm.")] = 200,
+    k: Annotated[int, typer.Option(min=1, max=255, help="Neighbours asked in a round.")] = 20,
+    kappa: Annotated[int, typer.Option(help="Order of purification: 1, 2, 4 or 8.")] = 8,
+    majority: Annotated[
+        float, typer.Option(min=0, max=1, help="Share that starts for outcome 0.")
+    ] = 0.6,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
+    faulty: Annotated[
+        list[int] | None, typer.Option(help="Numbers of liars; may be repeated. Default: 0, 20 %.")
+    ] = None,
+    adversary: Annotated[
+        list[str] | None, typer.Option(help="Kinds of liars; may be repeated. Default: all.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 50,
+    seed: Seed = 0,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure a swarm against every kind of liar, in the round model."""
+    from tmesh.report import arena as measure
+
+    with _one_line_errors():
+        scenario = Scenario.checked(
+            agents=agents,
+            k=k,
+            kappa=kappa,
+            majority=majority,
+            rounds=rounds,
+            mixing=0,
+            topology={"kind": "complete"},
+        )
+        counts = faulty or [0, agents // 5]
+        measured = list(measure.rows(scenario, counts, adversary or names(), seeds, seed))
+        console.print(measure.table(measured))
         _write_json(json_path, [dataclasses.asdict(row) for row in measured])
 
 

@@ -36,3 +36,22 @@ def test_bad_input_is_one_line_and_status_2(tmp_path: Path) -> None:
 def test_genesis_and_doctor() -> None:
     assert "nothing is decided" in CliRunner().invoke(app, ["run", "--genesis"]).output
     assert "verilator" in CliRunner().invoke(app, ["doctor"]).output
+
+
+def test_arena_prints_shares_and_writes_rows(tmp_path: Path) -> None:
+    """Silent liars change nothing; the keys are those that others build on."""
+    path = tmp_path / "arena.json"
+    arguments = ["arena", "--agents", "60", "--k", "8", "--seeds", "5", "--json", str(path)]
+    shown = CliRunner().invoke(app, [*arguments, "--adversary", "mute", "--adversary", "hold"])
+    assert shown.exit_code == 0, shown.output
+    none, mute, hold = json.loads(path.read_text())
+    assert " ".join(none) == (
+        "protocol adversary faulty seeds decided split wrong followed rounds_p50 rounds_p95 "
+        "delays_p50 frames bytes"
+    )
+    assert (none["adversary"], none["faulty"], mute["faulty"]) == ("none", 0, 12)
+    assert mute["decided"] == 1
+    assert hold["decided"] < 1
+    assert CliRunner().invoke(app, [*arguments, "--adversary", "nice"]).exit_code == 2
+    assert CliRunner().invoke(app, [*arguments, "--faulty", "60"]).exit_code == 2
+    assert CliRunner().invoke(app, ["arena", "--kappa", "3"]).exit_code == 2

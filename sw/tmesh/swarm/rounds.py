@@ -28,8 +28,8 @@ class Sweep:
     rounds: until 95 % of the honest agents had settled, (seeds,), NaN where they never did.
     outcomes: what the most of those who settled chose, −1 for none. split: whether two honest
     agents settled on different outcomes. wrong: whether any settled on another outcome than the
-    one that most honest agents preferred at the start. states: (seeds, agents, 3), lying: (seeds,
-    agents). settled: shares of the honest.
+    one that most honest agents preferred at the start, `preferred`. states: (seeds, agents, 3),
+    lying: (seeds, agents). settled: shares of the honest.
     """
 
     rounds: FloatArray
@@ -37,6 +37,7 @@ class Sweep:
     split: BoolArray
     wrong: BoolArray
     settled: FloatArray
+    preferred: IntArray
     states: FloatArray
     lying: BoolArray
 
@@ -149,6 +150,7 @@ def _ends(
         split=np.count_nonzero(chosen, axis=1) > 1,
         wrong=wrong,
         settled=total / honest,
+        preferred=preferred,
         states=opinions.vectors.reshape(seeds, n, 3),
         lying=lying,
     )

@@ -104,14 +104,22 @@ class Scenario(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not TOML: {error}") from None
         try:
-            return cls(**{"folder": str(source.parent), **values})
+            return cls.checked(**{"folder": str(source.parent), **values})
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    @classmethod
+    def checked(cls, **values: Any) -> Self:
+        """A scenario of these values. Raises ``ValueError`` with key and reason on one line."""
+        try:
+            return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             if first["type"] == "value_error":  # a rule of ours, which names its key
                 where = "".join(f"{key}: " for key in first["loc"])
-                raise ValueError(f"{path}: {where}{first['ctx']['error']}") from None
+                raise ValueError(f"{where}{first['ctx']['error']}") from None
             key = ".".join(map(str, first["loc"]))
-            raise ValueError(f"{path}: {key}: {first['msg']}, not {first['input']!r}") from None
+            raise ValueError(f"{key}: {first['msg']}, not {first['input']!r}") from None
 
     @classmethod
     def default(cls) -> Self:
