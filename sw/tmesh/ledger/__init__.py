@@ -4,13 +4,14 @@ from tmesh.ledger.event import Event, InvalidEvent, Kind, Reference
 from tmesh.ledger.journal import CorruptJournal, Journal
 from tmesh.ledger.keys import KeySet, Signer
 from tmesh.ledger.ledger import Admission, Equivocation, Ledger
-from tmesh.ledger.reconcile import InvalidMessage, Reconciler
+from tmesh.ledger.reconcile import Exchange, InvalidMessage, Reconciler, reconcile
 
 __all__ = [
     "Admission",
     "CorruptJournal",
     "Equivocation",
     "Event",
+    "Exchange",
     "InvalidEvent",
     "InvalidMessage",
     "Journal",
@@ -20,4 +21,5 @@ __all__ = [
     "Reconciler",
     "Reference",
     "Signer",
+    "reconcile",
 ]

@@ -1,8 +1,8 @@
 """Ed25519 (RFC 8032): who signed what."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
-from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -10,13 +10,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
+KEY_BYTES, SIGNATURE_BYTES = 32, 64
+
+#: Verdicts on so many signatures are remembered, about 400 bytes each.
+REMEMBERED = 1 << 16
+
 
 class Signer:
     """Agent number `author` with his private key, from 32 secret bytes."""
 
     def __init__(self, author: int, secret: bytes) -> None:
         self.author = author
+        self.secret = secret
         self._key = Ed25519PrivateKey.from_private_bytes(secret)
+
+    @classmethod
+    def generate(cls, author: int) -> "Signer":
+        """A new key, from the system's source of randomness; keep `secret` to have it again."""
+        return cls(author, secrets.token_bytes(KEY_BYTES))
 
     @classmethod
     def simulated(cls, author: int, seed: int) -> "Signer":
@@ -38,8 +49,10 @@ class KeySet:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         for number, key in enumerate(keys):
-            if len(key) != 32:
-                raise ValueError(f"keys: that of agent {number} has {len(key)} bytes, not 32")
+            if len(key) != KEY_BYTES:
+                raise ValueError(
+                    f"keys: that of agent {number} has {len(key)} bytes, not {KEY_BYTES}"
+                )
         self._keys = tuple(keys)
 
     @classmethod
@@ -53,16 +66,26 @@ class KeySet:
 
     def verify(self, author: int, message: bytes, signature: bytes) -> bool:
         """Whether `author`, one of these agents, signed the message."""
-        if not 0 <= author < len(self._keys):
+        if not 0 <= author < len(self._keys) or len(signature) != SIGNATURE_BYTES:
             return False
         return _verified(self._keys[author], message, signature)
 
 
-# Many replicas in one process check the same signatures.
-@lru_cache(maxsize=1 << 16)
+# Many replicas in one process check the same signatures. Digests stand for messages, which may be
+# long and of anyone's choosing.
+_verdicts: dict[tuple[bytes, bytes, bytes], bool] = {}
+
+
 def _verified(key: bytes, message: bytes, signature: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    question = key, hashlib.sha256(message).digest(), signature
+    verdict = _verdicts.get(question)
+    if verdict is None:
+        try:
+            Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+            verdict = True
+        except (InvalidSignature, ValueError):
+            verdict = False
+        if len(_verdicts) >= REMEMBERED:
+            _verdicts.clear()
+        _verdicts[question] = verdict
+    return verdict

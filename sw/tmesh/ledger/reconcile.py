@@ -2,10 +2,11 @@
 
 Range-based set reconciliation (Meyer, "Range-Based Set Reconciliation", SRDS 2023): the sorted ids
 are cut into ranges; a range whose fingerprints agree is left alone, another is cut again, and a
-small one is listed.
+small one is listed. An answer needs nothing from before, so an agent keeps no state of an exchange.
 """
 
 import bisect
+import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable
@@ -13,12 +14,13 @@ from typing import Any
 
 import cbor2
 
-from tmesh.ledger.event import ID_BYTES
+from tmesh.ledger.event import ID_BYTES, Event, InvalidEvent
+from tmesh.ledger.ledger import Ledger
 
 #: A range is cut into so many, and listed when it holds at most so many ids.
 CUTS, LISTED = 16, 4
 
-#: A message has at most so many ranges.
+#: A message has at most so many ranges; what it has no room for, the next exchange finds.
 RANGES = 1 << 14
 
 _LAST = b"\xff" * (ID_BYTES + 1)  # above all ids
@@ -32,9 +34,9 @@ class Reconciler:
     """One side of an exchange, about the ids (32 bytes) that it has.
 
     A fingerprint is the SHA-256 of the number of ids and their sum modulo 2²⁵⁶, cut to 16 bytes.
-    Who can choose many ids can make two sets look equal (Wagner 2002); here ids are hashes of
-    signed events, and a difference that one exchange misses shows in the next, when the sets have
-    grown.
+    Who signs tens of thousands of events can find two sets of them with one sum (Wagner 2002) and
+    give one to each side: these look equal for as long as all else does. An event that cites one
+    of them still has it asked for by `Ledger.missing`.
     """
 
     def __init__(self, ids: Iterable[bytes]) -> None:
@@ -65,6 +67,8 @@ class Reconciler:
                     reply.append([low, high, b"", sorted(mine), True])
             elif fingerprint != self._fingerprint(first, last):
                 reply += self._cut(low, high, first, last)
+            if len(reply) > RANGES - CUTS:
+                break
         return (_encoded(reply) if reply else None), they, we
 
     def _cut(self, low: bytes, high: bytes, first: int, last: int) -> list[list[Any]]:
@@ -85,6 +89,67 @@ class Reconciler:
         return hashlib.sha256(data).digest()[:16]
 
 
+@dataclasses.dataclass(frozen=True)
+class Exchange:
+    """What it took to make two ledgers equal.
+
+    rounds: whole exchanges, the last of which finds nothing more to move. messages, message_bytes:
+    of reconcilers. events, event_bytes: that were moved. refused: the reason for each event, by
+    its id, that was not let in.
+    """
+
+    rounds: int
+    messages: int
+    message_bytes: int
+    events: int
+    event_bytes: int
+    refused: dict[bytes, str]
+
+
+def reconcile(a: Ledger, b: Ledger) -> Exchange:
+    """Give each ledger the events of the other, in bytes, as far as it lets them in.
+
+    Events below the floors of either, which one has forgotten, are left alone.
+    """
+    rounds = messages = events = event_bytes = 0
+    size = len(cbor2.dumps(a.floors)) + len(cbor2.dumps(b.floors))
+    refused: dict[bytes, str] = {}
+    before = -1
+    while len(a) + len(b) > before:
+        before, rounds = len(a) + len(b), rounds + 1
+        ends = [Reconciler(_above(one, other)) for one, other in ((a, b), (b, a))]
+        lacking: tuple[set[bytes], set[bytes]] = set(), set()
+        message: bytes | None = ends[0].open()
+        for turn in itertools.cycle((1, 0)):
+            if message is None:
+                break
+            messages, size = messages + 1, size + len(message)
+            message, found, _ = ends[turn].answer(message)
+            lacking[turn].update(found)
+        for source, target, names in ((a, b, lacking[0]), (b, a, lacking[1])):
+            names -= refused.keys()
+            sent = set[bytes]()
+            while names:
+                for event in [event for event in source if event.id in names]:  # causes first
+                    events, event_bytes = events + 1, event_bytes + len(event.encoded)
+                    try:
+                        target.append(Event.decode(event.encoded))
+                    except InvalidEvent as error:
+                        refused[event.id] = str(error)
+                # Where the messages had no room for what these stand on, it is asked for by id.
+                sent |= names
+                names = (target.missing() & source.ids) - sent - refused.keys()
+                size += ID_BYTES * len(names)
+    return Exchange(rounds, messages, size, events, event_bytes, refused)
+
+
+def _above(one: Ledger, other: Ledger) -> set[bytes]:
+    floors = other.floors, one.floors
+    return {
+        event.id for event in one if all(event.seq >= some.get(event.author, 0) for some in floors)
+    }
+
+
 def _between(a: bytes, b: bytes) -> bytes:
     """The shortest bound above a and not above b."""
     size = next(n for n in range(1, ID_BYTES + 1) if a[:n] != b[:n])
@@ -99,9 +164,10 @@ def _decoded(message: bytes) -> list[list[Any]]:
     try:
         ranges = cbor2.loads(message)
     except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidMessage(f"no CBOR: {str(error).splitlines()[0]}") from None
+        raise InvalidMessage(f"no CBOR: {str(error).splitlines()[0][:80]}") from None
     if not isinstance(ranges, list) or not 0 < len(ranges) <= RANGES:
         raise InvalidMessage(f"no array of 1 to {RANGES} ranges")
+    end = b""
     for entry in ranges:
         if not isinstance(entry, list) or len(entry) != 5:
             raise InvalidMessage("a range has five fields")
@@ -110,6 +176,9 @@ def _decoded(message: bytes) -> list[list[Any]]:
             raise InvalidMessage("bounds and fingerprint are bytes")
         if not isinstance(final, bool) or low >= high:
             raise InvalidMessage("a range is empty, or its flag is none")
+        if low < end:
+            raise InvalidMessage("ranges are not in order, or overlap")
+        end = high
         if ids is not None and not (
             isinstance(ids, list)
             and all(isinstance(one, bytes) and len(one) == ID_BYTES for one in ids)

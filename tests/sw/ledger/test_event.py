@@ -1,9 +1,12 @@
 """Events: one encoding each, and nobody else's signature."""
 
+import contextlib
 import dataclasses
 
 import cbor2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tmesh.ledger import Event, InvalidEvent, KeySet, Kind, Reference
 
 KEYS, SIGNERS = KeySet.simulated(4, 0)
@@ -53,7 +56,7 @@ def _body(**changes: object) -> bytes:
             strict=True,
         )
     )
-    return cbor2.dumps([cbor2.dumps(list({**fields, **changes}.values())), one.signature])
+    return cbor2.dumps([cbor2.dumps(list({**fields, **changes}.values())), one.signature, []])
 
 
 PARENT = [0, 0, b"a" * 32]
@@ -61,13 +64,16 @@ BAD = [
     (b"", "no CBOR"),
     (b"\xff", "no CBOR"),
     (event().encoded + b"\x00", "canonical"),
-    (cbor2.dumps([1, 2, 3]), "event: no array of 2"),
-    (cbor2.dumps([event().body, b"short"]), "signature: not 64 bytes"),
+    (cbor2.dumps([1, 2]), "event: no array of 3"),
+    (cbor2.dumps([event().body, b"short", []]), "signature: not 64 bytes"),
     (_body(domain="other"), "'other'"),
     (_body(author=-1), "author: -1"),
     (_body(author=True), "author: True"),
     (_body(seq=1 << 32), "seq: 4294967296"),
     (_body(kind=99), "no kind 99"),
+    (_body(kind=1 << 20_000), "kind: a huge number"),  # which Python refuses to print
+    (_body(domain=1 << 20_000), "of a huge number"),
+    (_body(domain=["tmesh"]), "of list"),
     (_body(decision=b"d"), "decision: not 32 bytes"),
     (_body(previous=b""), "previous: not 32 bytes"),
     (_body(parents=[PARENT, PARENT]), "not in order, or twice"),
@@ -85,6 +91,57 @@ def test_what_is_no_event_says_why(data: bytes, reason: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.tuples(st.integers(0, 300), inner),
+)
+
+
+def _tagged(value: object) -> object:
+    if isinstance(value, tuple):
+        return cbor2.CBORTag(value[0], _tagged(value[1]))
+    return [_tagged(one) for one in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=400, derandomize=True, deadline=None)
+@given(st.sampled_from(["domain", "author", "kind", "decision", "parents", "payload"]), JUNK)
+def test_nothing_else_is_raised(name: str, junk: object) -> None:
+    """Or one message would stop an agent: tags that name dates, numbers, patterns are tried too."""
+    with contextlib.suppress(InvalidEvent):
+        Event.decode(_body(**{name: _tagged(junk)}))
+
+
+def test_a_meeting_is_witnessed_by_those_who_met() -> None:
+    parents = (Reference(1, 0, b"a" * 32), Reference(3, 2, b"b" * 32))
+    alone = Event(0, 0, Kind.MEETING, DECISION, b"", parents, b"").signed(SIGNERS[0])
+    both = alone.witnessed(SIGNERS[3]).witnessed(SIGNERS[1])
+    assert both.id == alone.id
+    assert [member for member, _ in both.witnesses] == [1, 3]
+    assert Event.decode(both.encoded) == both
+    both.verify(KEYS)
+    forged = dataclasses.replace(both, witnesses=((1, both.witnesses[1][1]),))
+    with pytest.raises(InvalidEvent, match="agent 1 did not sign event 0 of agent 0"):
+        forged.verify(KEYS)
+    for witnesses, reason in (
+        (both.witnesses[::-1], "not in order"),
+        (both.witnesses[:1] * 2, "not in order, or twice"),
+        (((2, bytes(64)),), "agent 2 has no part"),
+        (((1, bytes(63)),), "not 64 bytes"),
+    ):
+        with pytest.raises(InvalidEvent, match=reason):
+            dataclasses.replace(both, witnesses=witnesses)
+    with pytest.raises(InvalidEvent, match="no part"):
+        dataclasses.replace(both, kind=Kind.STATEMENT)
+
+
+def test_what_cannot_travel_is_not_valid() -> None:
+    """Or an agent would keep an event of its own that it cannot read again."""
+    with pytest.raises(InvalidEvent, match="more than 65536"):
+        event(payload=bytes(65_500)).verify(KEYS)
+    with pytest.raises(InvalidEvent, match="no agent 4"):
+        event(parents=(Reference(4, 0, b"a" * 32),)).verify(KEYS)
+
+
 def test_longer_cbor_of_the_same_event_is_refused() -> None:
     """One event has one encoding, or it would have several ids."""
     one = event()
@@ -92,7 +149,7 @@ def test_longer_cbor_of_the_same_event_is_refused() -> None:
     assert inner[0] == 0x88  # an array of eight, in one byte
     longer = bytes([0x98, 8]) + bytes(inner[1:])
     with pytest.raises(InvalidEvent, match="canonical"):
-        Event.decode(cbor2.dumps([longer, one.signature]))
+        Event.decode(cbor2.dumps([longer, one.signature, []]))
 
 
 def test_only_the_author_can_sign() -> None:

@@ -2,11 +2,14 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tmesh.ledger import CorruptJournal, Journal, KeySet, Kind, Ledger
-from tmesh.ledger.event import Event
+from tmesh.ledger import CorruptJournal, InvalidEvent, Journal, KeySet, Kind, Ledger
+
+#: Before the first record, and before the bytes of each.
+START, HEAD = 40, 12
 
 RECORDS = [b"one", b"two" * 50, b"\x00" * 9, b"four"]
 
@@ -30,9 +33,9 @@ def test_records_are_there_again(path: Path) -> None:
 
 
 def test_a_torn_record_goes_wherever_it_was_torn(path: Path) -> None:
-    """At every byte of the last record, and at every byte of the file's first."""
+    """At every byte of the last record."""
     data = path.read_bytes()
-    last = len(data) - 8 - len(RECORDS[-1])
+    last = len(data) - HEAD - len(RECORDS[-1])
     for size in range(last, len(data)):
         path.write_bytes(data[:size])
         with Journal(path) as journal:
@@ -41,10 +44,6 @@ def test_a_torn_record_goes_wherever_it_was_torn(path: Path) -> None:
             journal.append(b"new")
         with Journal(path) as journal:
             assert journal.records == [*RECORDS[:-1], b"new"]
-    for size in range(16):
-        path.write_bytes(data[:size])
-        with Journal(path) as journal:
-            assert journal.records == []
 
 
 def test_a_tail_of_anything_goes(path: Path) -> None:
@@ -58,16 +57,31 @@ def test_a_tail_of_anything_goes(path: Path) -> None:
 def test_damage_before_valid_records_is_refused(path: Path) -> None:
     """Cutting it off would lose what others were told; the file stays as it is."""
     data = path.read_bytes()
-    for place in range(16, len(data) - 8 - len(RECORDS[-1])):
+    for place in range(len(data) - HEAD - len(RECORDS[-1])):
         damaged = bytearray(data)
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
-        with pytest.raises(CorruptJournal, match=r"agent.journal: damaged at byte \d+, valid from"):
+        reason = "no journal" if place < START else r"damaged at byte \d+, valid from \d+ on"
+        with pytest.raises(CorruptJournal, match=rf"agent.journal: {reason}"):
             Journal(path)
         assert path.read_bytes() == damaged
     path.write_bytes(b"something else entirely")
     with pytest.raises(CorruptJournal, match="no journal"):
         Journal(path)
+
+
+def test_what_looks_like_a_record_in_a_torn_one_is_none(path: Path) -> None:
+    """Others choose what we write; were it taken for a valid record, a torn write that held it
+    would look like damage, and the agent could not start again."""
+    whole = path.read_bytes()
+    with Journal(path.with_name("theirs")) as theirs:
+        theirs.append(b"evil")
+    with Journal(path) as journal:
+        journal.append(theirs.path.read_bytes()[START:] * 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    with Journal(path) as journal:
+        assert journal.records == RECORDS
+    assert path.read_bytes() == whole
 
 
 def test_one_process_at_a_time(path: Path) -> None:
@@ -94,13 +108,152 @@ def test_a_full_disk_leaves_the_journal_as_it_was(
         assert journal.records == [*RECORDS, b"six"]
 
 
+def test_what_cannot_be_undone_closes_the_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Journal(path) as journal:
+        monkeypatch.setattr(os, "fsync", fail)
+        monkeypatch.setattr(os, "ftruncate", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            journal.append(b"five")
+        with pytest.raises(OSError, match=r"agent.journal: the journal is closed"):
+            journal.append(b"six")
+
+
+def test_records_have_a_size(path: Path) -> None:
+    with Journal(path) as journal:
+        for record in (b"", bytes((1 << 17) + 1)):
+            with pytest.raises(ValueError, match="a record has from 1 to 131072 bytes, not"):
+                journal.append(record)
+    with Journal(path) as journal:
+        assert journal.records == RECORDS
+
+
+@pytest.mark.parametrize("exits", [False, True])
+def test_rewriting_leaves_the_old_or_the_new(
+    path: Path, monkeypatch: pytest.MonkeyPatch, exits: bool
+) -> None:
+    """Whichever call fails, or is the last before the process is gone."""
+    outcomes = set()
+    for last in range(1, 6):
+        with Journal(path) as journal:
+            journal.rewrite(RECORDS)
+        child = os.fork() if exits else 0
+        if not child:
+            with monkeypatch.context() as patch:
+                _failing(patch, last, exits)
+                with Journal(path) as journal:
+                    try:
+                        journal.rewrite([b"new"])
+                        journal.append(b"newer")
+                    except OSError:
+                        pass
+            if exits:
+                os._exit(0)
+        else:
+            os.waitpid(child, 0)
+        with Journal(path) as journal:
+            outcomes.add(tuple(journal.records))
+            assert not journal.torn
+    new = {(b"new",), (b"new", b"newer")}
+    assert {tuple(RECORDS)} < outcomes <= {tuple(RECORDS), *new}
+
+
+def _failing(patch: pytest.MonkeyPatch, last: int, exits: bool) -> None:
+    """The call number `last` of those that write fails, or ends the process."""
+    calls = 0
+
+    def counted(call: Callable[..., object]) -> Callable[..., object]:
+        def counting(*arguments: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == last:
+                if exits:
+                    os._exit(1)
+                raise OSError(errno.EIO, "Input/output error")
+            return call(*arguments)
+
+        return counting
+
+    for name in ("pwrite", "fsync"):
+        patch.setattr(os, name, counted(getattr(os, name)))
+    patch.setattr(Path, "replace", counted(Path.replace))
+
+
 def test_a_ledger_comes_back_from_its_journal(tmp_path: Path) -> None:
     keys, signers = KeySet.simulated(1, 0)
     with Journal(tmp_path / "j") as journal:
         ledger = Ledger(keys, journal=journal)
-        first = Event(0, 0, Kind.STATEMENT, bytes(32), b"", (), b"x").signed(signers[0])
-        ledger.append(first)
-        second = Event(0, 1, Kind.STATEMENT, bytes(32), first.id, (), b"y").signed(signers[0])
-        ledger.append(second)
+        first, second, third = (
+            ledger.next(signers[0], Kind.STATEMENT, bytes(32), payload=text)
+            for text in (b"x", b"y", b"z")
+        )
     with Journal(tmp_path / "j") as journal:
-        assert list(Ledger(keys, journal=journal)) == [first, second]
+        back = Ledger(keys, journal=journal)
+        assert list(back) == [first, second, third]
+        back.verify()
+        assert back.prune({0: 2}, [first.id]) == 1
+        fourth = back.next(signers[0], Kind.STATEMENT, bytes(32))
+    with Journal(tmp_path / "j") as journal:
+        pruned = Ledger(keys, journal=journal)
+        assert list(pruned) == [first, third, fourth]
+        assert pruned.floors == {0: 2}
+        pruned.verify()
+
+
+def test_a_journal_that_holds_no_ledger_is_refused(tmp_path: Path) -> None:
+    """Every event is checked again when it is read, and none may lack its parents."""
+    keys, signers = KeySet.simulated(1, 0)
+    whole = Ledger(keys)
+    first, second = (whole.next(signers[0], Kind.STATEMENT, bytes(32)) for _ in range(2))
+    forged = first.encoded[:-4] + b"\x00" + first.encoded[-3:]
+    for records, reason in (
+        ([b"\xa0", second.encoded], "lacks its parents"),
+        ([b"\xa0", forged], "did not sign"),
+        ([b"\xa0", b"text"], "no CBOR|event"),
+        ([first.encoded], "no journal of a ledger"),
+        ([b"\xff"], "no journal of a ledger"),
+    ):
+        with Journal(tmp_path / "j") as journal:
+            journal.rewrite(records)
+        with (
+            Journal(tmp_path / "j") as journal,
+            pytest.raises((InvalidEvent, CorruptJournal), match=reason),
+        ):
+            Ledger(keys, journal=journal)
+
+
+def test_what_cannot_be_kept_is_not_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor pruned; and it goes on when the disk does."""
+    keys, signers = KeySet.simulated(2, 0)
+    with Journal(tmp_path / "j") as journal:
+        ledger, other = Ledger(keys, journal=journal), Ledger(keys)
+        events = [other.next(signers[1], Kind.STATEMENT, bytes(32)) for _ in range(4)]
+        ledger.append(events[2])
+        write, calls = os.pwrite, 0
+
+        def full(file: int, data: bytes, offset: int) -> int:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(file, data, offset)
+
+        monkeypatch.setattr(os, "pwrite", full)
+        ledger.append(events[0])
+        with pytest.raises(OSError, match="No space"):
+            ledger.append(events[1])
+        with pytest.raises(OSError, match="No space"):
+            ledger.prune({1: 0})
+        assert list(ledger) == events[:1]
+        assert not ledger.floors
+        monkeypatch.setattr(os, "pwrite", write)
+        ledger.merge(other)
+        ledger.verify()
+    with Journal(tmp_path / "j") as journal:
+        assert list(Ledger(keys, journal=journal)) == events

@@ -89,7 +89,7 @@ def lives(folder: Path, count: int, manner: str) -> tuple[int, int]:
             assert nursery.stdout.readline() == "gone\n"
             if rng.random() < 0.2 and log.exists():  # blocks that never got their data
                 with log.open("ab") as tail:
-                    tail.write(bytes(rng.randrange(100)))
+                    tail.write(rng.choice([bytes, rng.randbytes])(rng.randrange(100)))
             with Journal(log) as journal:
                 torn_tails += journal.torn > 0
                 ledger = Ledger(KEYS, journal=journal)

@@ -1,13 +1,24 @@
 """The ledger: a closed set of events, the same in whatever order they came."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
+import cbor2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmesh.ledger import Admission, Event, InvalidEvent, KeySet, Kind, Ledger, Reference
+from tmesh.ledger import (
+    Admission,
+    Equivocation,
+    Event,
+    InvalidEvent,
+    KeySet,
+    Kind,
+    Ledger,
+    Reference,
+)
 
 AGENTS = 5
 KEYS, SIGNERS = KeySet.simulated(AGENTS, 0)
@@ -90,13 +101,33 @@ def test_proofs_of_equivocation_travel() -> None:
     proofs = ledger(history(3, 200)).equivocators()
     assert set(proofs) == {0}
     proof = proofs[0]
-    assert proof.verify(KEYS)
+    assert Equivocation.decode(proof.encoded) == proof
+    assert Equivocation.decode(proof.encoded).verify(KEYS)
     other_keys, _ = KeySet.simulated(AGENTS, 1)
     assert not proof.verify(other_keys)
-    forged = dataclasses.replace(proof.second, author=2)
+    forged = dataclasses.replace(proof.second, payload=b"forged")
     assert not dataclasses.replace(proof, second=forged).verify(KEYS)
     assert not dataclasses.replace(proof, second=proof.first).verify(KEYS)
-    assert not ledger(history(3, 200, liars=0)).equivocators()
+    for data in (b"", b"\x80", b"\x01", proof.encoded + b"x", cbor2.dumps([b"a", b"b"])):
+        with pytest.raises(InvalidEvent):
+            Equivocation.decode(data)
+
+
+@settings(max_examples=20, derandomize=True, deadline=None)
+@given(st.integers(0, 1000))
+def test_nobody_can_accuse_who_signs_each_number_once(seed: int) -> None:
+    """From whatever he signed, and with whatever is changed."""
+    events = history(seed, liars=0)
+    assert not ledger(events).equivocators()
+    for first, second in itertools.permutations(events, 2):
+        assert not Equivocation(first, second).verify(KEYS)
+        if second.seq:
+            moved = dataclasses.replace(first, seq=second.seq, previous=second.previous)
+            assert not Equivocation(moved, second).verify(KEYS)
+    for event in events:
+        other = dataclasses.replace(event, payload=b"other")
+        for signer in SIGNERS[: event.author] + SIGNERS[event.author + 1 :]:
+            assert not Equivocation(event, other.signed(signer)).verify(KEYS)
 
 
 def test_events_wait_for_what_they_use() -> None:
@@ -122,6 +153,20 @@ def test_a_flood_of_events_that_wait_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert len(one._wanted) == 50
 
 
+def test_one_extends_ones_own_chain() -> None:
+    one = Ledger(KEYS)
+    first = one.next(SIGNERS[0], Kind.STATEMENT, DECISION, payload=b"a")
+    others = [one.next(SIGNERS[who], Kind.STATEMENT, DECISION, [first]) for who in (3, 1)]
+    last = one.next(SIGNERS[0], Kind.STATEMENT, DECISION, [first, *others, *others])
+    assert one.chain(0) == [first, last]
+    assert last.previous == first.id
+    assert [parent.author for parent in last.parents] == [1, 3]
+    assert one.get(last.id) == one.head(0) == last
+    assert one.head(2) is None
+    with pytest.raises(ValueError, match="is not in the ledger"):
+        Ledger(KEYS).next(SIGNERS[0], Kind.STATEMENT, DECISION, others)
+
+
 def test_forged_and_inconsistent_events_change_nothing() -> None:
     events = history(2)
     one = Ledger(KEYS, check=lambda event: "too short" if len(event.payload) < 4 else None)
@@ -141,6 +186,8 @@ def test_forged_and_inconsistent_events_change_nothing() -> None:
         (next_event(last.id, payload=b"x").signed(SIGNERS[1]), "too short"),
         (next_event(other.id).signed(SIGNERS[1]), "cites event"),
         (next_event(last.id, wrong).signed(SIGNERS[1]), "cites event"),
+        (next_event(last.id, payload=bytes(65_500)).signed(SIGNERS[1]), "more than 65536"),
+        (next_event(last.id, Reference(9, 0, bytes(32))).signed(SIGNERS[1]), "no agent 9"),
     ):
         with pytest.raises(InvalidEvent, match=reason):
             one.append(event)
@@ -169,5 +216,28 @@ def test_pruning_forgets_but_does_not_take_back() -> None:
     later = Event(3, head.seq + 1, Kind.STATEMENT, DECISION, head.id, parents, b"late")
     assert one.append(later.signed(SIGNERS[3])) is Admission.ADMITTED
     one.verify()
+    assert one.prune({1: 0}, [keep.id]) == 0  # floors only rise
+    assert one.floors == floors
     with pytest.raises(ValueError, match="floors: event 999 of agent 1 is not here"):
         one.prune({1: 999})
+    # Equal sets have equal orders, whenever they were pruned; a copy has what was kept.
+    early = whole.copy()
+    early.append(later.signed(SIGNERS[3]))
+    early.prune(floors, [keep.id])
+    assert early.order() == one.order() == one.copy().order()
+    one.copy().verify()
+
+
+def test_pruning_releases_what_waited_for_what_is_below() -> None:
+    """The other side of an equivocation that never came."""
+    one, source = Ledger(KEYS), Ledger(KEYS)
+    for _ in range(3):
+        one.merge([source.next(SIGNERS[1], Kind.STATEMENT, DECISION)])
+    unseen = Reference(1, 1, b"u" * 32)
+    user = Event(2, 0, Kind.STATEMENT, DECISION, b"", (unseen,), b"").signed(SIGNERS[2])
+    assert one.append(user) is Admission.WAITING
+    assert one.missing() == {unseen.id}
+    assert one.prune({1: 2}) == 2
+    assert user.id in one
+    assert not one.missing()
+    one.verify()

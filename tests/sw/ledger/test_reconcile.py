@@ -2,12 +2,13 @@
 
 import contextlib
 import random
+import sys
 
 import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmesh.ledger import InvalidMessage, Reconciler
+from tmesh.ledger import InvalidMessage, KeySet, Kind, Ledger, Reconciler, reconcile
 
 
 def exchange(a: set[bytes], b: set[bytes]) -> int:
@@ -49,6 +50,60 @@ def test_bytes_grow_with_the_difference_not_with_the_sets() -> None:
     assert sizes[2] < 20_000
 
 
+KEYS, SIGNERS = KeySet.simulated(4, 0)
+
+
+def grown(count: int, start: Ledger | None = None, signers: tuple[int, ...] = (0, 1)) -> Ledger:
+    ledger = start.copy() if start else Ledger(KEYS)
+    for number in range(count):
+        author = signers[number % len(signers)]
+        ends = [end for other in signers if (end := ledger.head(other))]
+        ledger.next(SIGNERS[author], Kind.STATEMENT, bytes(32), ends, number.to_bytes(4))
+    return ledger
+
+
+def test_ledgers_become_equal() -> None:
+    """As after a partition: each side has events of its own."""
+    common = grown(60)
+    a, b = grown(10, common, (0, 1)), grown(7, common, (2, 3))
+    exchange = reconcile(a, b)
+    assert a.ids == b.ids
+    assert a.order() == b.order()
+    assert (len(a), exchange.events, exchange.refused) == (77, 17, {})
+    again = reconcile(a, b)
+    assert (again.rounds, again.messages, again.events) == (1, 1, 0)
+
+
+def test_ledgers_that_share_nothing_become_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More differences than a message has room for, so in several rounds."""
+    monkeypatch.setattr(sys.modules[Reconciler.__module__], "RANGES", 64)
+    a, b = grown(500, signers=(0, 1)), grown(500, signers=(2, 3))
+    exchange = reconcile(a, b)
+    assert exchange.rounds > 2
+    assert a.ids == b.ids
+    assert len(a) == 1000
+
+
+def test_an_event_that_is_refused_is_named_and_sent_once() -> None:
+    a = grown(5)
+    b = Ledger(KEYS, check=lambda event: "three" if event.payload == b"\0\0\0\3" else None)
+    exchange = reconcile(a, b)
+    assert list(exchange.refused.values()) == ["three"]
+    assert len(b) == 3  # the first three; the last stands on the one that was refused
+
+
+def test_what_one_side_has_pruned_is_left_alone() -> None:
+    whole = grown(40)
+    pruned = whole.copy()
+    pruned.prune({0: 15, 1: 15})
+    more = grown(3, pruned)
+    exchange = reconcile(whole, more)
+    assert exchange.events == 3
+    assert exchange.messages < 10
+    assert len(whole) == 43
+    assert len(more) == 13
+
+
 BAD = [
     b"",
     b"\xff",
@@ -60,6 +115,8 @@ BAD = [
     cbor2.dumps([[b"a", b"b", b"", [b"c" * 32], False]]),
     cbor2.dumps([[b"a", b"b", 7, None, False]]),
     cbor2.dumps([[b"a", b"b", b"", None, None]]),
+    cbor2.dumps([[b"a", b"c", b"", None, False], [b"b", b"d", b"", None, False]]),
+    cbor2.dumps([[b"a", b"b", b"", None, False]] * 2),
 ]
 
 
