@@ -55,8 +55,6 @@ class Event:
     authors of parents of a meeting, in order. The id is the SHA-256 of the body, not of any
     signature: signed twice, or by more witnesses, it is the same event. Two events of the same
     author and number with different ids are an equivocation.
-
-    Raises `InvalidEvent` for fields of other types, sizes or ranges.
     """
 
     author: int
@@ -68,32 +66,6 @@ class Event:
     payload: bytes
     signature: bytes = b""
     witnesses: tuple[tuple[int, bytes], ...] = ()
-
-    def __post_init__(self) -> None:
-        _number("author", self.author)
-        _number("seq", self.seq)
-        if self.kind not in _KINDS:
-            raise InvalidEvent(f"there is no kind {_shown(self.kind)}")
-        _bytes("decision", self.decision, ID_BYTES)
-        _bytes("previous", self.previous, ID_BYTES if self.seq else 0)
-        for parent in self.parents:
-            _number("parent: author", parent.author)
-            _number("parent: seq", parent.seq)
-            _bytes("parent: id", parent.id, ID_BYTES)
-        authors = {parent.author for parent in self.parents}
-        if self.author in authors:
-            raise InvalidEvent("a parent is the author's own")
-        if any(a >= b for a, b in itertools.pairwise(self.parents)):
-            raise InvalidEvent("parents are not in order, or twice")
-        _bytes("payload", self.payload, None)
-        _bytes("signature", self.signature, SIGNATURE_BYTES if self.signature else 0)
-        for member, signature in self.witnesses:
-            _number("witness", member)
-            _bytes("witness: signature", signature, SIGNATURE_BYTES)
-            if self.kind != Kind.MEETING or member not in authors:
-                raise InvalidEvent(f"agent {member} has no part in it to witness")
-        if any(a[0] >= b[0] for a, b in itertools.pairwise(self.witnesses)):
-            raise InvalidEvent("witnesses are not in order, or twice")
 
     @cached_property
     def body(self) -> bytes:
@@ -138,7 +110,8 @@ class Event:
 
     def verify(self, keys: KeySet) -> None:
         """Raise `InvalidEvent` unless its author and witnesses, some of `keys`, signed it, it
-        cites events of such agents, and fits in `LARGEST` bytes."""
+        cites events of such agents, and its bytes could be decoded."""
+        _ = self._sound
         for author in (self.author, *(parent.author for parent in self.parents)):
             if author >= len(keys):
                 raise InvalidEvent(f"there is no agent {author}")
@@ -149,6 +122,35 @@ class Event:
                 raise InvalidEvent(
                     f"agent {member} did not sign event {self.seq} of agent {self.author}"
                 )
+
+    @cached_property
+    def _sound(self) -> bool:
+        """True; raises `InvalidEvent` for fields of other types, sizes or ranges."""
+        _number("author", self.author)
+        _number("seq", self.seq)
+        if self.kind not in _KINDS:
+            raise InvalidEvent(f"there is no kind {_shown(self.kind)}")
+        _bytes("decision", self.decision, ID_BYTES)
+        _bytes("previous", self.previous, ID_BYTES if self.seq else 0)
+        for parent in self.parents:
+            _number("parent: author", parent.author)
+            _number("parent: seq", parent.seq)
+            _bytes("parent: id", parent.id, ID_BYTES)
+        authors = {parent.author for parent in self.parents}
+        if self.author in authors:
+            raise InvalidEvent("a parent is the author's own")
+        if any(a >= b for a, b in itertools.pairwise(self.parents)):
+            raise InvalidEvent("parents are not in order, or twice")
+        _bytes("payload", self.payload, None)
+        _bytes("signature", self.signature, SIGNATURE_BYTES if self.signature else 0)
+        for member, signature in self.witnesses:
+            _number("witness", member)
+            _bytes("witness: signature", signature, SIGNATURE_BYTES)
+            if self.kind != Kind.MEETING or member not in authors:
+                raise InvalidEvent(f"agent {member} has no part in it to witness")
+        if any(a[0] >= b[0] for a, b in itertools.pairwise(self.witnesses)):
+            raise InvalidEvent("witnesses are not in order, or twice")
+        return True
 
 
 def _decoded(data: bytes) -> Event:
@@ -176,7 +178,7 @@ def _decoded(data: bytes) -> Event:
         signature,
         tuple(_witness(one) for one in _array("witnesses", witnesses, None)),
     )
-    if event.encoded != data:
+    if not event._sound or event.encoded != data:
         raise InvalidEvent("the encoding is not canonical")
     return event
 

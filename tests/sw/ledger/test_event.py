@@ -129,9 +129,9 @@ def test_a_meeting_is_witnessed_by_those_who_met() -> None:
         (((1, bytes(63)),), "not 64 bytes"),
     ):
         with pytest.raises(InvalidEvent, match=reason):
-            dataclasses.replace(both, witnesses=witnesses)
+            dataclasses.replace(both, witnesses=witnesses).verify(KEYS)
     with pytest.raises(InvalidEvent, match="no part"):
-        dataclasses.replace(both, kind=Kind.STATEMENT)
+        dataclasses.replace(both, kind=Kind.STATEMENT).verify(KEYS)
 
 
 def test_what_cannot_travel_is_not_valid() -> None:
