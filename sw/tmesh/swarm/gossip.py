@@ -125,7 +125,7 @@ class Gossip:
 
     def settled(self, agent: int) -> bool:
         """Whether an agent has an outcome for every decision."""
-        return bool(np.all(self.opinions.length[self.rows[:, agent]] == self.opinions.bits))
+        return bool(np.all(self.opinions.settled[self.rows[:, agent]]))
 
     def receive(self, agent: int, message: object) -> Round | None:
         """Act on a message; the agent's round, if this completes it."""

@@ -52,6 +52,8 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
 
     Raises ``ValueError`` where the device has no room for the states of all.
     """
+    if scenario.direction:
+        raise ValueError("direction: the round model has no frames of agents")
     if scenario.decisions != 1:
         raise ValueError(f"decisions: the round model takes one, not {scenario.decisions}")
     rng = np.random.default_rng(seed)

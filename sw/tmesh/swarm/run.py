@@ -123,12 +123,10 @@ def _rotations(rng: np.random.Generator, count: int) -> FloatArray:
 
 
 def _over(gossip: Gossip) -> bool:
-    """Whether every honest agent is settled or out of rounds, and the histories are whole."""
+    """Whether every honest agent is settled, and the histories are whole."""
     if gossip.histories is not None and not gossip.histories.whole:
         return False
-    length = gossip.opinions.length[gossip.rows]
-    settled = np.all(length == gossip.opinions.bits, axis=0)
-    return bool(np.all(settled | gossip.lying))
+    return bool(np.all(gossip.opinions.settled[gossip.rows[:, ~gossip.lying]]))
 
 
 def _row(gossip: Gossip, device: Device) -> dict[str, float]:
