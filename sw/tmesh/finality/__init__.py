@@ -1,0 +1,17 @@
+"""What makes a decision final: epochs, attestations, locks, commits and certificates."""
+
+from tmesh.finality.certificate import Certificate, Decision, InvalidCertificate
+from tmesh.finality.rules import Act, Vote, quorum
+from tmesh.finality.voter import Signed, Summary, Voter
+
+__all__ = [
+    "Act",
+    "Certificate",
+    "Decision",
+    "InvalidCertificate",
+    "Signed",
+    "Summary",
+    "Vote",
+    "Voter",
+    "quorum",
+]

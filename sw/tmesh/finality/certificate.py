@@ -1,0 +1,183 @@
+"""Signed votes, and certificates that anyone can check."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import cbor2
+
+from tmesh.finality.rules import Act, Vote, quorum
+from tmesh.ledger import KeySet, Signer
+from tmesh.ledger.keys import SIGNATURE_BYTES
+
+#: First in what is signed or named, so that nothing means something elsewhere.
+VOTE, DECISION, CERTIFICATE = "tmesh vote 1", "tmesh decision 1", "tmesh certificate 1"
+
+#: Numbers in votes are below this.
+LARGEST = 1 << 32
+
+
+class InvalidCertificate(ValueError):
+    """Bytes or signatures that prove nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """A conflict set: all outcomes of one contested `resource` (bytes that name a token or a
+    command slot), who decides, `agents` as the bits of a number, and how many of them may lie,
+    `faults`."""
+
+    resource: bytes
+    agents: int
+    faults: int
+
+    def __post_init__(self) -> None:
+        if self.agents < 1:
+            raise ValueError("agents: nobody decides")
+        quorum(self.agents.bit_count(), self.faults)
+
+    @classmethod
+    def of_all(cls, resource: bytes, agents: int, faults: int | None = None) -> "Decision":
+        """By agents 0 to `agents` − 1; faults: default ⌊(n − 1)/3⌋, the most there can be."""
+        return cls(resource, (1 << agents) - 1, (agents - 1) // 3 if faults is None else faults)
+
+    @cached_property
+    def id(self) -> bytes:
+        """32 bytes that depend on all of it."""
+        fields = [DECISION, self.resource, _packed(self.agents), self.faults]
+        return hashlib.sha256(cbor2.dumps(fields, canonical=True)).digest()
+
+    @property
+    def quorum(self) -> int:
+        """How many signatures make a certificate."""
+        return quorum(self.agents.bit_count(), self.faults)
+
+    def body(self, vote: Vote) -> bytes:
+        """The bytes that are signed: deterministic CBOR (RFC 8949, 4.2.1)."""
+        return cbor2.dumps([VOTE, self.id, *map(int, vote)], canonical=True)
+
+    def sign(self, signer: Signer, vote: Vote) -> bytes:
+        """An agent's signature of a vote."""
+        return signer.sign(self.body(vote))
+
+    def verify(self, keys: KeySet, author: int, vote: Vote, signature: bytes) -> bool:
+        """Whether `author`, who decides here, signed the vote."""
+        there = author >= 0 and self.agents >> author & 1 == 1
+        return there and keys.verify(author, self.body(vote), signature)
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate:
+    """A quorum's signatures of one vote: of attestations a lock, of commits a final certificate.
+
+    It is valid by its bytes and the key set alone, for its own decision; that this is the one that
+    was asked for, with the agents and the number of faults that were agreed on, its `decision`
+    says. signatures: 64 bytes each, in the order of the agents.
+    """
+
+    decision: Decision
+    vote: Vote
+    signers: int
+    signatures: bytes
+
+    @classmethod
+    def of(cls, decision: Decision, vote: Vote, signed: Mapping[int, bytes]) -> "Certificate":
+        """From the signatures of a quorum by author; of more the lowest authors are taken.
+
+        Raises ``ValueError`` where there are fewer.
+        """
+        authors = sorted(signed)[: decision.quorum]
+        if len(authors) < decision.quorum:
+            raise ValueError(f"signed: {len(authors)} signatures, not {decision.quorum}")
+        bits = sum(1 << author for author in authors)
+        return cls(decision, vote, bits, b"".join(signed[author] for author in authors))
+
+    @property
+    def outcome(self) -> int:
+        """What is decided."""
+        return self.vote.outcome
+
+    @property
+    def final(self) -> bool:
+        """Whether it is one of commits."""
+        return self.vote.act == Act.COMMIT
+
+    @property
+    def signed(self) -> dict[int, bytes]:
+        """The signatures by author."""
+        size, data = SIGNATURE_BYTES, self.signatures
+        return {
+            author: data[place * size : (place + 1) * size]
+            for place, author in enumerate(bits(self.signers))
+        }
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """Its bytes: deterministic CBOR, signers as a bitmap."""
+        what = [self.decision.resource, _packed(self.decision.agents), self.decision.faults]
+        fields = [CERTIFICATE, *what, *map(int, self.vote), _packed(self.signers), self.signatures]
+        return cbor2.dumps(fields, canonical=True)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Certificate":
+        """From its bytes, exactly those that `encoded` gives; `verify` checks the signatures.
+
+        Raises `InvalidCertificate` for any others.
+        """
+        try:
+            fields = cbor2.loads(data)
+            domain, resource, agents, faults, act, epoch, outcome, signers, signatures = fields
+            if domain != CERTIFICATE:
+                raise ValueError("it is of another kind")
+            vote = Vote(Act(_number(act)), _number(epoch), _number(outcome))
+            decision = Decision(_bytes(resource), _unpacked(agents), _number(faults))
+            certificate = cls(decision, vote, _unpacked(signers), _bytes(signatures))
+            if certificate.encoded != data:
+                raise ValueError("the encoding is not canonical")
+        except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
+            raise InvalidCertificate(f"no certificate: {str(error)[:80]}") from None
+        return certificate
+
+    def verify(self, keys: KeySet) -> None:
+        """Raise `InvalidCertificate` unless a quorum of the decision's agents signed it."""
+        count = self.signers.bit_count()
+        if self.vote.act == Act.ENTER or count < self.decision.quorum:
+            act = self.vote.act.name.lower()
+            raise InvalidCertificate(f"{count} signatures of {act} prove nothing")
+        if self.decision.agents >> len(keys):
+            raise InvalidCertificate(f"there are no more than {len(keys)} agents")
+        if len(self.signatures) != count * SIGNATURE_BYTES:
+            raise InvalidCertificate(f"{count} signers, but {len(self.signatures)} bytes")
+        for author, signature in self.signed.items():
+            if not self.decision.verify(keys, author, self.vote, signature):
+                raise InvalidCertificate(f"agent {author} did not sign it")
+
+
+def bits(number: int) -> Iterator[int]:
+    """The places of the ones."""
+    while number:
+        low = number & -number
+        yield low.bit_length() - 1
+        number ^= low
+
+
+def _packed(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "little")
+
+
+def _unpacked(data: Any) -> int:
+    return int.from_bytes(_bytes(data), "little")
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError(f"{type(value).__name__}, not bytes")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LARGEST:
+        raise ValueError("no number below 2³²")
+    return value

@@ -1,0 +1,304 @@
+"""The rules that make a decision final, as a pure state machine: one agent, one decision.
+
+`Rules.step` takes a state and a message and returns a new state and messages. It has no clock, no
+input or output and no randomness, so that every schedule can be tried. Votes of many agents are one
+number, whose bit a is that of agent a.
+
+Safety, in any schedule, while at most f of n > 3f agents lie. Two quorums of q = ⌊(n + f)/2⌋ + 1
+share an honest agent. Let q commits of epoch e for v exist, and let w ≠ v be locked in some epoch
+from e on; take the first such lock, of epoch e′. An honest agent both committed in e and attested
+w in e′. If e′ = e, two outcomes were locked in e, though an agent attests one an epoch. If e′ > e,
+it committed before it attested, as it commits in the epoch that it is in only; so it was bound to
+v, or to a later lock, which, e′ being the first for another outcome, was for v. It attested v.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+#: Votes of so many epochs ahead are kept; of later ones only that their author is there.
+HORIZON = 64
+
+
+class Act(enum.IntEnum):
+    """What is signed."""
+
+    ENTER = 0  # I am in this epoch; the outcome is 0
+    ATTEST = 1  # I have collapsed to this outcome
+    COMMIT = 2  # I have seen it locked
+
+
+class Vote(NamedTuple):
+    """What a signature in a decision is about."""
+
+    act: Act
+    epoch: int
+    outcome: int
+
+
+class Lock(NamedTuple):
+    """An outcome that a quorum attested in an epoch."""
+
+    epoch: int
+    outcome: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """These agents signed this vote."""
+
+    vote: Vote
+    signers: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Collapsed:
+    """The agent's own opinion settled on an outcome, in this epoch."""
+
+    epoch: int
+    outcome: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Expired:
+    """The time of an epoch is over."""
+
+    epoch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Sign:
+    """Sign this vote, keep it, and only then send it."""
+
+    vote: Vote
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Start the clock of an epoch: `Expired` when it has run out. Later epochs last longer."""
+
+    epoch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Begin:
+    """An epoch begins. outcomes: what is locked; of one, start from it, of two, from neither."""
+
+    epoch: int
+    outcomes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Final:
+    """The outcome can never change: a quorum has committed to it."""
+
+    vote: Vote
+
+
+Message = Heard | Collapsed | Expired
+Reply = Sign | Start | Begin | Final
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Of one agent in one decision.
+
+    bound: its own last commit. locks: those that it has seen, in that order. tallies: signers of
+    each vote that it knows of. timed: whether the clock of the epoch runs.
+    """
+
+    epoch: int = 1
+    bound: Lock | None = None
+    locks: tuple[Lock, ...] = ()
+    tallies: tuple[tuple[Vote, int], ...] = ()
+    timed: bool = False
+    final: Vote | None = None
+
+    def signers(self, vote: Vote) -> int:
+        """Agents that are known to have signed a vote."""
+        return next((signers for known, signers in self.tallies if known == vote), 0)
+
+
+def quorum(agents: int, faults: int) -> int:
+    """⌊(n + f)/2⌋ + 1: two of so many share more than f. Raises ``ValueError`` unless n > 3f."""
+    if not 0 <= 3 * faults < agents:
+        raise ValueError(f"faults: {faults} of {agents} agents are a third or more")
+    return (agents + faults) // 2 + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """The rules for agent `me`, one of n `agents` (the bits of a number) of whom `faults` may
+    lie."""
+
+    me: int
+    agents: int
+    faults: int
+
+    @property
+    def quorum(self) -> int:
+        """Signers that lock, or make final."""
+        return quorum(self.agents.bit_count(), self.faults)
+
+    def step(self, state: State, message: Message) -> tuple[State, tuple[Reply, ...]]:
+        """What a message does to a state, and what is to be done about it."""
+        replies: list[Reply] = []
+        if state.final is not None:
+            return state, ()
+        match message:
+            case Heard(vote, signers):
+                counted = self._count(state, vote, signers & self.agents)
+                if counted is state:
+                    return state, ()
+                state = counted
+            case Collapsed(epoch, outcome):
+                if not self._may_attest(state, epoch, outcome):
+                    return state, ()
+                state = self._sign(state, Vote(Act.ATTEST, epoch, outcome), replies)
+            case Expired(epoch):
+                if epoch != state.epoch:
+                    return state, ()
+                state = self._enter(state, epoch + 1, replies)
+        return self._follow(state, replies), tuple(replies)
+
+    def begin(self) -> tuple[State, tuple[Reply, ...]]:
+        """The first epoch."""
+        return self.resume(())
+
+    def resume(self, own: Iterable[Vote]) -> tuple[State, tuple[Reply, ...]]:
+        """After a restart, from all votes that the agent has signed."""
+        votes = list(own)
+        commits = [Lock(epoch, outcome) for act, epoch, outcome in votes if act == Act.COMMIT]
+        state = State(
+            epoch=max((vote.epoch for vote in votes), default=1),
+            bound=max(commits, default=None),
+            locks=tuple(sorted(commits)),
+        )
+        for vote in votes:
+            state = self._count(state, vote, 1 << self.me)
+        replies: list[Reply] = []
+        state = self._enter(state, state.epoch, replies)
+        return self._follow(state, replies), tuple(replies)
+
+    # What follows from a state
+
+    def _follow(self, state: State, replies: list[Reply]) -> State:
+        """Apply rules as long as there is one to apply."""
+        while state.final is None:
+            before = state
+            for rule in (self._finish, self._advance, self._commit, self._keep, self._clock):
+                state = rule(state, replies)
+                if state is not before:
+                    break
+            else:
+                break
+        return state
+
+    def _finish(self, state: State, replies: list[Reply]) -> State:
+        """A quorum of commits is final, of whatever epoch."""
+        for vote, signers in state.tallies:
+            if vote.act == Act.COMMIT and signers.bit_count() >= self.quorum:
+                replies.append(Final(vote))
+                return dataclasses.replace(state, final=vote)
+        return state
+
+    def _advance(self, state: State, replies: list[Reply]) -> State:
+        """Go on to an epoch where f + 1 agents are, one of them honest, or that has a lock."""
+        known = [Lock(vote.epoch, vote.outcome) for vote in self._locked(state)]
+        new = tuple(lock for lock in known if lock not in state.locks)
+        if new:
+            state = dataclasses.replace(state, locks=state.locks + new)
+        epoch = max([self._reached(state, self.faults + 1), *(lock.epoch for lock in new)])
+        return self._enter(state, epoch, replies) if epoch > state.epoch else state
+
+    def _commit(self, state: State, replies: list[Reply]) -> State:
+        """Commit to a lock of the epoch that the agent is in, and of no other, once."""
+        if not self._signed(state, Act.COMMIT, state.epoch):
+            for lock in state.locks:
+                if lock.epoch == state.epoch:
+                    state = self._sign(state, Vote(Act.COMMIT, *lock), replies)
+                    return dataclasses.replace(state, bound=lock)
+        return state
+
+    def _keep(self, state: State, replies: list[Reply]) -> State:
+        """Attest what the agent is bound to."""
+        held = self._held(state)
+        if held is None or self._signed(state, Act.ATTEST, state.epoch):
+            return state
+        return self._sign(state, Vote(Act.ATTEST, state.epoch, held), replies)
+
+    def _clock(self, state: State, replies: list[Reply]) -> State:
+        """The clock starts when n − f agents are in the epoch, or were."""
+        here = state.epoch <= self._reached(state, self.agents.bit_count() - self.faults)
+        if state.timed or not here:
+            return state
+        replies.append(Start(state.epoch))
+        return dataclasses.replace(state, timed=True)
+
+    # Parts
+
+    def _may_attest(self, state: State, epoch: int, outcome: int) -> bool:
+        if epoch != state.epoch or self._signed(state, Act.ATTEST, epoch):
+            return False
+        return self._held(state) in (None, outcome)
+
+    def _held(self, state: State) -> int | None:
+        """The outcome that an agent may attest: that of its last commit, or of the highest lock
+        after it. Locks bind nobody who has not committed."""
+        if state.bound is None:
+            return None
+        later = [lock for lock in state.locks if lock.epoch > state.bound.epoch]
+        return max(later, default=state.bound, key=lambda lock: lock.epoch).outcome
+
+    def _locked(self, state: State) -> Iterator[Vote]:
+        for vote, signers in state.tallies:
+            if vote.act == Act.ATTEST and signers.bit_count() >= self.quorum:
+                yield vote
+
+    def _reached(self, state: State, count: int) -> int:
+        """The last epoch in which, or later, so many agents are known to be; 0 for none."""
+        there = 0
+        for vote, signers in sorted(state.tallies, key=lambda one: -one[0].epoch):
+            there |= signers
+            if there.bit_count() >= count:
+                return vote.epoch
+        return 0
+
+    def _signed(self, state: State, act: Act, epoch: int) -> bool:
+        """Whether the agent itself signed such a vote."""
+        return any(
+            vote.act == act and vote.epoch == epoch and signers >> self.me & 1
+            for vote, signers in state.tallies
+        )
+
+    def _enter(self, state: State, epoch: int, replies: list[Reply]) -> State:
+        state = dataclasses.replace(state, epoch=epoch, timed=False)
+        state = self._count(state, Vote(Act.ENTER, epoch, 0), 1 << self.me)
+        held = self._held(state)
+        locked = {lock.outcome for lock in state.locks} if held is None else {held}
+        replies.append(Begin(epoch, tuple(sorted(locked))))
+        return state
+
+    def _sign(self, state: State, vote: Vote, replies: list[Reply]) -> State:
+        replies.append(Sign(vote))
+        return self._count(state, vote, 1 << self.me)
+
+    def _count(self, state: State, vote: Vote, signers: int) -> State:
+        """Add signers to a vote: the same state if none of them is new."""
+        far = vote.epoch > state.epoch + HORIZON and signers.bit_count() < self.quorum
+        if far:
+            vote = Vote(Act.ENTER, vote.epoch, 0)
+        tallies = dict(state.tallies)
+        if vote.act == Act.ENTER:  # the last epoch of each is enough
+            for other, there in state.tallies:
+                if other.act == Act.ENTER and other.epoch > vote.epoch:
+                    signers &= ~there
+            for other, there in state.tallies:
+                if other.act == Act.ENTER and other.epoch < vote.epoch and there & signers:
+                    tallies[other] = there & ~signers
+        if not signers & ~tallies.get(vote, 0):
+            return state
+        tallies[vote] = tallies.get(vote, 0) | signers
+        known = ((vote, there) for vote, there in tallies.items() if there)
+        return dataclasses.replace(state, tallies=tuple(sorted(known)))

@@ -1,0 +1,167 @@
+"""The rules: safe in every schedule; and the checks find rules that are not."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tmesh.finality.rules import (
+    HORIZON,
+    Act,
+    Begin,
+    Collapsed,
+    Expired,
+    Final,
+    Heard,
+    Lock,
+    Rules,
+    Sign,
+    Start,
+    State,
+    Vote,
+    quorum,
+)
+
+from . import model_checker, random_schedules
+
+RULES = Rules(0, 0b1111, 1)  # q = 3
+OTHERS = 0b0110
+
+
+def attest(epoch: int, outcome: int) -> Vote:
+    return Vote(Act.ATTEST, epoch, outcome)
+
+
+def commit(epoch: int, outcome: int) -> Vote:
+    return Vote(Act.COMMIT, epoch, outcome)
+
+
+@pytest.mark.parametrize(
+    ("agents", "faults", "needed"), [(4, 1, 3), (64, 21, 43), (1000, 333, 667)]
+)
+def test_two_quorums_share_an_honest_agent(agents: int, faults: int, needed: int) -> None:
+    assert quorum(agents, faults) == needed
+    assert 2 * needed - agents > faults  # they share so many
+    assert needed <= agents - faults  # and the honest can make one
+
+
+def test_a_third_may_not_lie() -> None:
+    with pytest.raises(ValueError, match="faults: 2 of 6"):
+        quorum(6, 2)
+
+
+def test_the_way_to_a_final_decision() -> None:
+    state, replies = RULES.begin()
+    assert replies == (Begin(1, ()),)
+    state, replies = RULES.step(state, Collapsed(1, 1))
+    assert replies == (Sign(attest(1, 1)),)
+    state, replies = RULES.step(state, Heard(attest(1, 1), OTHERS))
+    assert replies == (Sign(commit(1, 1)), Start(1))
+    state, replies = RULES.step(state, Heard(commit(1, 1), OTHERS))
+    assert replies == (Final(commit(1, 1)),)
+    assert RULES.step(state, Expired(1)) == (state, ())
+
+
+def test_an_agent_attests_once_an_epoch() -> None:
+    state, _ = RULES.begin()
+    state, _ = RULES.step(state, Collapsed(1, 1))
+    assert RULES.step(state, Collapsed(1, 0)) == (state, ())
+    assert RULES.step(state, Collapsed(2, 0)) == (state, ())
+
+
+def test_only_its_own_commit_binds_until_a_higher_lock() -> None:
+    state, _ = RULES.begin()
+    state, _ = RULES.step(state, Heard(attest(1, 1), 0b1110))
+    assert state.bound == Lock(1, 1)
+    state, replies = RULES.step(state, Expired(1))
+    assert replies == (Begin(2, (1,)), Sign(attest(2, 1)))
+    state, replies = RULES.step(state, Heard(attest(3, 0), 0b1110))  # it goes there, and commits
+    assert Sign(commit(3, 0)) in replies
+    late, _ = RULES.step(RULES.begin()[0], Expired(1))
+    late, replies = RULES.step(late, Heard(attest(1, 1), 0b1110))  # of an epoch that it has left
+    assert replies == (Start(2),) or replies == ()
+    late, replies = RULES.step(late, Collapsed(2, 0))
+    assert replies[0] == Sign(attest(2, 0))  # a lock that it has only seen is no more than advice
+
+
+def test_one_message_moves_nobody() -> None:
+    state, _ = RULES.begin()
+    state, replies = RULES.step(state, Heard(Vote(Act.ENTER, 5, 0), 0b1000))
+    assert state.epoch == 1
+    assert not replies
+    state, replies = RULES.step(state, Heard(attest(3, 1), 0b0100))
+    assert state.epoch == 3  # of two agents one is honest, and it was at least there
+    assert replies[0] == Begin(3, ())
+
+
+def test_the_clock_starts_when_enough_are_there() -> None:
+    state, _ = RULES.begin()
+    state, replies = RULES.step(state, Heard(Vote(Act.ENTER, 1, 0), 0b0010))
+    assert not replies
+    state, replies = RULES.step(state, Heard(Vote(Act.ENTER, 1, 0), 0b0100))
+    assert replies == (Start(1),)
+    assert RULES.step(state, Heard(Vote(Act.ENTER, 1, 0), 0b1000))[1] == ()
+
+
+def test_liars_fill_no_memory() -> None:
+    state, _ = RULES.begin()
+    for epoch in range(1, 10_000, 7):
+        state, _ = RULES.step(state, Heard(attest(epoch, 0), 0b1000))
+    assert len(state.tallies) < HORIZON
+
+
+@given(st.lists(st.tuples(st.sampled_from(Act), st.integers(1, 3), st.integers(0, 1)), max_size=9))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_votes_count_the_same_in_any_portions(votes: list[tuple[Act, int, int]]) -> None:
+    """One signer after another, or all at once; so the model checker may deliver them together."""
+    heard = [Heard(Vote(act, epoch, outcome * (act != 0)), 0b1010) for act, epoch, outcome in votes]
+    together = apart = State(bound=Lock(1, 0), locks=(Lock(1, 0),), epoch=4)
+    for one in heard:
+        together, _ = RULES.step(together, one)
+        for bit in (0b0010, 0b1000):
+            apart, _ = RULES.step(apart, Heard(one.vote, bit))
+    assert apart == together
+
+
+@pytest.mark.parametrize(("honest", "epochs", "outcomes"), [(3, 3, 2), (3, 2, 3), (4, 2, 2)])
+def test_no_schedule_makes_two_outcomes_final(honest: int, epochs: int, outcomes: int) -> None:
+    verdict = model_checker.Checker(Rules, honest, epochs, outcomes).check()
+    assert verdict.conflict is None
+    assert verdict.states > 500
+
+
+@pytest.mark.parametrize("bug", model_checker.BUGS)
+def test_the_checker_finds_planted_bugs(bug: type[Rules]) -> None:
+    kills = bug is model_checker.Forgetful
+    verdict = model_checker.Checker(bug, kills=kills).check()
+    assert verdict.conflict is not None
+    assert len(verdict.conflict) < 16
+
+
+def test_random_schedules_have_no_conflict() -> None:
+    rng, finals = random.Random(1), 0
+    for agents in (4, 5, 7) * 100:
+        faults = (agents - 1) // 3
+        found = random_schedules.run(rng, agents, faults, faults, 30 * agents)
+        assert len(found) <= 1
+        finals += len(found)
+    assert finals > 50
+
+
+def test_more_liars_than_declared_make_two_outcomes_final() -> None:
+    """The checks can fail: 2q − n liars are in both quorums."""
+    agents, faults = 7, 2
+    needed = quorum(agents, faults)
+    liars = (1 << 2 * needed - agents) - 1
+    assert liars.bit_count() == faults + 1
+    finals = set()
+    for outcome, camp in enumerate([(3, 4), (5, 6)]):
+        others = liars | sum(1 << member for member in camp)
+        rules = Rules(camp[0], (1 << agents) - 1, faults)
+        state, _ = rules.begin()
+        state, _ = rules.step(state, Collapsed(1, outcome))
+        state, _ = rules.step(state, Heard(attest(1, outcome), others))
+        state, replies = rules.step(state, Heard(commit(1, outcome), others))
+        assert replies == (Final(commit(1, outcome)),)
+        finals.add(outcome)
+    assert finals == {0, 1}

@@ -1,0 +1,251 @@
+"""An agent's votes: kept before they are sent, and never contradicted."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from tmesh.finality import Act, Decision, Signed, Vote, Voter
+from tmesh.finality.rules import HORIZON
+from tmesh.ledger import Journal, KeySet
+
+KEYS, SIGNERS = KeySet.simulated(4, 0)
+DECISION = Decision.of_all(b"slot 1", 4)
+
+
+def voter(agent: int, journal: Journal | None = None) -> Voter:
+    return Voter(DECISION, KEYS, SIGNERS[agent], journal=journal)
+
+
+def signed(agent: int, vote: Vote) -> Signed:
+    return Signed(agent, vote, DECISION.sign(SIGNERS[agent], vote))
+
+
+def exchange(voters: list[Voter]) -> None:
+    """Everyone gets from everyone what he lacks, until nobody lacks anything."""
+    moved = True
+    while moved:
+        moved = False
+        for one in voters:
+            for other in voters:
+                missing = other.lacking(one.summary)
+                assert one.hear(missing) == 0
+                moved |= bool(missing) and one.certificate is None
+
+
+def test_agents_that_agree_end_with_the_same_certificate() -> None:
+    voters = [voter(agent) for agent in range(4)]
+    for one in voters[:3]:
+        one.collapsed(1)
+    exchange(voters)
+    for one in voters:
+        assert one.certificate is not None
+        assert one.certificate.outcome == 1
+        one.certificate.verify(KEYS)
+
+
+def test_who_was_away_takes_over_the_certificate() -> None:
+    voters = [voter(agent) for agent in range(3)]
+    for one in voters:
+        one.collapsed(0)
+    exchange(voters)
+    late, certificate = voter(3), voters[0].certificate
+    assert certificate is not None
+    late.settle(certificate)
+    assert late.certificate is not None
+    other = Voter(Decision.of_all(b"slot 2", 4), KEYS, SIGNERS[3])
+    with pytest.raises(ValueError, match="another decision"):
+        other.settle(certificate)
+
+
+def test_votes_that_nobody_signed_do_not_count() -> None:
+    one = voter(0)
+    vote = Vote(Act.ATTEST, 1, 1)
+    assert one.hear([Signed(2, vote, signed(1, vote).signature)]) == 1
+    assert one.hear([Signed(9, vote, bytes(64))]) == 1
+    assert one.hear([signed(1, Vote(Act.ATTEST, 1, 2))]) == 1  # there are two outcomes
+    assert one.hear([signed(1, Vote(Act.ATTEST, 0, 1))]) == 1
+    assert not one.summary.known
+    false = Voter(DECISION, KEYS, SIGNERS[1], outcomes=3)
+    false.collapsed(2)
+    assert one.hear(false.lacking(one.summary)) == 1
+
+
+def test_a_liar_fills_no_memory() -> None:
+    one = voter(0)
+    for epoch in range(1, 500):
+        one.hear([signed(3, Vote(Act.ATTEST, epoch, epoch % 2))])
+    assert len(one.summary.known) <= HORIZON + 1
+
+
+def test_a_certificate_of_a_far_epoch_counts() -> None:
+    one, vote = voter(0), Vote(Act.COMMIT, 9 * HORIZON, 1)
+    one.hear([signed(agent, vote) for agent in (1, 2, 3)])
+    assert one.certificate is not None
+
+
+def test_only_what_the_other_lacks_is_sent() -> None:
+    one, other = voter(0), voter(1)
+    one.collapsed(1)
+    one.hear([signed(2, Vote(Act.ATTEST, 1, 0))])
+    other.hear([signed(2, Vote(Act.ATTEST, 1, 0))])
+    assert [one_.author for one_ in one.lacking(other.summary)] == [0]
+    assert one.lacking(one.summary) == []
+    assert len(one.lacking(voter(3).summary, limit=1)) == 1
+
+
+def test_a_stranger_has_no_vote() -> None:
+    keys, signers = KeySet.simulated(5, 0)
+    with pytest.raises(ValueError, match="agent 4 has no part"):
+        Voter(DECISION, keys, signers[4])
+
+
+def test_a_final_decision_outlives_its_agent(tmp_path: Path) -> None:
+    with Journal(tmp_path / "votes") as journal:
+        one = voter(0, journal)
+        one.collapsed(1)
+        for act in (Act.ATTEST, Act.COMMIT):
+            one.hear([signed(agent, Vote(act, 1, 1)) for agent in (1, 2)])
+        certificate = one.certificate
+    with Journal(tmp_path / "votes") as journal:
+        again = voter(0, journal)
+        assert again.certificate == certificate
+        again.collapsed(0)
+        assert len(again.lacking(voter(3).summary)) == DECISION.quorum
+
+
+def test_an_agent_stands_by_what_it_signed(tmp_path: Path) -> None:
+    with Journal(tmp_path / "votes") as journal:
+        one = voter(0, journal)
+        one.hear([signed(agent, Vote(Act.ATTEST, 1, 1)) for agent in (1, 2, 3)])  # commits
+    with Journal(tmp_path / "votes") as journal:
+        again = voter(0, journal)
+        again.expired(1)
+        again.collapsed(0)
+        attested = [vote for vote, _ in again.summary.known if vote.act == Act.ATTEST]
+        assert attested == [Vote(Act.ATTEST, 1, 1), Vote(Act.ATTEST, 2, 1)]
+
+
+#: Forks a swarm's agent 0 for every line of its input. It votes at random on what comes from the
+#: other three, who also do, and sends: to a file that outlives it. In some lives a write is torn.
+NURSERY = """
+import os, random, sys
+from tmesh.finality import Act, Decision, Signed, Vote, Voter
+from tmesh.ledger import Journal, KeySet
+
+keys, signers = KeySet.simulated(4, 0)
+decision = Decision.of_all(b"slot 1", 4)
+careful = sys.argv[3] == "careful"
+
+class Careless(Journal):
+    def append(self, record):
+        pass
+
+def live(torn, size, seed):
+    rng = random.Random(seed)
+    air = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    journal = (Journal if careful else Careless)(sys.argv[1])
+    write, calls = os.pwrite, 0
+
+    def tearing(file, data, offset):
+        nonlocal calls
+        calls += 1
+        if calls == torn:
+            write(file, data[: size % len(data)], offset)
+            os._exit(1)
+        return write(file, data, offset)
+
+    os.pwrite = tearing
+    voter, sent = Voter(decision, keys, signers[0], journal=journal), set()
+    while True:
+        chance, epoch = rng.random(), voter.epoch
+        if chance < 0.3:
+            voter.collapsed(rng.randrange(2))
+        elif chance < 0.35:
+            voter.expired(epoch)
+        else:
+            vote = Vote(rng.choice([Act.ATTEST] * 5 + [Act.COMMIT]), epoch, rng.randrange(2))
+            author = rng.randrange(1, 4)
+            voter.hear([Signed(author, vote, decision.sign(signers[author], vote))])
+        for vote, who in voter.summary.known:
+            if who & 1 and vote not in sent:
+                sent.add(vote)
+                os.write(air, b"%d %d %d\\n" % vote)
+        if voter.certificate is not None:
+            os.write(air, b"9 %d %d\\n" % voter.certificate.vote[1:])
+            os._exit(0)
+
+for line in sys.stdin:
+    torn, size, seed = map(int, line.split())
+    child = os.fork()
+    if not child:
+        live(torn, size, seed)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("gone", flush=True)
+"""
+
+
+def lives(folder: Path, count: int, manner: str) -> tuple[int, int]:
+    """Kill an agent so many times, checking in between; the most votes that it sent in a decision,
+    and how many decisions it saw end."""
+    rng, votes, ended = random.Random(1), 0, 0
+    log, air = folder / "log", folder / "air"
+    command = [sys.executable, "-c", NURSERY, str(log), str(air), manner]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as nursery:
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
+        for number in range(count):
+            torn = rng.choice([0, rng.randrange(1, 12)])
+            print(torn, rng.randrange(1000), number, file=nursery.stdin)
+            child = int(nursery.stdout.readline())
+            time.sleep(rng.random() * 0.02 + 0.1 * (torn > 0))  # at any moment
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            assert nursery.stdout.readline() == "gone\n"
+            if not air.exists():
+                continue
+            sent = [tuple(map(int, line.split())) for line in air.read_text().splitlines()]
+            final = [vote for vote in sent if vote[0] == 9]
+            assert_consistent([vote for vote in sent if vote[0] != 9])
+            with Journal(log) as journal:
+                back = voter(0, journal)
+            known = {tuple(map(int, vote)) for vote, who in back.summary.known if who & 1}
+            assert known >= {vote for vote in sent if vote[0] != 9}, "a vote was sent and is lost"
+            votes = max(votes, len(sent))
+            if final:
+                assert back.certificate is not None, "a final decision is lost"
+                assert back.certificate.vote[1:] == final[0][1:]
+                ended += 1
+                log.unlink()
+                air.unlink()
+        nursery.stdin.close()
+    return votes, ended
+
+
+def assert_consistent(sent: list[tuple[int, ...]]) -> None:
+    """One outcome an epoch; and attestations follow commits, but for a lock that came after."""
+    outcomes = defaultdict(set)
+    for act, epoch, outcome in sent:
+        outcomes[act, epoch].add(outcome)
+    assert all(len(some) == 1 for some in outcomes.values()), "it contradicts itself"
+
+
+def test_a_hundred_kills(tmp_path: Path) -> None:
+    votes, ended = lives(tmp_path, 100, "careful")
+    assert votes > 5
+    assert ended > 5
+
+
+def test_an_agent_that_keeps_nothing_is_found_out(tmp_path: Path) -> None:
+    """The test above can fail."""
+    with pytest.raises(AssertionError, match=r"is lost|contradicts"):
+        lives(tmp_path, 100, "careless")
