@@ -103,8 +103,8 @@ class Gossip:
         self.refused: Counter[str] = Counter()
         self.accused: list[set[int]] = [set() for _ in range(n)]
         self._liar, self._first = adversary(scenario.adversary), opinions.vectors.copy()
-        votes = np.sum(np.sign(self._first[self.rows, 2]) * ~lying, axis=1)
-        self._camps = np.where(votes >= 0, 1.0, -1.0)
+        self.preferred = opinions.preferred(np.tile(lying, (self.decisions, 1)))
+        self._camps = opinions.camps(self.preferred)
         self._seen: list[dict[int, Event]] = [{} for _ in range(n)]
         self._open: dict[int, Round] = {}
         self._engaged: dict[int, tuple[int, int]] = {}

@@ -65,7 +65,7 @@ class Opinions:
     Parameters
     ----------
     evidence: probabilities (rows, outcomes) that an agent gives to the outcomes; of two outcomes,
-        or directions, also Bloch vectors (rows, 3) as `start`.
+        or directions, also Bloch vectors (rows, 3) as `start`, in the own frames.
     frames: of direction decisions, rotations (rows, 3, 3) from an agent's own frame to a common
         one; states and statements are in the own frames.
     """
@@ -98,6 +98,34 @@ class Opinions:
             states[:rows] = start
         device.load(states)
         self.vectors = device.read(np.arange(rows))
+
+    @classmethod
+    def first(
+        cls, device: Device, rules: Scenario, lying: BoolArray, rng: np.random.Generator
+    ) -> Self:
+        """What the agents of some swarms think before they hear anything, swarm by swarm; `lying`
+        (swarms, agents)."""
+        if rules.outcomes > 2:
+            evidence = [rules.initial_evidence(rng, liars) for liars in lying]
+            return cls(device, rules, np.concatenate(evidence))
+        start = np.concatenate([rules.initial_states(rng, liars) for liars in lying])
+        chances = 0.5 + start[:, 2:] * np.array([0.5, -0.5])
+        frames = None
+        if rules.direction:
+            frames = np.tile(_rotations(rng, rules.agents), (len(lying), 1, 1))
+            start = np.einsum("mji,mj->mi", frames, start)
+        return cls(device, rules, chances, start, frames)
+
+    def preferred(self, lying: BoolArray) -> IntArray:
+        """The outcome that the evidence of the most honest agents of each swarm is for, (swarms,);
+        `lying` (swarms, agents). Who gives two outcomes the same, counts for both."""
+        best = self._evidence == self._evidence.max(axis=1, keepdims=True)
+        votes = best.reshape(*lying.shape, -1) & ~lying[..., None]
+        return np.asarray(np.argmax(np.sum(votes, axis=1), axis=1))
+
+    def camps(self, preferred: IntArray) -> FloatArray:
+        """The side, ±1 along z, that outcomes are on in their first bit."""
+        return np.asarray(1.0 - 2 * (preferred >> (self.bits - 1)))
 
     @property
     def settled(self) -> BoolArray:
@@ -231,3 +259,11 @@ class Opinions:
         r = np.zeros((len(rows), 3))
         r[:, 2] = np.divide(difference, total, out=np.zeros(len(rows)), where=total > 0)
         return r
+
+
+def _rotations(rng: np.random.Generator, count: int) -> FloatArray:
+    """Rotations (count, 3, 3), uniform in SO(3)."""
+    q, r = np.linalg.qr(rng.normal(size=(count, 3, 3)))
+    q *= np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
+    q[:, :, 0] *= np.linalg.det(q)[:, None]
+    return np.asarray(q)
