@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE
 from rich.table import Table
 
 from tmesh.config import core_config
@@ -138,7 +137,7 @@ def table(measured: Sequence[Row]) -> Table:
     """One line a row; rounds are p50/p95."""
     messages = any(row.channel for row in measured)
     titles = ["κ", "start", "liars", "decided", "split", "wrong", "followed", "rounds"]
-    shown = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    shown = Table(box=None, padding=(0, 1, 0, 0))
     for title in titles + ["channel", "delays"] * messages:
         shown.add_column(title, justify="left" if title in ("liars", "channel") else "right")
     for row in measured:
