@@ -19,6 +19,7 @@ def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
         "entropy agreement purity coherence certificates frames bytes seconds refused accused heals"
     )
     assert values["decided"] == 1
+    assert f"{values['bytes']['statements'] / 64:,.0f}" in shown.output  # an agent's share
     assert picture.read_text().lstrip().startswith("<?xml")
 
 
