@@ -81,8 +81,9 @@ class Opinions:
         rows, outcomes = evidence.shape
         self.rules, self._device, self._evidence, self._frames = rules, device, evidence, frames
         self.bits = max(1, int(outcomes - 1).bit_length())
+        self._copies = int(np.ceil(rules.threshold * (rules.k + 1)))
         room = device.info.capacity - rows
-        if room < rules.k:
+        if room < rules.k + 1 + self._copies:
             raise ValueError(
                 f"agents: {rows} states and {rules.k} statements, but the device has room for "
                 f"{device.info.capacity}"
@@ -155,10 +156,10 @@ class Opinions:
         self, rows: IntArray, heard: Statements, senders: IntArray, shift: FloatArray | None = None
     ) -> None:
         """Whole rounds of different `rows` (m,), from what each heard (m, k) of `senders` (m, k):
-        drop what is no density matrix, trim, mean, purify, and settle a bit whose entropy stayed
-        low.
+        drop what is no density matrix, trim, mean, purify or interfere, and settle a bit whose
+        entropy stayed low.
 
-        shift: how far to move the means before they are purified, (m,) along z.
+        shift: how far to move the means before they are amplified, (m,) along z.
         """
         open_ = ~self.settled[rows]
         rows, heard, senders = rows[open_], heard[open_], senders[open_]
@@ -166,27 +167,39 @@ class Opinions:
         if shift is not None and self.rules.threshold:
             values = np.concatenate([values, self._pushed(values, shift[open_])], axis=1)
         entropy, bit = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-        purifying = self.updates[rows] >= self.rules.mixing
-        for chosen, kappa in ((~purifying, 1), (purifying, self.rules.kappa)):
-            where = np.nonzero(chosen)[0]
-            step = self._room // max(1, values.shape[1])
+        amplifying = self.updates[rows] >= self.rules.mixing
+        for amplify in (False, True):
+            where = np.nonzero(amplifying == amplify)[0]
+            step = self._room // (values.shape[1] + 1)
             for first in range(0, len(where), step):
                 part = where[first : first + step]
-                entropy[part], bit[part] = self._round(rows[part], values[part], kappa)
+                entropy[part], bit[part] = self._round(rows[part], values[part], amplify)
         self.vectors[rows] = self._device.read(rows)
         self.updates[rows] += 1
         self.streak[rows] = np.where(entropy < self.rules.epsilon, self.streak[rows] + 1, 0)
         done = self.streak[rows] >= self.rules.beta
         self._settle(rows[done], bit[done])
 
-    def _round(self, rows: IntArray, values: FloatArray, kappa: int) -> tuple[FloatArray, IntArray]:
+    def _round(
+        self, rows: IntArray, values: FloatArray, amplify: bool
+    ) -> tuple[FloatArray, IntArray]:
         """One batch on the device: what was heard is written behind the states."""
         there = ~np.isnan(values[..., 0])
-        slots = np.full(there.shape, -1)
-        slots[there] = len(self.length) + np.arange(np.count_nonzero(there))
+        behind = len(self.length) + np.arange(np.count_nonzero(there) + len(rows))
+        copies, slots = behind[: len(rows)], np.full(there.shape, -1)
+        slots[there] = behind[len(rows) :]
         self._device.write(slots[there], values[there])
         dephase = self.rules.dephase and not self.rules.direction
-        entropy, bit = self._device.update(rows, slots, kappa, dephase=dephase)
+        if amplify and self.rules.amplify == "interfere":
+            # The mean forms in a copy, and the own state interferes with it.
+            self._device.write(copies, self.vectors[rows])
+            self._device.update(copies, slots, dephase=dephase)
+            self._device.swap_test(np.stack([rows, copies], axis=1))
+            nobody = np.full((len(rows), 1), -1)
+            entropy, bit = self._device.update(rows, nobody, dephase=dephase)
+        else:
+            kappa = self.rules.kappa if amplify else 1
+            entropy, bit = self._device.update(rows, slots, kappa, dephase=dephase)
         if self.rules.direction:
             entropy = self._device.observe(rows).entropy
         return entropy, bit
@@ -223,9 +236,8 @@ class Opinions:
     def _pushed(self, values: FloatArray, shift: FloatArray) -> FloatArray:
         """As many equal vectors (m, c, 3) as it takes to move every mean by up to `threshold`."""
         members = 1 + np.count_nonzero(~np.isnan(values[..., 0]), axis=1)
-        copies = int(np.ceil(self.rules.threshold * (self.rules.k + 1)))
-        pushed = np.zeros((len(values), copies, 3))
-        pushed[..., 2] = np.clip(shift * members / copies, -1, 1)[:, None]
+        pushed = np.zeros((len(values), self._copies, 3))
+        pushed[..., 2] = np.clip(shift * members / self._copies, -1, 1)[:, None]
         return pushed
 
     def _settle(self, rows: IntArray, bit: IntArray) -> None:
