@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tmesh.adversaries import View, adversary
-from tmesh.ledger import Event, InvalidEvent, KeySet, Kind, Reference
+from tmesh.ledger import Event, InvalidEvent, InvalidSignature, KeySet, Kind, Reference
 from tmesh.network import Network
 from tmesh.swarm.histories import Histories, Missing, Sync
 from tmesh.swarm.opinions import SLACK, Opinions, Statements
@@ -294,8 +294,10 @@ class Gossip:
         try:
             event = Event.decode(data)
             event.verify(self.keys)
-        except InvalidEvent as error:
-            reason = "signature" if "did not sign" in str(error) else "encoding"
+        except InvalidSignature:
+            reason = "signature"
+        except InvalidEvent:
+            reason = "encoding"
         if reason is None:
             reason = self._refusal(agent, sender, event)
         if reason is not None:
