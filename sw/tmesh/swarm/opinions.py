@@ -205,7 +205,7 @@ class Opinions:
         return entropy, bit
 
     def _understood(self, rows: IntArray, heard: Statements, senders: IntArray) -> FloatArray:
-        """Vectors (m, k, 3) as they bear on the bit that `rows` are about; NaN where they do not.
+        """Vectors (m, k, 3), in place, as they bear on the bit of `rows`; NaN where they do not.
 
         Who is further on the same path votes for his next bit with certainty.
         """
@@ -213,16 +213,16 @@ class Opinions:
         if self._frames is not None:
             turned = np.einsum("mkij,mkj->mki", self._frames[senders], vectors)
             vectors = np.einsum("mji,mkj->mki", self._frames[rows], turned)
-        with np.errstate(invalid="ignore"):
-            valid = np.linalg.norm(vectors, axis=2) <= 1 + SLACK
+        valid = np.einsum("mki,mki->mk", vectors, vectors) <= (1 + SLACK) ** 2
         if not self.rules.direction:
             own, prefix = self.length[rows, None], self.prefix[rows, None]
             ahead = np.maximum(heard.length - own, 0)
             valid &= (heard.length >= own) & (heard.prefix >> ahead == prefix)
-            pole = np.zeros_like(vectors)
-            pole[..., 2] = 1 - 2 * (heard.prefix >> np.maximum(ahead - 1, 0) & 1)
-            vectors = np.where((ahead > 0)[..., None], pole, vectors)
-        return np.where(valid[..., None], vectors, np.nan)
+            further = ahead > 0
+            vote = heard.prefix[further] >> (ahead[further] - 1) & 1
+            vectors[further] = np.stack([0 * vote, 0 * vote, 1 - 2 * vote], axis=1)
+        vectors[~valid] = np.nan
+        return vectors
 
     def _trimmed(self, rows: IntArray, values: FloatArray) -> FloatArray:
         """Without the most discordant, by the overlap Tr ρσ = (1 + r·s)/2 with the own state."""

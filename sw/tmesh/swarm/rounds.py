@@ -108,9 +108,9 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
         if scenario.mode == "symmetric":
             active = rows  # those who have settled still answer
         others = draw(rng, active, n, mesh, scenario.k)
-        heard = Statements.silence(*others.shape)
         there = others >= 0
-        heard[there] = opinions.said(others[there])
+        heard = opinions.said(others)
+        heard.vectors[~there] = np.nan
         false = there & lying_rows[others]
         if np.any(false):
             receivers = np.broadcast_to(active[:, None], others.shape)[false]
