@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim bench growth accuracy convergence area timing lint doctor lock clean
+.PHONY: setup fpga run test sim bench growth scale accuracy convergence area timing lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -44,12 +44,15 @@ sim: setup
 	$(RUN) $(BIN)/python -m tmesh_sim.benches.runner
 
 # Figures, each printed as a table: speed beside other software, cost against agents and events,
-# errors beside bounds, ECP5 cells.
+# swarms of up to 1e5 agents, errors beside bounds, ECP5 cells.
 bench: setup
 	$(RUN) $(BIN)/tmesh bench --json build/bench.json
 
 growth: setup
 	$(RUN) $(BIN)/python -m tmesh.report.growth
+
+scale: setup
+	$(BIN)/python -m tmesh.report.scale
 
 accuracy: setup
 	$(BIN)/python -m tmesh_sim.accuracy

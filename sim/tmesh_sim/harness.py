@@ -9,10 +9,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
+from tmesh.closing import Closing
 from tmesh.numbers import IntArray
 
 from tmesh_sim.packing import Field, fields
@@ -122,7 +122,7 @@ def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | No
     return target
 
 
-class VerilatedCore:
+class VerilatedCore(Closing):
     """A running Verilated component with one stream in and one out.
 
     Rows are as in `tmesh_sim.packing`. `cycles` counts the clocks of the last batch.
@@ -180,14 +180,3 @@ class VerilatedCore:
         if self._handle is not None:
             self._library.tmesh_close(self._handle)
             self._handle = None
-
-    def __enter__(self) -> "VerilatedCore":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from tmesh.adversaries import names
 from tmesh.devices import NotSupported
@@ -111,10 +111,14 @@ def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
 def arena(
     agents: Annotated[int, typer.Option(min=2, help="Agents of a swarm.")] = 200,
     k: Annotated[int, typer.Option(min=1, max=255, help="Neighbours asked in a round.")] = 20,
-    kappa: Annotated[int, typer.Option(help="Order of purification: 1, 2, 4 or 8.")] = 8,
+    kappa: Annotated[
+        list[int] | None,
+        typer.Option(help="Orders of purification, 1, 2, 4 or 8; may be repeated. Default: 8."),
+    ] = None,
     majority: Annotated[
-        float, typer.Option(min=0, max=1, help="Share that starts for outcome 0.")
-    ] = 0.6,
+        list[float] | None,
+        typer.Option(help="Shares that start for outcome 0; may be repeated. Default: 0.6."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
     faulty: Annotated[
         list[int] | None, typer.Option(help="Numbers of liars; may be repeated. Default: 0, 20 %.")
@@ -122,25 +126,29 @@ def arena(
     adversary: Annotated[
         list[str] | None, typer.Option(help="Kinds of liars; may be repeated. Default: all.")
     ] = None,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(help="Channels for the same message by message; may be repeated."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 50,
     seed: Seed = 0,
     json_path: JsonPath = None,
 ) -> None:
-    """Measure a swarm against every kind of liar, in the round model."""
+    """Measure a swarm against every kind of liar, in the round model and message by message."""
     from tmesh.report import arena as measure
 
     with _one_line_errors():
-        scenario = Scenario.checked(
-            agents=agents,
-            k=k,
-            kappa=kappa,
-            majority=majority,
-            rounds=rounds,
-            mixing=0,
-            topology={"kind": "complete"},
+        fields = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
+        scenarios = measure.scenarios(
+            {**fields, "topology": {"kind": "complete"}},
+            kappa or [8],
+            majority or [0.6],
+            faulty or [0, agents // 5],
+            adversary or names(),
         )
-        counts = faulty or [0, agents // 5]
-        measured = list(measure.rows(scenario, counts, adversary or names(), seeds, seed))
+        rows = measure.rows(scenarios, events or [], seeds, seed)
+        total = len(scenarios) * (1 + len(events or []))
+        measured = list(track(rows, "measured", total, console=console, transient=True))
         console.print(measure.table(measured))
         _write_json(json_path, [dataclasses.asdict(row) for row in measured])
 

@@ -19,6 +19,7 @@ def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
         "entropy agreement purity coherence certificates frames bytes seconds refused accused heals"
     )
     assert values["decided"] == 1
+    assert f"{values['bytes']['statements'] / 64:,.0f}" in shown.output  # an agent's share
     assert picture.read_text().lstrip().startswith("<?xml")
 
 
@@ -46,12 +47,34 @@ def test_arena_prints_shares_and_writes_rows(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     none, mute, hold = json.loads(path.read_text())
     assert " ".join(none) == (
-        "protocol adversary faulty seeds decided split wrong followed rounds_p50 rounds_p95 "
-        "delays_p50 frames bytes"
+        "protocol channel agents k kappa majority adversary faulty seeds decided split wrong "
+        "followed rounds_p50 rounds_p95 delays_p50 frames bytes"
     )
     assert (none["adversary"], none["faulty"], mute["faulty"]) == ("none", 0, 12)
     assert mute["decided"] == 1
     assert hold["decided"] < 1
+    assert (none["channel"], none["frames"]) == (None, None)
     assert CliRunner().invoke(app, [*arguments, "--adversary", "nice"]).exit_code == 2
     assert CliRunner().invoke(app, [*arguments, "--faulty", "60"]).exit_code == 2
+    assert CliRunner().invoke(app, [*arguments, "--events", "pigeon"]).exit_code == 2
     assert CliRunner().invoke(app, ["arena", "--kappa", "3"]).exit_code == 2
+
+
+def test_arena_runs_the_same_in_rounds_and_in_messages(tmp_path: Path) -> None:
+    """Every start and order, each in both models; over a channel that loses nothing and delays all
+    alike, an agent needs about as many rounds."""
+    path = tmp_path / "arena.json"
+    arguments = "arena --agents 40 --k 8 --faulty 8 --adversary mute --seeds 3 --events ideal"
+    options = ["--majority", "0.8", "--majority", "1", "--kappa", "4", "--kappa", "8"]
+    shown = CliRunner().invoke(app, [*arguments.split(), *options, "--json", str(path)])
+    assert shown.exit_code == 0, shown.output
+    rows = json.loads(path.read_text())
+    grid = [(kappa, start) for kappa in (4, 8) for start in (0.8, 1.0)]
+    assert [(row["kappa"], row["majority"]) for row in rows[::2]] == grid
+    for rounds, messages in zip(rows[::2], rows[1::2], strict=True):
+        assert (rounds["channel"], messages["channel"]) == (None, "ideal")
+        assert rounds["majority"] == messages["majority"]
+        assert rounds["decided"] == messages["decided"] == messages["followed"] == 1
+        assert abs(rounds["rounds_p50"] - messages["rounds_p50"]) <= 2
+        assert messages["delays_p50"] >= 2 * messages["rounds_p50"]
+        assert messages["bytes"] > 100 * messages["frames"]

@@ -8,7 +8,7 @@ import tmesh
 from tmesh.adversaries import Adversary, View, adversary
 from tmesh.config import core_config
 from tmesh.devices import Device
-from tmesh.golden.reference import FloatArray
+from tmesh.golden.reference import SYMMETRIC, FloatArray
 from tmesh.network import Topology
 from tmesh.swarm import Scenario, sampling, sweep
 from tmesh.swarm.opinions import Opinions, Statements
@@ -93,6 +93,66 @@ def test_a_common_threshold_breaks_what_holds_a_swarm_in_balance(device: Device)
     shifted = sweep(scenario(**fields, threshold=0.4, threshold_from=2), device, 10)
     assert np.mean(without.decided) <= 0.2
     assert np.mean(shifted.decided) >= 0.9
+
+
+def agreeing(device: Device, rules: Scenario, start: FloatArray) -> Opinions:
+    """Agents that have heard from all others what they think themselves."""
+    opinions = Opinions(device, rules, np.full((len(start), 2), 0.5), start)
+    rows = np.arange(len(start))
+    others = np.tile(rows[:, None], (1, rules.k))
+    opinions.update(rows, opinions.said(others), others)
+    return opinions
+
+
+@pytest.mark.parametrize("kappa", [1, 2, 4, 8])
+@pytest.mark.parametrize("name", ["reference", "model"])
+def test_purification_multiplies_rapidity(name: str, kappa: int) -> None:
+    """artanh|r'| = κ artanh|r|, along r, on any axis; on the core's grid as near as its bound for
+    density matrices, 6 LSB, twice which is a vector's."""
+    rng = np.random.default_rng(kappa)
+    start = rng.normal(size=(200, 3))
+    axis = start / np.linalg.norm(start, axis=1, keepdims=True)
+    rapidity = rng.uniform(0, 2, (200, 1))
+    rules = scenario(agents=200, k=3, kappa=kappa, dephase=False)
+    with tmesh.open_device(name) as some:
+        got = agreeing(some, rules, np.tanh(rapidity) * axis).vectors
+    bar = 1e-12 if name == "reference" else (2 * 6 + kappa) * 2.0**-16  # the start is rounded, too
+    np.testing.assert_allclose(got, np.tanh(kappa * rapidity) * axis, rtol=0, atol=bar)
+
+
+@pytest.mark.parametrize("name", ["reference", "model"])
+def test_own_states_interfere_with_means(name: str) -> None:
+    """Against density matrices: Tr₂ of P(ρ⊗mean)P, over its weight, P = ½(I + SWAP); opposites
+    cancel, and in agreement r' = 4r/(3+r²)."""
+    rng = np.random.default_rng(0)
+    start = rng.uniform(-0.5, 0.5, (30, 3))
+    start[0], start[1:4] = (0, 0, 1), (0, 0, -1)
+    rules = scenario(agents=30, k=4, amplify="interfere", dephase=False)
+    others = rng.integers(0, 30, (30, 4))
+    others[0] = [1, 2, 3, 1]
+    rho = tmesh.density(start)
+    mean = (rho + rho[others].sum(axis=1)) / 5
+    joint = np.einsum("nij,nkl->nikjl", rho, mean).reshape(-1, 4, 4)
+    joint = SYMMETRIC @ joint @ SYMMETRIC
+    reduced = np.einsum("nikjk->nij", joint.reshape(-1, 2, 2, 2, 2))
+    wanted = reduced / np.trace(reduced, axis1=1, axis2=2)[:, None, None]
+    bar = 1e-12 if name == "reference" else 4 * 2.0**-16
+    with tmesh.open_device(name) as some:
+        opinions = Opinions(some, rules, np.full((30, 2), 0.5), start)
+        opinions.update(np.arange(30), opinions.said(others), others)
+        assert np.max(np.abs(tmesh.density(opinions.vectors) - wanted)) <= bar
+        z = agreeing(some, scenario(agents=4, k=3, amplify="interfere"), start[:4] / 2).vectors
+        np.testing.assert_allclose(z[:, 2], [8 / 13, *[-8 / 13] * 3], atol=4 * bar)
+
+
+def test_a_swarm_that_interferes_decides(device: Device) -> None:
+    """More slowly than one that purifies: near 0 a state grows by 4/3 in a round, not by κ."""
+    fields = {"agents": 100, "k": 10, "majority": 0.8, "confidence": 0.5}
+    interfering = sweep(scenario(**fields, amplify="interfere"), device, 10)
+    purifying = sweep(scenario(**fields), device, 10)
+    assert np.all(interfering.decided)
+    assert not np.any(interfering.wrong)
+    assert np.median(interfering.rounds) > np.median(purifying.rounds)
 
 
 def test_trimming_drops_the_most_discordant(device: Device) -> None:

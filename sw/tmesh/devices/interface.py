@@ -2,12 +2,12 @@
 
 import abc
 import dataclasses
-from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from tmesh.closing import Closing
 from tmesh.config import CoreConfig, core_config
 from tmesh.devices import checks
 from tmesh.golden import pauli
@@ -57,7 +57,7 @@ class NotSupported(RuntimeError):
     """The configuration lacks the block that a call needs."""
 
 
-class Device(abc.ABC):
+class Device(Closing):
     """Kronecker products, evolution, interference, purification and spectra of batches of matrices;
     and states that stay on the device, as Bloch vectors, and meet there.
 
@@ -349,19 +349,8 @@ class Device(abc.ABC):
     @abc.abstractmethod
     def _observe(self, agents: IntArray) -> Observation: ...
 
-    def close(self) -> None:  # noqa: B027 - most devices hold nothing
-        """Release what the device holds."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def close(self) -> None:
+        """Release what the device holds: most hold nothing."""
 
 
 def check_weight(p: FloatArray) -> FloatArray:

@@ -1,6 +1,6 @@
 """The history of a swarm: signed events, merged in any order, kept on disk."""
 
-from tmesh.ledger.event import Event, InvalidEvent, Kind, Reference
+from tmesh.ledger.event import Event, InvalidEvent, InvalidSignature, Kind, Reference
 from tmesh.ledger.journal import CorruptJournal, Journal
 from tmesh.ledger.keys import KeySet, Signer
 from tmesh.ledger.ledger import Admission, Equivocation, Ledger
@@ -14,6 +14,7 @@ __all__ = [
     "Exchange",
     "InvalidEvent",
     "InvalidMessage",
+    "InvalidSignature",
     "Journal",
     "KeySet",
     "Kind",

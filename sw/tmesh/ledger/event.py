@@ -27,6 +27,10 @@ class InvalidEvent(ValueError):
     """An event that no honest agent signed, or that says nothing."""
 
 
+class InvalidSignature(InvalidEvent):
+    """An event that somebody whom it names did not sign."""
+
+
 class Kind(enum.IntEnum):
     """What an event is about."""
 
@@ -119,7 +123,7 @@ class Event:
             raise InvalidEvent(f"{len(self.encoded)} bytes are more than {LARGEST}")
         for member, signature in ((self.author, self.signature), *self.witnesses):
             if not keys.verify(member, self.body, signature):
-                raise InvalidEvent(
+                raise InvalidSignature(
                     f"agent {member} did not sign event {self.seq} of agent {self.author}"
                 )
 

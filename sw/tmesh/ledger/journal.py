@@ -6,8 +6,8 @@ import hashlib
 import os
 import secrets
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tmesh.closing import Closing
 
 #: The file begins with this, a salt, and the salt's digest. Then records: length (4 bytes, little-
 #: endian), digest and so many bytes. Digests are keyed by the salt: what others have us write may
@@ -25,7 +25,7 @@ class CorruptJournal(ValueError):
     """Damage that no torn write explains."""
 
 
-class Journal:
+class Journal(Closing):
     """Records (`records`, as they were when it was opened, oldest first) in a file, each on disk
     before `append` returns.
 
@@ -107,17 +107,6 @@ class Journal:
                 with contextlib.suppress(OSError):
                     os.close(file)
         self._file = self._lock = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _put(file: int, data: bytes, at: int) -> None:

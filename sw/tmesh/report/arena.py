@@ -1,14 +1,19 @@
-"""`tmesh arena`: one swarm against every kind of liar, in the round model."""
+"""`tmesh arena`: one swarm against every kind of liar, in the round model and in messages."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from tmesh.config import core_config
-from tmesh.devices import open_device
-from tmesh.swarm import Scenario, sweep
+from tmesh.devices import Device, open_device
+from tmesh.golden.reference import FloatArray
+from tmesh.states import bloch
+from tmesh.swarm import Scenario, Sweep, run, sweep
+from tmesh.swarm.rounds import most_honest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,10 +21,16 @@ class Row:
     """Of one kind and number of liars: shares of runs in which 95 % of the honest settled within
     the scenario's rounds (`decided`), two honest agents settled on different outcomes (`split`),
     one on another than the most honest agents preferred at first (`wrong`); and in which the most
-    followed those (`followed`). Rounds are of the runs that decided, None where none did; the
-    round model has no delays, frames and bytes."""
+    followed those (`followed`). Rounds and delays until 95 % of the honest had settled are of the
+    runs that decided, None where none did. channel: that of the messages, None for the round model,
+    which has no delays, frames and bytes; these are medians of all runs."""
 
     protocol: str
+    channel: str | None
+    agents: int
+    k: int
+    kappa: int
+    majority: float
     adversary: str
     faulty: int
     seeds: int
@@ -29,53 +40,112 @@ class Row:
     followed: float
     rounds_p50: float | None
     rounds_p95: float | None
-    delays_p50: None = None
-    frames: None = None
-    bytes: None = None
+    delays_p50: float | None = None
+    frames: float | None = None
+    bytes: float | None = None
+
+
+def scenarios(
+    fields: Mapping[str, Any],
+    kappas: Sequence[int],
+    majorities: Sequence[float],
+    faulty: Sequence[int],
+    adversaries: Sequence[str],
+) -> list[Scenario]:
+    """All combinations, those without liars once. Raises ``ValueError`` for bad ones."""
+    return [
+        Scenario.checked(
+            **fields, kappa=kappa, majority=majority, faulty=count, adversary=adversary
+        )
+        for kappa, majority, count in itertools.product(kappas, majorities, faulty)
+        for adversary in (adversaries if count else adversaries[:1])
+    ]
 
 
 def rows(
-    scenario: Scenario, faulty: Sequence[int], adversaries: Sequence[str], seeds: int, seed: int
+    scenarios: Sequence[Scenario], channels: Sequence[str], seeds: int, seed: int
 ) -> Iterator[Row]:
-    """Every adversary with every number of liars; without liars once."""
+    """Every scenario in the round model, and then with its messages over every channel."""
     # One state an agent and seed, and room for what a part of them hears.
-    states = seeds * scenario.agents
-    room = min(1 << 18, max(2 * states, states + 1000 * scenario.k))
+    states, k = seeds * scenarios[0].agents, scenarios[0].k
+    room = min(1 << 18, max(2 * states, states + 1000 * k))
     config = dataclasses.replace(core_config("sim-gossip"), agents=room)
-    if states + scenario.k > room:
-        raise ValueError(f"seeds: {seeds} swarms of {scenario.agents} agents are more than {room}")
+    if states + k > room:
+        raise ValueError(
+            f"seeds: {seeds} swarms of {scenarios[0].agents} agents are more than {room}"
+        )
     with open_device("reference", config) as device:
-        for count in faulty:
-            for name in adversaries if count else ("none",):
-                values = {**dict(scenario), "faulty": count}
-                if count:
-                    values["adversary"] = name
-                ends = sweep(Scenario(**values), device, seeds, seed)
-                rounds = ends.rounds[ends.decided]
-                some = len(rounds) > 0
-                yield Row(
-                    protocol=f"gossip, kappa = {scenario.kappa}",
-                    adversary=name,
-                    faulty=count,
-                    seeds=seeds,
-                    decided=float(np.mean(ends.decided)),
-                    split=float(np.mean(ends.split)),
-                    wrong=float(np.mean(ends.wrong)),
-                    followed=float(np.mean(ends.outcomes == ends.preferred)),
-                    rounds_p50=float(np.quantile(rounds, 0.5)) if some else None,
-                    rounds_p95=float(np.quantile(rounds, 0.95)) if some else None,
-                )
+        for scenario in scenarios:
+            yield _row(scenario, None, sweep(scenario, device, seeds, seed))
+            for channel in channels:
+                over = Scenario.checked(**{**dict(scenario), "channel": channel})
+                yield _messages(over, channel, device, range(seed, seed + seeds))
+
+
+def _messages(scenario: Scenario, channel: str, device: Device, seeds: Sequence[int]) -> Row:
+    """Message by message, one run after another."""
+    ends = [run(scenario, device, seed) for seed in seeds]
+    lying = np.stack([end.lying for end in ends])
+    settled = np.stack([end.outcomes[0] >= 0 for end in ends])
+
+    def until_settled(counts: Sequence[Any]) -> FloatArray:
+        # Who has settled begins no more rounds: its counts are those of when it did.
+        return np.where(settled, np.stack(counts), np.nan)
+
+    runs = Sweep.of(
+        until_settled([end.updates for end in ends]),
+        np.stack([end.outcomes[0] for end in ends]),
+        np.array([end.preferred[0] for end in ends]),
+        np.stack([bloch(end.states[0]) for end in ends]),
+        lying,
+    )
+    delays = most_honest(until_settled([end.delays for end in ends]), lying)
+    return dataclasses.replace(
+        _row(scenario, channel, runs),
+        delays_p50=_quantile(delays[runs.decided], 0.5),
+        frames=float(np.median([end.frames for end in ends])),
+        bytes=float(np.median([sum(end.bytes.values()) for end in ends])),
+    )
+
+
+def _row(scenario: Scenario, channel: str | None, runs: Sweep) -> Row:
+    rounds = runs.rounds[runs.decided]
+    return Row(
+        protocol="gossip",
+        channel=channel,
+        agents=scenario.agents,
+        k=scenario.k,
+        kappa=scenario.kappa,
+        majority=scenario.majority,
+        adversary=scenario.adversary if scenario.faulty else "none",
+        faulty=scenario.faulty,
+        seeds=len(runs.rounds),
+        decided=float(np.mean(runs.decided)),
+        split=float(np.mean(runs.split)),
+        wrong=float(np.mean(runs.wrong)),
+        followed=float(np.mean(runs.outcomes == runs.preferred)),
+        rounds_p50=_quantile(rounds, 0.5),
+        rounds_p95=_quantile(rounds, 0.95),
+    )
+
+
+def _quantile(values: FloatArray, q: float) -> float | None:
+    return float(np.quantile(values, q)) if len(values) else None
 
 
 def table(measured: Sequence[Row]) -> Table:
-    """One line a row."""
-    shown = Table()
-    titles = ("adversary", "faulty", "decided", "split", "wrong", "followed", "rounds, p50 / p95")
-    for title in titles:
-        shown.add_column(title, justify="left" if title == "adversary" else "right")
+    """One line a row; rounds are p50/p95."""
+    messages = any(row.channel for row in measured)
+    titles = ["κ", "start", "liars", "decided", "split", "wrong", "followed", "rounds"]
+    shown = Table(box=None, padding=(0, 1, 0, 0))
+    for title in titles + ["channel", "delays"] * messages:
+        shown.add_column(title, justify="left" if title in ("liars", "channel") else "right")
     for row in measured:
         shares = (row.decided, row.split, row.wrong, row.followed)
-        rounds = "" if row.rounds_p50 is None else f"{row.rounds_p50:g} / {row.rounds_p95:g}"
-        percents = (f"{share:.0%}" for share in shares)
-        shown.add_row(row.adversary, str(row.faulty), *percents, rounds)
+        cells = [str(row.kappa), f"{row.majority:.0%}", f"{row.faulty} {row.adversary}"]
+        cells += [f"{share:.0%}" for share in shares]
+        cells.append("" if row.rounds_p50 is None else f"{row.rounds_p50:.3g}/{row.rounds_p95:.3g}")
+        if row.channel:
+            cells += [row.channel, "" if row.delays_p50 is None else f"{row.delays_p50:g}"]
+        shown.add_row(*cells)
     return shown

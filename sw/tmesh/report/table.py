@@ -11,6 +11,8 @@ def summary(result: Result) -> Table:
     table = Table(title=f"{values['agents']} agents on {result.device}, seed {result.seed}")
     table.add_column("figure")
     table.add_column("value", justify="right")
+    shares = result.outcomes.size  # of bytes: agents times decisions
+    each = {part: count / shares for part, count in sorted(result.bytes.items())}
     rows = {
         "decided": f"{result.decided:.0%}",
         "outcome": str(result.outcome),
@@ -24,6 +26,8 @@ def summary(result: Result) -> Table:
         "events": f"{result.events:,}",
         "frames": f"{result.frames:,}",
         "bytes": f"{values['bytes']['total']:,}",
+        "of an agent, for a decision": f"{sum(each.values()):,.0f}",
+        **{f"  {part}": f"{count:,.0f}" for part, count in each.items()},
         "simulated time": f"{result.seconds:.2f} s",
     }
     if result.cycles is not None and result.clock_hz is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tmesh.adversaries import View, adversary
-from tmesh.ledger import Event, InvalidEvent, KeySet, Kind, Reference
+from tmesh.ledger import Event, InvalidEvent, InvalidSignature, KeySet, Kind, Reference
 from tmesh.network import Network
 from tmesh.swarm.histories import Histories, Missing, Sync
 from tmesh.swarm.opinions import SLACK, Opinions, Statements
@@ -103,8 +103,8 @@ class Gossip:
         self.refused: Counter[str] = Counter()
         self.accused: list[set[int]] = [set() for _ in range(n)]
         self._liar, self._first = adversary(scenario.adversary), opinions.vectors.copy()
-        votes = np.sum(np.sign(self._first[self.rows, 2]) * ~lying, axis=1)
-        self._camps = np.where(votes >= 0, 1.0, -1.0)
+        self.preferred = opinions.preferred(np.tile(lying, (self.decisions, 1)))
+        self._camps = opinions.camps(self.preferred)
         self._seen: list[dict[int, Event]] = [{} for _ in range(n)]
         self._open: dict[int, Round] = {}
         self._engaged: dict[int, tuple[int, int]] = {}
@@ -294,8 +294,10 @@ class Gossip:
         try:
             event = Event.decode(data)
             event.verify(self.keys)
-        except InvalidEvent as error:
-            reason = "signature" if "did not sign" in str(error) else "encoding"
+        except InvalidSignature:
+            reason = "signature"
+        except InvalidEvent:
+            reason = "encoding"
         if reason is None:
             reason = self._refusal(agent, sender, event)
         if reason is not None:

@@ -65,7 +65,7 @@ class Opinions:
     Parameters
     ----------
     evidence: probabilities (rows, outcomes) that an agent gives to the outcomes; of two outcomes,
-        or directions, also Bloch vectors (rows, 3) as `start`.
+        or directions, also Bloch vectors (rows, 3) as `start`, in the own frames.
     frames: of direction decisions, rotations (rows, 3, 3) from an agent's own frame to a common
         one; states and statements are in the own frames.
     """
@@ -81,8 +81,9 @@ class Opinions:
         rows, outcomes = evidence.shape
         self.rules, self._device, self._evidence, self._frames = rules, device, evidence, frames
         self.bits = max(1, int(outcomes - 1).bit_length())
+        self._copies = int(np.ceil(rules.threshold * (rules.k + 1)))
         room = device.info.capacity - rows
-        if room < rules.k:
+        if room < rules.k + 1 + self._copies:
             raise ValueError(
                 f"agents: {rows} states and {rules.k} statements, but the device has room for "
                 f"{device.info.capacity}"
@@ -98,6 +99,34 @@ class Opinions:
             states[:rows] = start
         device.load(states)
         self.vectors = device.read(np.arange(rows))
+
+    @classmethod
+    def first(
+        cls, device: Device, rules: Scenario, lying: BoolArray, rng: np.random.Generator
+    ) -> Self:
+        """What the agents of some swarms think before they hear anything, swarm by swarm; `lying`
+        (swarms, agents)."""
+        if rules.outcomes > 2:
+            evidence = [rules.initial_evidence(rng, liars) for liars in lying]
+            return cls(device, rules, np.concatenate(evidence))
+        start = np.concatenate([rules.initial_states(rng, liars) for liars in lying])
+        chances = 0.5 + start[:, 2:] * np.array([0.5, -0.5])
+        frames = None
+        if rules.direction:
+            frames = np.tile(_rotations(rng, rules.agents), (len(lying), 1, 1))
+            start = np.einsum("mji,mj->mi", frames, start)
+        return cls(device, rules, chances, start, frames)
+
+    def preferred(self, lying: BoolArray) -> IntArray:
+        """The outcome that the evidence of the most honest agents of each swarm is for, (swarms,);
+        `lying` (swarms, agents). Who gives two outcomes the same, counts for both."""
+        best = self._evidence == self._evidence.max(axis=1, keepdims=True)
+        votes = best.reshape(*lying.shape, -1) & ~lying[..., None]
+        return np.asarray(np.argmax(np.sum(votes, axis=1), axis=1))
+
+    def camps(self, preferred: IntArray) -> FloatArray:
+        """The side, ±1 along z, that outcomes are on in their first bit."""
+        return np.asarray(1.0 - 2 * (preferred >> (self.bits - 1)))
 
     @property
     def settled(self) -> BoolArray:
@@ -127,10 +156,10 @@ class Opinions:
         self, rows: IntArray, heard: Statements, senders: IntArray, shift: FloatArray | None = None
     ) -> None:
         """Whole rounds of different `rows` (m,), from what each heard (m, k) of `senders` (m, k):
-        drop what is no density matrix, trim, mean, purify, and settle a bit whose entropy stayed
-        low.
+        drop what is no density matrix, trim, mean, purify or interfere, and settle a bit whose
+        entropy stayed low.
 
-        shift: how far to move the means before they are purified, (m,) along z.
+        shift: how far to move the means before they are amplified, (m,) along z.
         """
         open_ = ~self.settled[rows]
         rows, heard, senders = rows[open_], heard[open_], senders[open_]
@@ -138,33 +167,45 @@ class Opinions:
         if shift is not None and self.rules.threshold:
             values = np.concatenate([values, self._pushed(values, shift[open_])], axis=1)
         entropy, bit = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-        purifying = self.updates[rows] >= self.rules.mixing
-        for chosen, kappa in ((~purifying, 1), (purifying, self.rules.kappa)):
-            where = np.nonzero(chosen)[0]
-            step = self._room // max(1, values.shape[1])
+        amplifying = self.updates[rows] >= self.rules.mixing
+        for amplify in (False, True):
+            where = np.nonzero(amplifying == amplify)[0]
+            step = self._room // (values.shape[1] + 1)
             for first in range(0, len(where), step):
                 part = where[first : first + step]
-                entropy[part], bit[part] = self._round(rows[part], values[part], kappa)
+                entropy[part], bit[part] = self._round(rows[part], values[part], amplify)
         self.vectors[rows] = self._device.read(rows)
         self.updates[rows] += 1
         self.streak[rows] = np.where(entropy < self.rules.epsilon, self.streak[rows] + 1, 0)
         done = self.streak[rows] >= self.rules.beta
         self._settle(rows[done], bit[done])
 
-    def _round(self, rows: IntArray, values: FloatArray, kappa: int) -> tuple[FloatArray, IntArray]:
+    def _round(
+        self, rows: IntArray, values: FloatArray, amplify: bool
+    ) -> tuple[FloatArray, IntArray]:
         """One batch on the device: what was heard is written behind the states."""
         there = ~np.isnan(values[..., 0])
-        slots = np.full(there.shape, -1)
-        slots[there] = len(self.length) + np.arange(np.count_nonzero(there))
+        behind = len(self.length) + np.arange(np.count_nonzero(there) + len(rows))
+        copies, slots = behind[: len(rows)], np.full(there.shape, -1)
+        slots[there] = behind[len(rows) :]
         self._device.write(slots[there], values[there])
         dephase = self.rules.dephase and not self.rules.direction
-        entropy, bit = self._device.update(rows, slots, kappa, dephase=dephase)
+        if amplify and self.rules.amplify == "interfere":
+            # The mean forms in a copy, and the own state interferes with it.
+            self._device.write(copies, self.vectors[rows])
+            self._device.update(copies, slots, dephase=dephase)
+            self._device.swap_test(np.stack([rows, copies], axis=1))
+            nobody = np.full((len(rows), 1), -1)
+            entropy, bit = self._device.update(rows, nobody, dephase=dephase)
+        else:
+            kappa = self.rules.kappa if amplify else 1
+            entropy, bit = self._device.update(rows, slots, kappa, dephase=dephase)
         if self.rules.direction:
             entropy = self._device.observe(rows).entropy
         return entropy, bit
 
     def _understood(self, rows: IntArray, heard: Statements, senders: IntArray) -> FloatArray:
-        """Vectors (m, k, 3) as they bear on the bit that `rows` are about; NaN where they do not.
+        """Vectors (m, k, 3), in place, as they bear on the bit of `rows`; NaN where they do not.
 
         Who is further on the same path votes for his next bit with certainty.
         """
@@ -172,16 +213,16 @@ class Opinions:
         if self._frames is not None:
             turned = np.einsum("mkij,mkj->mki", self._frames[senders], vectors)
             vectors = np.einsum("mji,mkj->mki", self._frames[rows], turned)
-        with np.errstate(invalid="ignore"):
-            valid = np.linalg.norm(vectors, axis=2) <= 1 + SLACK
+        valid = np.einsum("mki,mki->mk", vectors, vectors) <= (1 + SLACK) ** 2
         if not self.rules.direction:
             own, prefix = self.length[rows, None], self.prefix[rows, None]
             ahead = np.maximum(heard.length - own, 0)
             valid &= (heard.length >= own) & (heard.prefix >> ahead == prefix)
-            pole = np.zeros_like(vectors)
-            pole[..., 2] = 1 - 2 * (heard.prefix >> np.maximum(ahead - 1, 0) & 1)
-            vectors = np.where((ahead > 0)[..., None], pole, vectors)
-        return np.where(valid[..., None], vectors, np.nan)
+            further = ahead > 0
+            vote = heard.prefix[further] >> (ahead[further] - 1) & 1
+            vectors[further] = np.stack([0 * vote, 0 * vote, 1 - 2 * vote], axis=1)
+        vectors[~valid] = np.nan
+        return vectors
 
     def _trimmed(self, rows: IntArray, values: FloatArray) -> FloatArray:
         """Without the most discordant, by the overlap Tr ρσ = (1 + r·s)/2 with the own state."""
@@ -195,9 +236,8 @@ class Opinions:
     def _pushed(self, values: FloatArray, shift: FloatArray) -> FloatArray:
         """As many equal vectors (m, c, 3) as it takes to move every mean by up to `threshold`."""
         members = 1 + np.count_nonzero(~np.isnan(values[..., 0]), axis=1)
-        copies = int(np.ceil(self.rules.threshold * (self.rules.k + 1)))
-        pushed = np.zeros((len(values), copies, 3))
-        pushed[..., 2] = np.clip(shift * members / copies, -1, 1)[:, None]
+        pushed = np.zeros((len(values), self._copies, 3))
+        pushed[..., 2] = np.clip(shift * members / self._copies, -1, 1)[:, None]
         return pushed
 
     def _settle(self, rows: IntArray, bit: IntArray) -> None:
@@ -231,3 +271,11 @@ class Opinions:
         r = np.zeros((len(rows), 3))
         r[:, 2] = np.divide(difference, total, out=np.zeros(len(rows)), where=total > 0)
         return r
+
+
+def _rotations(rng: np.random.Generator, count: int) -> FloatArray:
+    """Rotations (count, 3, 3), uniform in SO(3)."""
+    q, r = np.linalg.qr(rng.normal(size=(count, 3, 3)))
+    q *= np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
+    q[:, :, 0] *= np.linalg.det(q)[:, None]
+    return np.asarray(q)

@@ -16,12 +16,14 @@ class Result:
     """The end of a run.
 
     states: (decisions, agents, 2, 2), of directions in the common frame. entropies: of these, in
-    nats, (decisions, agents). outcomes: (decisions, agents), −1 for none. lying: (agents,).
-    updates: of each agent. delays: messages on the longest causal chain up to an agent's last
-    update. frames, bytes: put on air, the bytes by part. seconds: simulated. cycles: of the core
-    for the updates, not for the history. refused: messages that were dropped, by reason. accused:
-    agents of whom somebody honest holds a proof of equivocation. heals: of each partition that is
-    over, seconds, rounds and bytes until all honest agents had all events of before its end.
+    nats, (decisions, agents). outcomes: (decisions, agents), −1 for none. preferred: the outcome
+    that the evidence of the most honest agents was for, (decisions,); of directions, 0 for up.
+    lying: (agents,). updates: of each agent. delays: messages on the longest causal chain up to an
+    agent's last update. frames, bytes: put on air, the bytes by part. seconds: simulated. cycles:
+    of the core for the updates, not for the history. refused: messages that were dropped, by
+    reason. accused: agents of whom somebody honest holds a proof of equivocation. heals: of each
+    partition that is over, seconds, rounds and bytes until all honest agents had all events of
+    before its end.
     history: one row per sample.
     """
 
@@ -30,6 +32,7 @@ class Result:
     states: ComplexArray
     entropies: FloatArray
     outcomes: IntArray
+    preferred: IntArray
     lying: BoolArray
     updates: IntArray
     delays: IntArray

@@ -5,6 +5,7 @@ large sweeps are run with; `tmesh.swarm.run` has messages.
 """
 
 import dataclasses
+from typing import Self
 
 import numpy as np
 
@@ -41,10 +42,45 @@ class Sweep:
     states: FloatArray
     lying: BoolArray
 
+    @classmethod
+    def of(
+        cls,
+        settled_at: FloatArray,
+        outcomes: IntArray,
+        preferred: IntArray,
+        states: FloatArray,
+        lying: BoolArray,
+    ) -> Self:
+        """From what became of each agent: the round in which it settled (seeds, agents), NaN for
+        never, and its outcome (seeds, agents), −1 for none."""
+        outcomes = np.where(lying, -1, outcomes)
+        most = int(max(outcomes.max(), preferred.max())) + 1
+        counts = np.stack([np.sum(outcomes == o, axis=1) for o in range(most)], axis=1)
+        total = counts.sum(axis=1)
+        return cls(
+            rounds=most_honest(settled_at, lying),
+            outcomes=np.where(total > 0, np.argmax(counts, axis=1), -1),
+            split=np.count_nonzero(counts, axis=1) > 1,
+            wrong=total > counts[np.arange(len(counts)), preferred],
+            settled=total / np.sum(~lying, axis=1),
+            preferred=preferred,
+            states=states,
+            lying=lying,
+        )
+
     @property
     def decided(self) -> BoolArray:
         """Whether 95 % settled, (seeds,)."""
         return ~np.isnan(self.rounds)
+
+
+def most_honest(values: FloatArray, lying: BoolArray) -> FloatArray:
+    """What 95 % of the honest agents are within, of values (seeds, agents) of each, (seeds,); NaN
+    where more than the rest have none."""
+    honest = np.sum(~lying, axis=1)
+    ordered = np.sort(np.where(lying, np.nan, values), axis=1)  # NaN comes last
+    needed = np.ceil(DECIDED * honest).astype(np.int64)
+    return np.asarray(ordered[np.arange(len(ordered)), needed - 1])
 
 
 def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Sweep:
@@ -60,7 +96,9 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
     n, rows = scenario.agents, np.arange(seeds * scenario.agents)
     swarms = rows // n
     lying = _liars(scenario, seeds, rng)
-    opinions, camps = _opinions(scenario, device, lying, rng)
+    opinions = Opinions.first(device, scenario, lying, rng)
+    preferred = opinions.preferred(lying)
+    camps = opinions.camps(preferred)
     mesh = _meshes(scenario, seeds, rng)
     liar, first, lying_rows = adversary(scenario.adversary), opinions.vectors.copy(), lying.ravel()
     settled_at = np.full(len(rows), np.nan)
@@ -70,9 +108,9 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
         if scenario.mode == "symmetric":
             active = rows  # those who have settled still answer
         others = draw(rng, active, n, mesh, scenario.k)
-        heard = Statements.silence(*others.shape)
         there = others >= 0
-        heard[there] = opinions.said(others[there])
+        heard = opinions.said(others)
+        heard.vectors[~there] = np.nan
         false = there & lying_rows[others]
         if np.any(false):
             receivers = np.broadcast_to(active[:, None], others.shape)[false]
@@ -99,27 +137,13 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
         settled_at[opinions.settled & np.isnan(settled_at)] = time
         if np.all(opinions.settled | lying_rows):
             break
-    return _ends(scenario, opinions, settled_at.reshape(seeds, n), lying, camps)
+    outcomes, states = opinions.outcomes.reshape(seeds, n), opinions.vectors.reshape(seeds, n, 3)
+    return Sweep.of(settled_at.reshape(seeds, n), outcomes, preferred, states, lying)
 
 
 def _liars(scenario: Scenario, seeds: int, rng: np.random.Generator) -> BoolArray:
     first = np.tile(np.arange(scenario.agents) < scenario.faulty, (seeds, 1))
     return rng.permuted(first, axis=1)
-
-
-def _opinions(
-    scenario: Scenario, device: Device, lying: BoolArray, rng: np.random.Generator
-) -> tuple[Opinions, FloatArray]:
-    """Opinions of all swarms, and the side (±1) that the most honest agents of each are on."""
-    seeds, n = lying.shape
-    if scenario.outcomes > 2:
-        evidence = np.concatenate([scenario.initial_evidence(rng, liars) for liars in lying])
-        return Opinions(device, scenario, evidence), np.ones(seeds)
-    start = np.stack([scenario.initial_states(rng, liars) for liars in lying])
-    votes = np.sum(np.sign(start[..., 2]) * ~lying, axis=1)
-    evidence = np.full((seeds * n, 2), 0.5)
-    opinions = Opinions(device, scenario, evidence, start.reshape(-1, 3))
-    return opinions, np.where(votes >= 0, 1.0, -1.0)
 
 
 def _meshes(scenario: Scenario, seeds: int, rng: np.random.Generator) -> sampling.Lists:
@@ -130,29 +154,3 @@ def _meshes(scenario: Scenario, seeds: int, rng: np.random.Generator) -> samplin
         mesh = Mesh(scenario.topology, scenario.agents, rng, scenario.initial_edges(), scenario.k)
         neighbours += [some + swarm * scenario.agents for some in mesh.neighbours]
     return sampling.lists(neighbours)
-
-
-def _ends(
-    scenario: Scenario, opinions: Opinions, at: FloatArray, lying: BoolArray, camps: FloatArray
-) -> Sweep:
-    seeds, n = at.shape
-    honest = n - scenario.faulty
-    at = np.where(lying, np.nan, at)
-    needed = int(np.ceil(DECIDED * honest))
-    outcomes = np.where(lying, -1, opinions.outcomes.reshape(seeds, n))
-    most = int(outcomes.max(initial=0)) + 1
-    counts = np.stack([np.sum(outcomes == o, axis=1) for o in range(most)], axis=1)
-    preferred = (camps < 0).astype(np.int64)
-    chosen = counts > 0
-    total = counts.sum(axis=1)
-    wrong = total > counts[np.arange(seeds), np.minimum(preferred, most - 1)]
-    return Sweep(
-        rounds=np.sort(at, axis=1)[:, needed - 1],  # NaN sorts last
-        outcomes=np.where(total > 0, np.argmax(counts, axis=1), -1),
-        split=np.count_nonzero(chosen, axis=1) > 1,
-        wrong=wrong,
-        settled=total / honest,
-        preferred=preferred,
-        states=opinions.vectors.reshape(seeds, n, 3),
-        lying=lying,
-    )

@@ -7,7 +7,6 @@ import numpy as np
 
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
-from tmesh.golden.reference import FloatArray
 from tmesh.network import Mesh, Network
 from tmesh.states import density
 from tmesh.swarm import metrics
@@ -42,7 +41,7 @@ def run(
     lying = rng.permutation(np.arange(scenario.agents) < scenario.faulty)
     mesh = Mesh(scenario.topology, scenario.agents, rng, scenario.initial_edges(), scenario.k)
     network = Network(scenario.channel, mesh, rng, scenario.partitions)
-    opinions = first_opinions(scenario, device, rng, lying)
+    opinions = Opinions.first(device, scenario, np.tile(lying, (scenario.decisions, 1)), rng)
     gossip = Gossip(scenario, network, opinions, lying, rng, seed)
     step = SAMPLE * (1 + scenario.pause) * gossip.round_trip
     history, sample, cycles = [_row(gossip, device)], step, 0
@@ -80,6 +79,7 @@ def run(
         states=density(opinions.common).reshape(*shape, 2, 2),
         entropies=device.observe(gossip.rows.reshape(-1)).entropy.reshape(shape),
         outcomes=opinions.outcomes.reshape(shape),
+        preferred=gossip.preferred,
         lying=lying,
         updates=opinions.updates.reshape(shape).max(axis=0),
         delays=gossip.depth,
@@ -93,33 +93,6 @@ def run(
         heals=heals,
         history=tuple(history),
     )
-
-
-def first_opinions(
-    scenario: Scenario,
-    device: Device,
-    rng: np.random.Generator,
-    lying: np.ndarray[tuple[int], np.dtype[np.bool_]],
-) -> Opinions:
-    """What agents think before they hear anything, decision by decision."""
-    decisions, n = range(scenario.decisions), scenario.agents
-    if scenario.outcomes > 2:
-        evidence = [scenario.initial_evidence(rng, lying) for _ in decisions]
-        return Opinions(device, scenario, np.concatenate(evidence))
-    start = np.concatenate([scenario.initial_states(rng, lying) for _ in decisions])
-    frames = None
-    if scenario.direction:
-        frames = np.tile(_rotations(rng, n), (scenario.decisions, 1, 1))
-        start = np.einsum("mji,mj->mi", frames, start)
-    return Opinions(device, scenario, np.full((len(start), 2), 0.5), start, frames)
-
-
-def _rotations(rng: np.random.Generator, count: int) -> FloatArray:
-    """Rotations (count, 3, 3), uniform in SO(3)."""
-    q, r = np.linalg.qr(rng.normal(size=(count, 3, 3)))
-    q *= np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
-    q[:, :, 0] *= np.linalg.det(q)[:, None]
-    return np.asarray(q)
 
 
 def _over(gossip: Gossip) -> bool:

@@ -21,11 +21,13 @@ class Scenario(BaseModel):
     """One swarm and the decisions that it has to take.
 
     mode: `pull`, an agent asks k others, or `symmetric`, k agents exchange states and all take the
-    mean. threshold: a common random number up to this moves all means of a round, from the round
-    `threshold_from` on. pause and patience: mean time between rounds of an agent, and the time
-    that it waits for answers, in mean round trips of the channel. channel: a name of
-    `tmesh.network.PROFILES` or a table. direction: the decision is a direction in space, not one of
-    some outcomes. dephase: turn it off to see what superpositions do to a swarm.
+    mean. amplify: of the mean `purify` takes the power `kappa`; in `interfere` an agent's own state
+    interferes with it, r' = 2(a+b)/(3+a·b). threshold: a common random number up to this moves all
+    means of a round, from the round `threshold_from` on. pause and patience: mean time between
+    rounds of an agent, and the time that it waits for answers, in mean round trips of the channel.
+    channel: a name of `tmesh.network.PROFILES` or a table. direction: the decision is a direction
+    in space, not one of some outcomes. dephase: turn it off to see what superpositions do to a
+    swarm.
 
     `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
     (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the
@@ -42,6 +44,7 @@ class Scenario(BaseModel):
     outcomes: Annotated[int, Field(ge=2, le=1024)] = 2
     decisions: Annotated[int, Field(ge=1, le=4096)] = 1
     mode: Literal["pull", "symmetric"] = "pull"
+    amplify: Literal["purify", "interfere"] = "purify"
     direction: bool = False
     dephase: bool = True
     trim: Annotated[int, Field(ge=0)] = 0

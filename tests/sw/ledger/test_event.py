@@ -7,7 +7,7 @@ import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmesh.ledger import Event, InvalidEvent, KeySet, Kind, Reference
+from tmesh.ledger import Event, InvalidEvent, InvalidSignature, KeySet, Kind, Reference
 
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = b"d" * 32
@@ -120,7 +120,7 @@ def test_a_meeting_is_witnessed_by_those_who_met() -> None:
     assert Event.decode(both.encoded) == both
     both.verify(KEYS)
     forged = dataclasses.replace(both, witnesses=((1, both.witnesses[1][1]),))
-    with pytest.raises(InvalidEvent, match="agent 1 did not sign event 0 of agent 0"):
+    with pytest.raises(InvalidSignature, match="agent 1 did not sign event 0 of agent 0"):
         forged.verify(KEYS)
     for witnesses, reason in (
         (both.witnesses[::-1], "not in order"),
