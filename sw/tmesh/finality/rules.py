@@ -274,7 +274,8 @@ class Rules:
 
     def _enter(self, state: State, epoch: int, replies: list[Reply]) -> State:
         state = dataclasses.replace(state, epoch=epoch, timed=False)
-        state = self._count(state, Vote(Act.ENTER, epoch, 0), 1 << self.me)
+        if not self._signed(state, Act.ENTER, epoch):
+            state = self._sign(state, Vote(Act.ENTER, epoch, 0), replies)
         held = self._held(state)
         locked = {lock.outcome for lock in state.locks} if held is None else {held}
         replies.append(Begin(epoch, tuple(sorted(locked))))

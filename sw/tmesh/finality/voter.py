@@ -37,6 +37,15 @@ class Summary:
 
     known: tuple[tuple[Vote, int], ...]
 
+    def has(self, vote: Vote) -> int:
+        """Agents whose signature of a vote it has, or one that says as much: that they are in a
+        later epoch."""
+        there = 0
+        for known, signers in self.known:
+            if known == vote or (known.act == vote.act == Act.ENTER and known.epoch > vote.epoch):
+                there |= signers
+        return there
+
     @property
     def size(self) -> int:
         """Bytes on air."""
@@ -101,10 +110,6 @@ class Voter:
         """The clock of an epoch has run out."""
         self._step(Expired(epoch))
 
-    def present(self, author: int, epoch: int) -> None:
-        """An agent is in an epoch, as a statement that it has signed says."""
-        self._step(Heard(Vote(Act.ENTER, epoch, 0), 1 << author))
-
     def hear(self, heard: Iterable[Signed]) -> int:
         """Count votes of others; how many were refused, as they say nothing or their signatures do
         not hold."""
@@ -117,9 +122,9 @@ class Voter:
             else:
                 refused += 1
         for vote, signed in sorted(new.items()):
-            near = vote.epoch <= self.epoch + HORIZON
+            near = vote.act == Act.ENTER or vote.epoch <= self.epoch + HORIZON
             if near or len(signed) >= self.decision.quorum:
-                self._signatures.setdefault(vote, {}).update(signed)
+                self._store(vote, signed)
             self._step(Heard(vote, sum(1 << author for author in signed)))
         return refused
 
@@ -147,11 +152,10 @@ class Voter:
     def lacking(self, summary: Summary, limit: int | None = None) -> list[Signed]:
         """Signatures that the author of a summary does not have, at most `limit` of them; once all
         is final, only those that make it so."""
-        theirs, missing = dict(summary.known), list[Signed]()
-        final = self.state.final
+        missing, final = list[Signed](), self.state.final
         for vote, signed in sorted(self._signatures.items(), reverse=True):
             if final is None or vote == final:
-                has = theirs.get(vote, 0)
+                has = summary.has(vote)
                 missing += [
                     Signed(author, vote, signature)
                     for author, signature in sorted(signed.items())
@@ -162,7 +166,20 @@ class Voter:
     # The rules' replies
 
     def _sensible(self, vote: Vote) -> bool:
-        return vote.act != Act.ENTER and vote.epoch > 0 and 0 <= vote.outcome < self._outcomes
+        outcomes = 1 if vote.act == Act.ENTER else self._outcomes
+        return vote.epoch > 0 and 0 <= vote.outcome < outcomes
+
+    def _store(self, vote: Vote, signed: dict[int, bytes]) -> None:
+        """Keep signatures; of who entered which epoch the last of each is enough."""
+        if vote.act == Act.ENTER:
+            for other, there in self._signatures.items():
+                if other.act == Act.ENTER and other.epoch > vote.epoch:
+                    signed = {author: signed[author] for author in signed.keys() - there.keys()}
+            for other, there in self._signatures.items():
+                if other.act == Act.ENTER and other.epoch < vote.epoch:
+                    for author in signed.keys() & there.keys():
+                        del there[author]
+        self._signatures.setdefault(vote, {}).update(signed)
 
     def _step(self, message: Message) -> None:
         self.state, replies = self._rules.step(self.state, message)
@@ -174,7 +191,7 @@ class Voter:
                 case Sign(vote):
                     signature = self.decision.sign(self._signer, vote)
                     self._keep([int(vote.act), vote.epoch, vote.outcome, signature])
-                    self._signatures.setdefault(vote, {})[self.me] = signature
+                    self._store(vote, {self.me: signature})
                 case Final(vote):
                     signed = self._signatures[vote]
                     self.certificate = Certificate.of(self.decision, vote, signed)
@@ -199,6 +216,6 @@ class Voter:
             else:
                 act, epoch, outcome, signature = value
                 vote = Vote(Act(act), epoch, outcome)
-                self._signatures.setdefault(vote, {})[self.me] = signature
+                self._store(vote, {self.me: signature})
                 own.append(vote)
         return own

@@ -156,7 +156,10 @@ class Checker:
             locks = tuple(sorted(lock for lock in locks if lock.epoch >= first))
         state = dataclasses.replace(state, tallies=own, locks=locks, timed=False, final=None)
         new = frozenset(reply.vote for reply in replies if isinstance(reply, Sign))
-        return Local(state, signed | new)
+        all_ = signed | new
+        last = max((vote.epoch for vote in all_ if vote.act == Act.ENTER), default=0)
+        kept = {vote for vote in all_ if vote.act != Act.ENTER or vote.epoch == last}
+        return Local(state, frozenset(kept))
 
     def _conflict(self, joint: Joint) -> bool:
         """Whether two outcomes have a quorum of commits, with those of the liar."""
@@ -238,7 +241,8 @@ def _told(message: Message | Kill) -> str:
 
 
 def _acts(signed: frozenset[Vote]) -> str:
-    acts = [f"{vote.act.name.lower()}s {vote.outcome} in {vote.epoch}" for vote in sorted(signed)]
+    votes = sorted(vote for vote in signed if vote.act != Act.ENTER)
+    acts = [f"{vote.act.name.lower()}s {vote.outcome} in {vote.epoch}" for vote in votes]
     return "".join(f", {act}" for act in acts)
 
 

@@ -55,10 +55,8 @@ def run(rng: random.Random, agents: int, faults: int, liars: int, steps: int) ->
             if author < liars:
                 kind = rng.choice([Act.ATTEST, Act.COMMIT])
                 vote = Vote(kind, rng.randint(1, epoch + 1), rng.randrange(outcomes))
-            elif signed[author] and rng.random() < 0.9:
-                vote = rng.choice(sorted(signed[author]))
             else:
-                vote = Vote(Act.ENTER, states[author].epoch, 0)
+                vote = rng.choice(sorted(signed[author], reverse=True)[:4])
             act(me, *rules[me].step(states[me], Heard(vote, 1 << author)))
     finals = {state.final.outcome for state in states if state.final is not None}
     commits = [vote for me in honest for vote in signed[me] if vote.act == Act.COMMIT]
@@ -72,7 +70,7 @@ def main() -> int:
     for number in range(RUNS):
         agents = 4 + number % 4
         faults = (agents - 1) // 3
-        found = run(rng, agents, faults, rng.randint(0, faults), 30 * agents)
+        found = run(rng, agents, faults, rng.randint(0, faults), 40 * agents)
         final += len(found) > 0
         conflicts += len(found) > 1
     print(f"{RUNS:,} random schedules, 4 to 7 agents: {final:,} final, {conflicts} conflicts")

@@ -28,6 +28,10 @@ RULES = Rules(0, 0b1111, 1)  # q = 3
 OTHERS = 0b0110
 
 
+def enter(epoch: int) -> Vote:
+    return Vote(Act.ENTER, epoch, 0)
+
+
 def attest(epoch: int, outcome: int) -> Vote:
     return Vote(Act.ATTEST, epoch, outcome)
 
@@ -52,7 +56,7 @@ def test_a_third_may_not_lie() -> None:
 
 def test_the_way_to_a_final_decision() -> None:
     state, replies = RULES.begin()
-    assert replies == (Begin(1, ()),)
+    assert replies == (Sign(enter(1)), Begin(1, ()))
     state, replies = RULES.step(state, Collapsed(1, 1))
     assert replies == (Sign(attest(1, 1)),)
     state, replies = RULES.step(state, Heard(attest(1, 1), OTHERS))
@@ -74,7 +78,7 @@ def test_only_its_own_commit_binds_until_a_higher_lock() -> None:
     state, _ = RULES.step(state, Heard(attest(1, 1), 0b1110))
     assert state.bound == Lock(1, 1)
     state, replies = RULES.step(state, Expired(1))
-    assert replies == (Begin(2, (1,)), Sign(attest(2, 1)))
+    assert replies == (Sign(enter(2)), Begin(2, (1,)), Sign(attest(2, 1)))
     state, replies = RULES.step(state, Heard(attest(3, 0), 0b1110))  # it goes there, and commits
     assert Sign(commit(3, 0)) in replies
     late, _ = RULES.step(RULES.begin()[0], Expired(1))
@@ -86,21 +90,21 @@ def test_only_its_own_commit_binds_until_a_higher_lock() -> None:
 
 def test_one_message_moves_nobody() -> None:
     state, _ = RULES.begin()
-    state, replies = RULES.step(state, Heard(Vote(Act.ENTER, 5, 0), 0b1000))
+    state, replies = RULES.step(state, Heard(enter(5), 0b1000))
     assert state.epoch == 1
     assert not replies
     state, replies = RULES.step(state, Heard(attest(3, 1), 0b0100))
     assert state.epoch == 3  # of two agents one is honest, and it was at least there
-    assert replies[0] == Begin(3, ())
+    assert replies[:2] == (Sign(enter(3)), Begin(3, ()))
 
 
 def test_the_clock_starts_when_enough_are_there() -> None:
     state, _ = RULES.begin()
-    state, replies = RULES.step(state, Heard(Vote(Act.ENTER, 1, 0), 0b0010))
+    state, replies = RULES.step(state, Heard(enter(1), 0b0010))
     assert not replies
-    state, replies = RULES.step(state, Heard(Vote(Act.ENTER, 1, 0), 0b0100))
+    state, replies = RULES.step(state, Heard(enter(1), 0b0100))
     assert replies == (Start(1),)
-    assert RULES.step(state, Heard(Vote(Act.ENTER, 1, 0), 0b1000))[1] == ()
+    assert RULES.step(state, Heard(enter(1), 0b1000))[1] == ()
 
 
 def test_liars_fill_no_memory() -> None:
@@ -142,7 +146,7 @@ def test_random_schedules_have_no_conflict() -> None:
     rng, finals = random.Random(1), 0
     for agents in (4, 5, 7) * 100:
         faults = (agents - 1) // 3
-        found = random_schedules.run(rng, agents, faults, faults, 30 * agents)
+        found = random_schedules.run(rng, agents, faults, faults, 60 * agents)
         assert len(found) <= 1
         finals += len(found)
     assert finals > 50
