@@ -23,7 +23,8 @@ class View:
     senders, receivers: agents (m,). honest: what the senders would truly say (m, 3), and `first`,
     what they said at the start. states: of all agents (n, 3), and which of them lie (n,). camps:
     the side, ±1 along z, that the most honest agents of a sender's swarm started on (m,). swarms:
-    the swarm of each agent (n,), where several run at once. round: so many have gone by.
+    the swarm of each agent (n,), where several run at once. round: so many have gone by. coin: how
+    far the means of the receivers will be moved (m,), NaN where liars cannot know it.
     """
 
     senders: IntArray
@@ -35,6 +36,7 @@ class View:
     camps: FloatArray
     swarms: IntArray
     round: float
+    coin: FloatArray
     rng: np.random.Generator
 
     @cached_property
@@ -64,6 +66,27 @@ class View:
         return r
 
 
+@dataclasses.dataclass(frozen=True)
+class Poll:
+    """What liars know when they are asked for their votes, m times at once.
+
+    listeners: who asks (m,), in `epoch` (m,), and of which epoch `about` (m,) the votes are.
+    hidden: outcomes (m, outcomes) that the liars could lock in it, and the honest alone could not.
+    first: whether a listener is the first of the honest agents who attested an outcome, (m,).
+    """
+
+    listeners: IntArray
+    epoch: IntArray
+    about: IntArray
+    hidden: BoolArray
+    first: BoolArray
+
+    @cached_property
+    def nothing(self) -> BoolArray:
+        """No votes (m, 2, outcomes): attestations and commits."""
+        return np.zeros((len(self.listeners), 2, self.hidden.shape[1]), dtype=np.bool_)
+
+
 class Adversary:
     """One kind of liar.
 
@@ -89,6 +112,11 @@ class Adversary:
     def statements(self, view: View) -> FloatArray:
         """Bloch vectors (m, 3) for the messages of `view`; NaN for silence."""
         return view.honest
+
+    def votes(self, poll: Poll) -> BoolArray:
+        """Whether it signs an attestation of, and a commit to, each outcome for each listener,
+        (m, 2, outcomes): by default nothing, which makes quorums rarest."""
+        return poll.nothing
 
 
 class Crash(Adversary):
@@ -145,6 +173,21 @@ class Equivocate(Adversary):
     def statements(self, view: View) -> FloatArray:
         return view.along_z(np.where(view.receivers % 2, -1.0, 1.0))
 
+    def votes(self, poll: Poll) -> BoolArray:
+        votes = poll.nothing.copy()
+        there = np.nonzero(poll.about == poll.epoch)[0]
+        votes[there, :, poll.listeners[there] % 2] = True
+        return votes
+
+
+class DoubleSpend(Equivocate):
+    """Spends one token twice: as `Equivocate`, and signs all outcomes of all epochs to everyone."""
+
+    name = "double-spend"
+
+    def votes(self, poll: Poll) -> BoolArray:
+        return ~poll.nothing
+
 
 class Minority(Adversary):
     """Certain of the side that the honest mean is not on now."""
@@ -156,14 +199,36 @@ class Minority(Adversary):
 
 
 class Hold(Adversary):
-    """Balances: brings the mean that a listener forms to zero, so that nothing is ever decided."""
+    """Balances: brings the mean that a listener forms to zero, or, where it knows the coin, to what
+    the coin makes zero, so that nothing is ever decided."""
 
     name = "hold"
 
     def statements(self, view: View) -> FloatArray:
         share = np.maximum(view.share, 1e-9)
-        needed: FloatArray = -view.mean[:, 2] * (1 - share) / share
+        needed: FloatArray = -(np.nan_to_num(view.coin) + view.mean[:, 2] * (1 - share)) / share
         return view.along_z(np.minimum(np.maximum(needed, -1.0), 1.0))
+
+
+class HideLock(Hold):
+    """Lets one agent see a lock and nobody else, while its epoch lasts, and the others when it is
+    over, so that some are bound and the rest are not."""
+
+    name = "hide-lock"
+
+    def votes(self, poll: Poll) -> BoolArray:
+        votes = poll.nothing.copy()
+        votes[:, 0] = poll.hidden & (poll.first | (poll.about < poll.epoch))[:, None]
+        return votes
+
+
+class Late(Hold):
+    """Signs everything an epoch too late."""
+
+    name = "late"
+
+    def votes(self, poll: Poll) -> BoolArray:
+        return poll.nothing | (poll.about < poll.epoch)[:, None, None]
 
 
 class Phase(Adversary):

@@ -1,17 +1,21 @@
 """What makes a decision final: epochs, attestations, locks, commits and certificates."""
 
 from tmesh.finality.certificate import Certificate, Decision, InvalidCertificate
+from tmesh.finality.coin import Coin
 from tmesh.finality.rules import Act, Vote, quorum
-from tmesh.finality.voter import Signed, Summary, Voter
+from tmesh.finality.voter import Signed, Summary, Voter, pack, unpack
 
 __all__ = [
     "Act",
     "Certificate",
+    "Coin",
     "Decision",
     "InvalidCertificate",
     "Signed",
     "Summary",
     "Vote",
     "Voter",
+    "pack",
     "quorum",
+    "unpack",
 ]

@@ -46,7 +46,7 @@ class Decision:
     @cached_property
     def id(self) -> bytes:
         """32 bytes that depend on all of it."""
-        fields = [DECISION, self.resource, _packed(self.agents), self.faults]
+        fields = [DECISION, self.resource, packed(self.agents), self.faults]
         return hashlib.sha256(cbor2.dumps(fields, canonical=True)).digest()
 
     @property
@@ -116,8 +116,8 @@ class Certificate:
     @cached_property
     def encoded(self) -> bytes:
         """Its bytes: deterministic CBOR, signers as a bitmap."""
-        what = [self.decision.resource, _packed(self.decision.agents), self.decision.faults]
-        fields = [CERTIFICATE, *what, *map(int, self.vote), _packed(self.signers), self.signatures]
+        what = [self.decision.resource, packed(self.decision.agents), self.decision.faults]
+        fields = [CERTIFICATE, *what, *map(int, self.vote), packed(self.signers), self.signatures]
         return cbor2.dumps(fields, canonical=True)
 
     @classmethod
@@ -163,7 +163,8 @@ def bits(number: int) -> Iterator[int]:
         number ^= low
 
 
-def _packed(number: int) -> bytes:
+def packed(number: int) -> bytes:
+    """A bitmap as bytes, little-endian, no more than it takes."""
     return number.to_bytes((number.bit_length() + 7) // 8, "little")
 
 

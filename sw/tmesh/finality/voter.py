@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import cbor2
 
-from tmesh.finality.certificate import Certificate, Decision
+from tmesh.finality.certificate import Certificate, Decision, bits, packed
 from tmesh.finality.rules import (
     HORIZON,
     Act,
@@ -21,6 +21,7 @@ from tmesh.finality.rules import (
     Vote,
 )
 from tmesh.ledger import Journal, KeySet, Signer
+from tmesh.ledger.keys import SIGNATURE_BYTES
 
 
 class Signed(NamedTuple):
@@ -29,6 +30,37 @@ class Signed(NamedTuple):
     author: int
     vote: Vote
     signature: bytes
+
+
+def pack(votes: Iterable[Signed]) -> bytes:
+    """The bytes of votes on air: each vote once, with its authors as a bitmap and their signatures
+    in order."""
+    by_vote: dict[Vote, dict[int, bytes]] = {}
+    for author, vote, signature in votes:
+        by_vote.setdefault(vote, {})[author] = signature
+    fields = [
+        [
+            *map(int, vote),
+            packed(sum(1 << author for author in signed)),
+            b"".join(signed[author] for author in sorted(signed)),
+        ]
+        for vote, signed in by_vote.items()
+    ]
+    return cbor2.dumps(fields, canonical=True)
+
+
+def unpack(data: bytes) -> list[Signed]:
+    """Votes from their bytes. Raises ``ValueError`` for others."""
+    votes = []
+    try:
+        for act, epoch, outcome, authors, signatures in cbor2.loads(data):
+            vote = Vote(Act(act), int(epoch), int(outcome))
+            for place, author in enumerate(bits(int.from_bytes(authors, "little"))):
+                one = signatures[place * SIGNATURE_BYTES : (place + 1) * SIGNATURE_BYTES]
+                votes.append(Signed(author, vote, bytes(one)))
+    except (cbor2.CBORDecodeError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"no votes: {str(error)[:80]}") from None
+    return votes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +81,8 @@ class Summary:
     @property
     def size(self) -> int:
         """Bytes on air."""
-        packed = [
-            (*map(int, vote), signers.to_bytes((signers.bit_length() + 7) // 8, "little"))
-            for vote, signers in self.known
-        ]
-        return len(cbor2.dumps(packed, canonical=True))
+        fields = [(*map(int, vote), packed(signers)) for vote, signers in self.known]
+        return len(cbor2.dumps(fields, canonical=True))
 
 
 class Voter:
@@ -98,8 +127,8 @@ class Voter:
     def attested(self) -> bool:
         """Whether it has attested an outcome in its epoch, or needs none any more."""
         return self.state.final is not None or any(
-            vote.act == Act.ATTEST and vote.epoch == self.epoch and self.me in signed
-            for vote, signed in self._signatures.items()
+            vote.act == Act.ATTEST and vote.epoch == self.epoch and signers >> self.me & 1
+            for vote, signers in self.state.tallies
         )
 
     def collapsed(self, outcome: int) -> None:
@@ -142,12 +171,7 @@ class Voter:
     @property
     def summary(self) -> Summary:
         """Whose signatures it has."""
-        known = (
-            (vote, sum(1 << author for author in signed))
-            for vote, signed in self._signatures.items()
-            if signed
-        )
-        return Summary(tuple(sorted(known)))
+        return Summary(self.state.tallies)
 
     def lacking(self, summary: Summary, limit: int | None = None) -> list[Signed]:
         """Signatures that the author of a summary does not have, at most `limit` of them; once all
@@ -156,11 +180,8 @@ class Voter:
         for vote, signed in sorted(self._signatures.items(), reverse=True):
             if final is None or vote == final:
                 has = summary.has(vote)
-                missing += [
-                    Signed(author, vote, signature)
-                    for author, signature in sorted(signed.items())
-                    if not has >> author & 1
-                ]
+                authors = sorted(author for author in signed if not has >> author & 1)
+                missing += [Signed(author, vote, signed[author]) for author in authors]
         return missing if limit is None else missing[:limit]
 
     # The rules' replies

@@ -3,13 +3,15 @@
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
 
 import numpy as np
 
 from tmesh.adversaries import View, adversary
+from tmesh.finality import Coin
+from tmesh.golden.reference import FloatArray
 from tmesh.ledger import Event, InvalidEvent, InvalidSignature, KeySet, Kind, Reference
 from tmesh.network import Network
+from tmesh.swarm.ballots import Ballot, Ballots, Expire, Request
 from tmesh.swarm.histories import Histories, Missing, Sync
 from tmesh.swarm.opinions import SLACK, Opinions, Statements
 from tmesh.swarm.scenario import Scenario
@@ -64,6 +66,13 @@ class Release:
     round: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Kill:
+    """To an agent itself: it loses its memory, and leaves a part of a record in its journals."""
+
+    torn: bytes
+
+
 @dataclasses.dataclass
 class Round:
     """What an agent hears in a round: statements by author. `cites`: what its next statement has
@@ -114,6 +123,22 @@ class Gossip:
             if scenario.ledger
             else None
         )
+        self.coin = Coin(scenario.coin, seed, scenario.declared + 1)
+        self.ballots: Ballots | None = None
+        if scenario.finality:
+            self.ballots = Ballots(
+                scenario,
+                network,
+                self._send,
+                self.keys,
+                self._signers,
+                opinions,
+                lying,
+                self._liar,
+                self.depth,
+            )
+        self.ready: dict[int, Round] = {}
+        self._waiting: dict[int, dict[int, Round]] = {}
         self.said: list[Event] = []
         self._tips: list[Event] = []
         for agent in range(n):
@@ -122,32 +147,48 @@ class Gossip:
             self._tips.append(self.said[agent])
             self._record(agent, self.said[agent])
             network.wake(agent, self._pause() * rng.random(), Wake(1))
+        for agent in rng.choice(honest, scenario.kills).tolist():
+            seconds = scenario.timeout * scenario.round_seconds * rng.random()
+            network.wake(agent, seconds, Kill(rng.bytes(int(rng.integers(20)))))
+
+    def done(self, agent: int) -> bool:
+        """Whether an agent has a final certificate, or without finality an outcome, for every
+        decision."""
+        return self.settled(agent) if self.ballots is None else self.ballots.done(agent)
 
     def settled(self, agent: int) -> bool:
         """Whether an agent has an outcome for every decision."""
         return bool(np.all(self.opinions.settled[self.rows[:, agent]]))
 
-    def receive(self, agent: int, message: object) -> Round | None:
-        """Act on a message; the agent's round, if this completes it."""
+    def receive(self, agent: int, message: object) -> None:
+        """Act on a message; rounds that end by it are in `ready`."""
         match message:
             case Wake(number):
-                return self._wake(agent, number)
+                self._wake(agent, number)
             case Ask():
                 self._answer(agent, message)
             case Answer():
-                return self._hear(agent, message)
+                self._hear(agent, message)
             case Meet():
-                return self._meet(agent, message)
+                self._meet(agent, message)
             case Release(caller, number):
                 if self._engaged.get(agent) == (caller, number):
                     del self._engaged[agent]
             case Sync() | Missing() if self.histories is not None:
                 self.histories.receive(agent, message)
-        return None
+            case Request() | Ballot() | Expire() if self.ballots is not None:
+                self.ballots.receive(agent, message, int(self.rounds[agent]))
+            case Kill(torn):
+                self._kill(agent, torn)
 
-    def update(self, ready: Mapping[int, Round]) -> None:
-        """End the rounds of some agents, in one batch on the device, and let them say so."""
+    def update(self) -> None:
+        """End the rounds that are ready, in one batch on the device, and let agents say so."""
+        if self.ballots is not None:
+            self.ballots.flush()
+        ready, self.ready = self.ready, {}
         agents = sorted(ready)
+        if not agents:
+            return
         most = max(len(ready[agent].heard) for agent in agents)
         heard = Statements.silence(len(agents), self.decisions, most)
         senders = np.zeros((len(agents), self.decisions, most), dtype=np.int64)
@@ -156,13 +197,15 @@ class Gossip:
                 heard[place, :, column] = self._read(event)
                 senders[place, :, column] = self.rows[:, author]
         rows = self.rows[:, agents].T
-        shift = np.array([self._threshold(int(self.rounds[agent])) for agent in agents])
+        shift = np.stack([self._shift(agent) for agent in agents])
         self.opinions.update(
             rows.reshape(-1),
             heard.reshape(-1, most),
             senders.reshape(-1, most),
-            np.repeat(shift, self.decisions),
+            shift.reshape(-1),
         )
+        if self.ballots is not None:
+            self.ballots.settle(agents)
         for agent in agents:
             done = ready[agent]
             parents = done.cites
@@ -174,20 +217,29 @@ class Gossip:
 
     # Rounds
 
-    def _wake(self, agent: int, number: int) -> Round | None:
-        if number <= self.rounds[agent]:  # the time for answers is over
-            late = number == self.rounds[agent] and agent in self._open
-            return self._complete(agent) if late else None
+    def _wake(self, agent: int, number: int) -> None:
+        if number <= self.rounds[agent]:  # the time for answers, or for the coin, is over
+            if number == self.rounds[agent] and agent in self._open:
+                self._complete(agent)
+            waiting = self._waiting.get(number, {})
+            if agent in waiting:
+                self.ready[agent] = waiting.pop(agent)
+            return
         if agent in self._engaged:
             self._rest(agent)
-            return None
+            return
         self.rounds[agent] = number
         others = self.network.mesh.neighbours[agent]
         if self.histories is not None and len(others):
             self.histories.synchronise(agent, int(self.rng.choice(others)))
+        if self.ballots is not None and not self.lying[agent] and not self.ballots.done(agent):
+            self.ballots.request(
+                agent, self.rng.permutation(others)[: self.scenario.spread].tolist()
+            )
         if self.settled(agent) or not len(others):
+            self._commit(agent, number)
             self._rest(agent)
-            return None
+            return
         called = self.scenario.k - (self.scenario.mode == "symmetric")
         asked = self.rng.permutation(others)[:called].tolist()
         self._open[agent] = Round(set(asked))
@@ -195,13 +247,12 @@ class Gossip:
             ask = Ask(agent, number, int(self.depth[agent]) + 1)
             self._send(agent, other, ask, 0, "requests")
         self.network.wake(agent, self.scenario.patience * self.round_trip, Wake(number))
-        return None
 
-    def _complete(self, agent: int) -> Round | None:
+    def _complete(self, agent: int) -> None:
         done = self._open.pop(agent)
         if not done.heard:
             self._rest(agent)
-            return None
+            return
         if self.scenario.mode == "symmetric":
             cited = tuple(sorted(event.reference for event in done.heard.values()))
             own = self.said[agent]
@@ -213,24 +264,56 @@ class Gossip:
                 size = len(meeting.encoded) + sum(map(len, encoded))
                 self._send(agent, other, message, size, "meetings")
             done.cites = ()
-        return done
+        self._finish(agent, done)
+
+    def _finish(self, agent: int, done: Round) -> None:
+        """A round's sample is fixed: it ends at once, or when the coin that it needs is open."""
+        number = int(self.rounds[agent])
+        self._commit(agent, number)
+        if not self._tossing(agent) or self.coin.opened(number):
+            self.ready[agent] = done
+        else:
+            self._waiting.setdefault(number, {})[agent] = done
+            self.network.wake(agent, self.scenario.patience * self.round_trip, Wake(number))
+
+    def _commit(self, agent: int, number: int) -> None:
+        self.coin.commit(agent, number)
+        if number in self._waiting and self.coin.opened(number):
+            self.ready.update(self._waiting.pop(number))
+
+    def _tossing(self, agent: int) -> bool:
+        """Whether an agent is past the first epoch in some decision, and uses the coin."""
+        if self.ballots is None or not self.scenario.threshold or self.coin.kind == "none":
+            return False
+        return bool(np.any(self.ballots.epochs(agent) > 1))
+
+    def _shift(self, agent: int) -> FloatArray:
+        """How far the coin moves the means of an agent, (decisions,)."""
+        number = int(self.rounds[agent])
+        if not self._tossing(agent) or self.ballots is None or not self.coin.opened(number):
+            return np.zeros(self.decisions)
+        shift = self.scenario.threshold * self.coin.number(number)
+        return np.where(self.ballots.epochs(agent) > 1, shift, 0.0)
+
+    def _kill(self, agent: int, torn: bytes) -> None:
+        """An agent loses all but its journals, and begins anew."""
+        for rounds in (self._open, self.ready, *self._waiting.values()):
+            rounds.pop(agent, None)
+        self._engaged.pop(agent, None)
+        self._seen[agent].clear()
+        if self.ballots is not None:
+            self.ballots.restart(agent, torn)
+        self._rest(agent)
 
     def _rest(self, agent: int) -> None:
         """Until the next round, if there is one."""
-        done = self.settled(agent) and self.histories is None
+        done = self.done(agent) and self.histories is None
         if not done and self.rounds[agent] < self.scenario.rounds:
             pause = self._pause() * (0.5 + self.rng.random())
             self.network.wake(agent, pause, Wake(int(self.rounds[agent]) + 1))
 
     def _pause(self) -> float:
         return self.scenario.pause * self.round_trip
-
-    def _threshold(self, number: int) -> float:
-        """The common random number of a round, from a coin that anyone can work out."""
-        if not self.scenario.threshold or number <= self.scenario.threshold_from:
-            return 0.0
-        draw = np.random.default_rng([self.seed, number]).uniform(-1, 1)
-        return float(self.scenario.threshold * draw)
 
     # Statements
 
@@ -248,24 +331,23 @@ class Gossip:
             held = self._liar.held * self.round_trip if self.lying[agent] else 0.0
             self._send(agent, ask.asker, answer, len(event.encoded), "statements", held)
 
-    def _hear(self, agent: int, answer: Answer) -> Round | None:
+    def _hear(self, agent: int, answer: Answer) -> None:
         current = self._open.get(agent)
         if current is None or answer.round != self.rounds[agent]:
-            return None  # too late
+            return  # too late
         if answer.sender not in current.asked or answer.sender in current.heard:
-            return None
+            return
         event = self._accepted(agent, answer.sender, answer.event)
         if event is not None:
             current.heard[answer.sender] = event
             current.depth = max(current.depth, answer.depth)
             if len(current.heard) == len(current.asked):
-                return self._complete(agent)
-        return None
+                self._complete(agent)
 
-    def _meet(self, agent: int, meet: Meet) -> Round | None:
+    def _meet(self, agent: int, meet: Meet) -> None:
         engaged = self._engaged.get(agent)
         if engaged is None or engaged[0] != meet.caller:
-            return None
+            return
         del self._engaged[agent]
         try:
             meeting = Event.decode(meet.event)
@@ -273,11 +355,11 @@ class Gossip:
             statements = [Event.decode(data) for data in meet.statements]
         except InvalidEvent:
             self.refused["meeting"] += 1
-            return None
+            return
         cited = {parent.id for parent in meeting.parents} | {meeting.previous}
         if meeting.author != meet.caller or any(event.id not in cited for event in statements):
             self.refused["meeting"] += 1
-            return None
+            return
         heard = {}
         for event in statements:
             if event.author != agent:
@@ -285,7 +367,8 @@ class Gossip:
                 if accepted is not None:
                     heard[event.author] = accepted
         self._record(agent, meeting)
-        return Round(set(), heard, meet.depth, (meeting.reference,)) if heard else None
+        if heard:
+            self._finish(agent, Round(set(), heard, meet.depth, (meeting.reference,)))
 
     def _accepted(self, agent: int, sender: int, data: bytes) -> Event | None:
         """The event in these bytes, if it is a statement that `sender` signed, and no older than
@@ -365,6 +448,7 @@ class Gossip:
             camps=self._camps,
             swarms=np.arange(n * self.decisions) // n,
             round=float(opinions.updates[senders].max()),
+            coin=np.array([self._betrayed(asker)] * len(senders)),
             rng=self.rng,
         )
         vectors = self._liar.statements(view)
@@ -381,6 +465,11 @@ class Gossip:
         if self._liar.forges:
             lie = dataclasses.replace(lie, author=(agent + 1) % n)
         return lie.signed(self._signers[agent])
+
+    def _betrayed(self, asker: int) -> float:
+        if not self._tossing(asker):
+            return float("nan")
+        return self.scenario.threshold * self.coin.betrayed(int(self.rounds[asker]))
 
     def _record(self, agent: int, event: Event) -> None:
         if self.histories is not None:

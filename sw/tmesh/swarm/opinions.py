@@ -13,6 +13,12 @@ from tmesh.swarm.scenario import Scenario
 #: A received vector may be longer than 1 by so much: two LSB of the coarsest format.
 SLACK = 2.0**-13
 
+#: What an epoch begins from, where it is no outcome.
+NONE, SEVERAL = -1, -2
+
+#: Epochs have grids of their own, up to this one.
+GRIDS = 1 << 12
+
 #: Cells of directions: the twelve corners of an icosahedron.
 _GOLDEN = (1 + 5**0.5) / 2
 CELLS = np.array(
@@ -89,6 +95,8 @@ class Opinions:
                 f"{device.info.capacity}"
             )
         self._room = room
+        self._original = evidence.copy(), start
+        self.epoch = np.ones(rows, dtype=np.int64)
         self.prefix, self.length = np.zeros((2, rows), dtype=np.int64)
         self.streak, self.updates = np.zeros((2, rows), dtype=np.int64)
         states = np.zeros((device.info.capacity, 3))
@@ -135,11 +143,22 @@ class Opinions:
 
     @property
     def outcomes(self) -> IntArray:
-        """Outcomes (rows,) of those that are settled, −1 else; of directions, a cell of `CELLS`."""
-        outcome = self.prefix
+        """`chosen` of all rows, (rows,)."""
+        return self.chosen(np.arange(len(self.length)))
+
+    @property
+    def outcome_count(self) -> int:
+        """Outcomes are below this."""
+        return len(CELLS) * GRIDS if self.rules.direction else int(self._evidence.shape[1])
+
+    def chosen(self, rows: IntArray) -> IntArray:
+        """Outcomes (m,) of some rows, −1 for those that are not settled. A direction's is a cell's
+        number, and twelve more for each epoch after the first: each has a grid of its own."""
+        outcome = self.prefix[rows]
         if self.rules.direction:
-            outcome = np.argmax(self.common @ CELLS.T, axis=1)
-        return np.where(self.settled, outcome, -1)
+            where = np.einsum("mci,mi->mc", grids(self.epoch[rows]), self.common[rows])
+            outcome = np.argmax(where, axis=1) + len(CELLS) * (self.epoch[rows] - 1)
+        return np.where(self.length[rows] == self.bits, outcome, -1)
 
     @property
     def common(self) -> FloatArray:
@@ -179,6 +198,52 @@ class Opinions:
         self.streak[rows] = np.where(entropy < self.rules.epsilon, self.streak[rows] + 1, 0)
         done = self.streak[rows] >= self.rules.beta
         self._settle(rows[done], bit[done])
+
+    def reopen(self, rows: IntArray, epochs: IntArray, begins: IntArray) -> None:
+        """Let rows (m,) think again in new epochs (m,). begins: the one outcome that is locked, of
+        which they are certain then; `SEVERAL` are, and they are undecided; or `NONE`, and they stay
+        with what they have settled on, or go on."""
+        self.epoch[rows] = epochs
+        again = (self.length[rows] == self.bits) | (begins != NONE)
+        rows, begins = rows[again], begins[again]
+        if self.rules.direction:
+            self._turn(rows, begins)
+        else:
+            begins = np.where(begins == NONE, self.prefix[rows], begins)
+            certain = begins[:, None] == np.arange(self._evidence.shape[1])
+            self._evidence[rows] = np.where((begins == SEVERAL)[:, None], 1.0, certain)
+        self._open(rows)
+        self._load(rows)
+
+    def forget(self, rows: IntArray) -> None:
+        """Think again as at the start."""
+        evidence, start = self._original
+        self._evidence[rows] = evidence[rows]
+        self._open(rows)
+        if start is not None:
+            self.vectors[rows] = start[rows]
+        self._load(rows)
+
+    def _open(self, rows: IntArray) -> None:
+        self.prefix[rows] = self.length[rows] = self.streak[rows] = 0
+        if not self.rules.direction:
+            self._forced(rows)
+            self.vectors[rows] = self._prior(rows)
+
+    def _load(self, rows: IntArray) -> None:
+        if len(rows):
+            self._device.write(rows, self.vectors[rows])
+            self.vectors[rows] = self._device.read(rows)
+
+    def _turn(self, rows: IntArray, begins: IntArray) -> None:
+        """To directions that are locked, or to none of several."""
+        self.vectors[rows[begins == SEVERAL]] = 0.0
+        locked = begins >= 0
+        rows, begins = rows[locked], begins[locked]
+        epoch, cell = 1 + begins // len(CELLS), begins % len(CELLS)
+        towards = grids(epoch)[np.arange(len(rows)), cell]
+        if self._frames is not None:
+            self.vectors[rows] = np.einsum("mji,mj->mi", self._frames[rows], towards)
 
     def _round(
         self, rows: IntArray, values: FloatArray, amplify: bool
@@ -238,6 +303,7 @@ class Opinions:
         members = 1 + np.count_nonzero(~np.isnan(values[..., 0]), axis=1)
         pushed = np.zeros((len(values), self._copies, 3))
         pushed[..., 2] = np.clip(shift * members / self._copies, -1, 1)[:, None]
+        pushed[shift == 0] = np.nan  # they would draw the mean towards zero
         return pushed
 
     def _settle(self, rows: IntArray, bit: IntArray) -> None:
@@ -271,6 +337,16 @@ class Opinions:
         r = np.zeros((len(rows), 3))
         r[:, 2] = np.divide(difference, total, out=np.zeros(len(rows)), where=total > 0)
         return r
+
+
+def grids(epochs: IntArray) -> FloatArray:
+    """Cells (m, 12, 3) of directions in some epochs: in the first `CELLS`, in each later one these
+    turned at random, in a way that everyone knows."""
+    turned = [
+        CELLS @ _rotations(np.random.default_rng(epoch), 1)[0].T if epoch > 1 else CELLS
+        for epoch in epochs.tolist()
+    ]
+    return np.stack(turned) if turned else np.zeros((0, *CELLS.shape))
 
 
 def _rotations(rng: np.random.Generator, count: int) -> FloatArray:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tmesh.finality import Certificate
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm import metrics
@@ -16,12 +17,15 @@ class Result:
     """The end of a run.
 
     states: (decisions, agents, 2, 2), of directions in the common frame. entropies: of these, in
-    nats, (decisions, agents). outcomes: (decisions, agents), −1 for none. preferred: the outcome
+    nats, (decisions, agents). outcomes: (decisions, agents), −1 for none: those of the certificates
+    that an agent holds, without finality those that it collapsed to. certificates: the final ones,
+    one for each decision, and another for each outcome that is in conflict. preferred: the outcome
     that the evidence of the most honest agents was for, (decisions,); of directions, 0 for up.
-    lying: (agents,). updates: of each agent. delays: messages on the longest causal chain up to an
-    agent's last update. frames, bytes: put on air, the bytes by part. seconds: simulated. cycles:
-    of the core for the updates, not for the history. refused: messages that were dropped, by
-    reason. accused: agents of whom somebody honest holds a proof of equivocation. heals: of each
+    lying: (agents,). updates: of each agent's opinions; round_counts: rounds that it began until it
+    was done, without finality its updates. delays: messages on the longest causal chain up to an
+    agent's last update or vote. frames, bytes: put on air, the bytes by part. seconds: simulated.
+    cycles: of the core for the updates, not for the history. refused: messages that were dropped,
+    by reason. accused: agents of whom somebody honest holds a proof of equivocation. heals: of each
     partition that is over, seconds, rounds and bytes until all honest agents had all events of
     before its end.
     history: one row per sample.
@@ -34,7 +38,9 @@ class Result:
     outcomes: IntArray
     preferred: IntArray
     lying: BoolArray
+    certificates: tuple[Certificate, ...]
     updates: IntArray
+    round_counts: IntArray
     delays: IntArray
     frames: int
     bytes: dict[str, int]
@@ -65,18 +71,13 @@ class Result:
 
     @property
     def rounds(self) -> float:
-        """Median number of updates of an honest agent."""
-        return float(np.median(self.updates[~self.lying]))
+        """Median number of rounds of an honest agent."""
+        return float(np.median(self.round_counts[~self.lying]))
 
     @property
     def events(self) -> int:
         """Updates of all agents."""
         return int(np.sum(self.updates))
-
-    @property
-    def certificates(self) -> tuple[Any, ...]:
-        """Final certificates: none, collapse alone is provisional."""
-        return ()
 
     def _chosen(self, decision: int) -> IntArray:
         outcomes = self.outcomes[decision, ~self.lying]
@@ -101,7 +102,16 @@ class Result:
             "agreement": metrics.agreement(rho),
             "purity": metrics.purity(rho),
             "coherence": metrics.coherence(rho),
-            "certificates": list(self.certificates),
+            "certificates": [
+                {
+                    "decision": certificate.decision.id.hex(),
+                    "outcome": certificate.outcome,
+                    "epoch": certificate.vote.epoch,
+                    "signers": certificate.signers.bit_count(),
+                    "bytes": certificate.encoded.hex(),
+                }
+                for certificate in self.certificates
+            ],
             "frames": self.frames,
             "bytes": {"total": sum(self.bytes.values()), **self.bytes},
             "seconds": self.seconds,

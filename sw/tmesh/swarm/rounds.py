@@ -17,6 +17,7 @@ from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm import sampling
 from tmesh.swarm.opinions import Opinions, Statements
 from tmesh.swarm.scenario import Scenario
+from tmesh.swarm.tallies import Tallies
 
 #: A swarm has decided when so many of its honest agents have.
 DECIDED = 0.95
@@ -102,12 +103,21 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
     mesh = _meshes(scenario, seeds, rng)
     liar, first, lying_rows = adversary(scenario.adversary), opinions.vectors.copy(), lying.ravel()
     settled_at = np.full(len(rows), np.nan)
+    tallies = Tallies(scenario, lying, liar) if scenario.finality else None
     draw = sampling.pulled if scenario.mode == "pull" else sampling.grouped
     for time in range(1, scenario.rounds + 1):
         active = rows[~opinions.settled]
+        if tallies is not None:
+            begun, begins = tallies.pass_time(time - 1)
+            opinions.reopen(begun, tallies.epoch[swarms[begun]], begins)
+            active = rows[~opinions.settled]
         if scenario.mode == "symmetric":
             active = rows  # those who have settled still answer
         others = draw(rng, active, n, mesh, scenario.k)
+        shift = np.zeros(len(rows))
+        if tallies is not None and scenario.coin != "none":
+            tossed = scenario.threshold * rng.uniform(-1, 1, seeds) * (tallies.epoch > 1)
+            shift = tossed[swarms]
         there = others >= 0
         heard = opinions.said(others)
         heard.vectors[~there] = np.nan
@@ -125,20 +135,44 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
                 camps=camps[swarms[senders]],
                 swarms=swarms,
                 round=time - 1,
+                coin=_betrayed(scenario, shift, lying_rows, receivers, rng),
                 rng=rng,
             )
             said = liar.statements(view) if liar.authentic else np.full((len(senders), 3), np.nan)
             heard[false] = Statements(said, opinions.prefix[receivers], opinions.length[receivers])
-        shift = None
-        if scenario.threshold and time > scenario.threshold_from:
-            common = rng.uniform(-scenario.threshold, scenario.threshold, seeds)
-            shift = common[swarms[active]]
-        opinions.update(active, heard, np.maximum(others, 0), shift)
-        settled_at[opinions.settled & np.isnan(settled_at)] = time
-        if np.all(opinions.settled | lying_rows):
+        opinions.update(active, heard, np.maximum(others, 0), shift[active])
+        done = opinions.settled
+        if tallies is not None:
+            tallies.attest(active, opinions.chosen(active))
+            tallies.exchange(sampling.pulled(rng, rows, n, mesh, min(scenario.spread, n - 1)))
+            done = tallies.final >= 0
+        settled_at[done & np.isnan(settled_at)] = time
+        if np.all(done | lying_rows):
             break
-    outcomes, states = opinions.outcomes.reshape(seeds, n), opinions.vectors.reshape(seeds, n, 3)
+    outcomes = (opinions.outcomes if tallies is None else tallies.final).reshape(seeds, n)
+    states = opinions.vectors.reshape(seeds, n, 3)
     return Sweep.of(settled_at.reshape(seeds, n), outcomes, preferred, states, lying)
+
+
+def _betrayed(
+    scenario: Scenario,
+    shift: FloatArray,
+    lying: BoolArray,
+    receivers: IntArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """How far the coin moves the means of receivers (m,), as far as liars know: if they are
+    rushing, they wait for the f + 1 that open it, of which they are some themselves."""
+    blind = np.zeros(len(lying), dtype=np.bool_)
+    if scenario.coin == "ideal":
+        blind[:] = True
+    elif scenario.coin == "rushing":
+        n = scenario.agents
+        order = rng.random(len(lying)) + lying  # liars do not matter, so they come last
+        ranks = np.argsort(np.argsort(order.reshape(-1, n), axis=1), axis=1).reshape(-1)
+        blind = ranks < scenario.declared + 1 - scenario.faulty
+    known = ~blind[receivers] & (shift[receivers] != 0)
+    return np.where(known, shift[receivers], np.nan)
 
 
 def _liars(scenario: Scenario, seeds: int, rng: np.random.Generator) -> BoolArray:

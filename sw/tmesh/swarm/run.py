@@ -7,10 +7,11 @@ import numpy as np
 
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
+from tmesh.finality import Certificate
 from tmesh.network import Mesh, Network
 from tmesh.states import density
 from tmesh.swarm import metrics
-from tmesh.swarm.gossip import Gossip, Round
+from tmesh.swarm.gossip import Gossip
 from tmesh.swarm.opinions import Opinions
 from tmesh.swarm.result import Result
 from tmesh.swarm.scenario import Scenario
@@ -27,9 +28,10 @@ def run(
 ) -> Result:
     """Run `scenario` on `device` (default: the scenario's own); deterministic in `seed`.
 
-    `progress` is called with the share of honest decisions that have an outcome. An agent that is
-    settled keeps its states and goes on answering; the run ends when all honest agents are, and
-    with ledgers every partition has healed, or when all have had the scenario's number of rounds.
+    `progress` is called with the share of honest agents that are done: have final certificates, or
+    without finality outcomes, for all decisions. They keep their states and go on answering; the
+    run ends when all honest agents are done, and with ledgers every partition has healed, or when
+    all have had the scenario's number of rounds.
     """
     if device is None:
         config = core_config(scenario.config)
@@ -49,15 +51,11 @@ def run(
         arrived = network.window(np.inf)
         if not arrived:
             break
-        ready: dict[int, Round] = {}
         for _, agent, message in arrived:
-            done = gossip.receive(agent, message)
-            if done is not None:
-                ready[agent] = done
-        if ready:
-            before = device.cycles or 0
-            gossip.update(ready)
-            cycles += (device.cycles or 0) - before
+            gossip.receive(agent, message)
+        before = device.cycles or 0
+        gossip.update()
+        cycles += (device.cycles or 0) - before
         if gossip.histories is not None:
             gossip.histories.watch(float(np.median(gossip.rounds[~lying])))
         if network.now >= sample:
@@ -68,6 +66,13 @@ def run(
     history.append(_row(gossip, device))
     shape = gossip.rows.shape
     accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
+    rounds, outcomes = opinions.updates.reshape(shape).max(axis=0), opinions.outcomes.reshape(shape)
+    updates, certificates = rounds, tuple[Certificate, ...]()
+    if gossip.ballots is not None:
+        gossip.ballots.close()
+        gossip.refused.update(gossip.ballots.refused)
+        outcomes, certificates = gossip.ballots.final, tuple(gossip.ballots.certificates())
+        rounds = np.where(gossip.ballots.finished < 0, gossip.rounds, gossip.ballots.finished)
     heals: tuple[dict[str, float], ...] = ()
     if gossip.histories is not None:
         accused |= gossip.histories.accused()
@@ -78,10 +83,12 @@ def run(
         seed=seed,
         states=density(opinions.common).reshape(*shape, 2, 2),
         entropies=device.observe(gossip.rows.reshape(-1)).entropy.reshape(shape),
-        outcomes=opinions.outcomes.reshape(shape),
+        outcomes=outcomes,
+        certificates=certificates,
         preferred=gossip.preferred,
         lying=lying,
-        updates=opinions.updates.reshape(shape).max(axis=0),
+        updates=updates,
+        round_counts=rounds,
         delays=gossip.depth,
         frames=network.frames,
         bytes=dict(gossip.bytes),
@@ -96,10 +103,10 @@ def run(
 
 
 def _over(gossip: Gossip) -> bool:
-    """Whether every honest agent is settled, and the histories are whole."""
+    """Whether every honest agent is done, and the histories are whole."""
     if gossip.histories is not None and not gossip.histories.whole:
         return False
-    return bool(np.all(gossip.opinions.settled[gossip.rows[:, ~gossip.lying]]))
+    return all(gossip.done(agent) for agent in np.nonzero(~gossip.lying)[0].tolist())
 
 
 def _row(gossip: Gossip, device: Device) -> dict[str, float]:
@@ -110,5 +117,8 @@ def _row(gossip: Gossip, device: Device) -> dict[str, float]:
         "rounds": float(np.mean(opinions.updates[honest])),
         "entropy": float(np.mean(device.observe(honest).entropy)),
         "agreement": metrics.agreement(density(opinions.common[honest])),
-        "decided": float(np.mean(opinions.settled[gossip.rows[:, ~gossip.lying]])),
+        "collapsed": float(np.mean(opinions.settled[gossip.rows[:, ~gossip.lying]])),
+        "decided": float(
+            np.mean([gossip.done(agent) for agent in np.nonzero(~gossip.lying)[0].tolist()])
+        ),
     }

@@ -9,6 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tmesh.adversaries import adversary
+from tmesh.finality import quorum
+from tmesh.finality.coin import Kind
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.network import PROFILES, Channel, Partition, Topology
 from tmesh.numbers import BoolArray
@@ -22,12 +24,19 @@ class Scenario(BaseModel):
 
     mode: `pull`, an agent asks k others, or `symmetric`, k agents exchange states and all take the
     mean. amplify: of the mean `purify` takes the power `kappa`; in `interfere` an agent's own state
-    interferes with it, r' = 2(a+b)/(3+a·b). threshold: a common random number up to this moves all
-    means of a round, from the round `threshold_from` on. pause and patience: mean time between
+    interferes with it, r' = 2(a+b)/(3+a·b). pause and patience: mean time between
     rounds of an agent, and the time that it waits for answers, in mean round trips of the channel.
     channel: a name of `tmesh.network.PROFILES` or a table. direction: the decision is a direction
     in space, not one of some outcomes. dephase: turn it off to see what superpositions do to a
     swarm.
+
+    finality: agents vote, and the run ends when all honest ones hold certificates; without it, when
+    they have collapsed. faults: how many may lie, by default the most there can be, below a third;
+    `faulty` is how many do. timeout: rounds that the first epoch lasts; the e-th lasts e times as
+    long. threshold: from the second epoch on a common random number, from a `coin` (see
+    `tmesh.finality.coin`), moves the means of a round by up to this. spread: neighbours asked for
+    votes in a round, and `votes`, how many of a decision a message carries. kills: so often an
+    honest agent is killed at a random moment, and comes back with its journal alone.
 
     `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
     (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the
@@ -48,8 +57,14 @@ class Scenario(BaseModel):
     direction: bool = False
     dephase: bool = True
     trim: Annotated[int, Field(ge=0)] = 0
-    threshold: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
-    threshold_from: Annotated[int, Field(ge=0)] = 10
+    finality: bool = True
+    faults: Annotated[int | None, Field(ge=0)] = None
+    timeout: Annotated[int, Field(ge=1)] = 40
+    threshold: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.25
+    coin: Kind = "ideal"
+    spread: Annotated[int, Field(ge=1)] = 3
+    votes: Annotated[int, Field(ge=1)] = 256
+    kills: Annotated[int, Field(ge=0)] = 0
     faulty: Annotated[int, Field(ge=0)] = 0
     adversary: str = "stubborn"
     topology: Topology = Topology()
@@ -86,6 +101,9 @@ class Scenario(BaseModel):
             raise ValueError(f"k: {self.k} neighbours, but there are {self.agents} agents")
         if self.faulty >= self.agents:
             raise ValueError(f"faulty: {self.faulty} of {self.agents} agents leaves none honest")
+        quorum(self.agents, self.declared)
+        if self.kills and not self.finality:
+            raise ValueError("kills: without finality agents have no journals to come back with")
         if self.direction and self.outcomes != 2:
             raise ValueError(f"outcomes: a direction is one state, not {self.outcomes} outcomes")
         if self.outcomes != 2 and self.states is not None:
@@ -95,6 +113,16 @@ class Scenario(BaseModel):
                 if not 0 <= agent < self.agents:
                     raise ValueError(f"partitions: there is no agent {agent}")
         return self
+
+    @property
+    def round_seconds(self) -> float:
+        """How long a round takes, about, where an answer is lost: the pause and the patience."""
+        return 2 * (self.pause + self.patience) * self.channel.mean
+
+    @property
+    def declared(self) -> int:
+        """How many agents may lie."""
+        return (self.agents - 1) // 3 if self.faults is None else self.faults
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
