@@ -120,6 +120,10 @@ def arena(
         typer.Option(help="Shares that start for outcome 0; may be repeated. Default: 0.6."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
+    finality: Annotated[
+        bool, typer.Option(help="Until there are certificates; without, until opinions collapse.")
+    ] = True,
+    coin: Annotated[str, typer.Option(help="none, ideal, rushing or known.")] = "ideal",
     faulty: Annotated[
         list[int] | None, typer.Option(help="Numbers of liars; may be repeated. Default: 0, 20 %.")
     ] = None,
@@ -138,7 +142,8 @@ def arena(
     from tmesh.report import arena as measure
 
     with _one_line_errors():
-        fields = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
+        fields: dict[str, object] = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
+        fields |= {"finality": finality, "coin": coin, "timeout": 16, "spread": 5}
         scenarios = measure.scenarios(
             {**fields, "topology": {"kind": "complete"}},
             kappa or [8],

@@ -69,6 +69,7 @@ def test_stubborn_liars_win_above_the_threshold(
             majority=1.0,
             faulty=round(share * n),
             epsilon=1e-9,  # nobody settles
+            finality=False,
             rounds=250,
         )
         states = sweep(rules, device, 1)
@@ -86,13 +87,13 @@ def test_superpositions_stop_a_swarm_unless_it_dephases(device: Device) -> None:
 
 
 def test_a_common_threshold_breaks_what_holds_a_swarm_in_balance(device: Device) -> None:
-    """A quarter of the agents keep the means at zero: no run ends; with the threshold all do."""
+    """A quarter of the agents keep the means at zero: without a coin, or with one that they know,
+    no run ends; with an ideal one all do."""
     fields = {"agents": 200, "k": 20, "kappa": 8, "faulty": 50, "adversary": "hold"}
-    fields |= {"majority": 0.55, "rounds": 60}
-    without = sweep(scenario(**fields), device, 10)
-    shifted = sweep(scenario(**fields, threshold=0.4, threshold_from=2), device, 10)
-    assert np.mean(without.decided) <= 0.2
-    assert np.mean(shifted.decided) >= 0.9
+    fields |= {"majority": 0.55, "rounds": 120, "timeout": 16, "spread": 5}
+    for coin in ("none", "known"):
+        assert np.mean(sweep(scenario(**fields, coin=coin), device, 10).decided) <= 0.2
+    assert np.mean(sweep(scenario(**fields, coin="ideal"), device, 10).decided) >= 0.9
 
 
 def agreeing(device: Device, rules: Scenario, start: FloatArray) -> Opinions:
@@ -211,6 +212,7 @@ def test_every_liar_says_something_or_nothing(name: str) -> None:
         camps=np.array([1.0, 1.0, -1.0]),
         swarms=np.repeat([0, 1, 2], 10),
         round=5.0,
+        coin=np.array([np.nan, 0.1, -0.1]),
         rng=rng,
     )
     said = adversary(name).statements(view)

@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 import tmesh
 from tmesh.golden.reference import partial_swap
+from tmesh.ledger import KeySet
 from tmesh.network import Channel, Partition, Topology
 from tmesh.swarm import Scenario, genesis
 
 
 def test_default_scenario_decides() -> None:
-    """Everyone collapses, on one outcome."""
+    """Everyone ends with the same final certificate, which verifies."""
     result = tmesh.run(Scenario.default(), device=tmesh.open_device("reference"))
     assert result.decided == 1
     assert result.disagreements == 0
     assert result.rounds < 40
+    [certificate] = result.certificates
+    certificate.verify(KeySet.simulated(64, 0)[0])
+    assert certificate.final
+    assert np.all(result.outcomes == certificate.outcome)
 
 
 def test_same_scenario_and_seed_give_the_same_bits_on_model_and_core() -> None:
@@ -165,12 +170,14 @@ def test_many_decisions_with_many_outcomes_run_together() -> None:
 
 
 def test_nobody_is_heard_across_a_partition_and_histories_heal() -> None:
-    """Two halves that prefer different outcomes, parted for good, differ; where the partition ends,
-    all histories become one."""
+    """Two halves that prefer different outcomes, parted for good, collapse apart; where the
+    partition ends, all histories become one."""
     edges = Topology(kind="complete")
     parted = Partition(start=0.0, end=1e9, groups=(tuple(range(10)),))
     with tmesh.open_device("model") as device:
-        apart = Scenario(agents=20, k=4, topology=edges, partitions=(parted,), rounds=30)
+        apart = Scenario(
+            agents=20, k=4, topology=edges, partitions=(parted,), rounds=30, finality=False
+        )
         result = tmesh.run(apart, device, 4)
         assert result.decided == 1
         for side in (slice(0, 10), slice(10, 20)):
@@ -187,7 +194,9 @@ def test_nobody_is_heard_across_a_partition_and_histories_heal() -> None:
 
 def test_messages_and_bytes_are_counted() -> None:
     """A lossless pull: k requests and answers a round, and every byte in one part."""
-    scenario = Scenario(agents=10, k=3, topology=Topology(kind="complete"), channel=Channel())
+    scenario = Scenario(
+        agents=10, k=3, topology=Topology(kind="complete"), channel=Channel(), finality=False
+    )
     result = tmesh.run(scenario, tmesh.open_device("model"))
     assert result.frames == 2 * 3 * result.events
     assert set(result.bytes) == {"requests", "statements"}
@@ -210,6 +219,7 @@ def test_partition_and_heal_through_the_core() -> None:
         on_core, on_model = tmesh.run(scenario, core, 3), tmesh.run(scenario, model, 3)
     np.testing.assert_array_equal(on_core.states, on_model.states)
     assert on_core.history == on_model.history  # entropies on the way, bit for bit
+    assert on_core.certificates == on_model.certificates
     assert on_core.heals == on_model.heals
     assert len(on_core.heals) == 1
     assert on_core.decided == 1

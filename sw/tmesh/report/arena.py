@@ -18,14 +18,16 @@ from tmesh.swarm.rounds import most_honest
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Of one kind and number of liars: shares of runs in which 95 % of the honest settled within
-    the scenario's rounds (`decided`), two honest agents settled on different outcomes (`split`),
-    one on another than the most honest agents preferred at first (`wrong`); and in which the most
-    followed those (`followed`). Rounds and delays until 95 % of the honest had settled are of the
-    runs that decided, None where none did. channel: that of the messages, None for the round model,
+    """Of one kind and number of liars: shares of runs in which 95 % of the honest were done within
+    the scenario's rounds (`decided`), two honest agents had different outcomes (`split`), one
+    another than the most honest agents preferred at first (`wrong`); and in which the most followed
+    those (`followed`). Agents are done with a final certificate, in protocol `gossip` when they
+    have collapsed. Rounds and delays until 95 % of the honest were done are of the runs that
+    decided, None where none did. channel: that of the messages, None for the round model,
     which has no delays, frames and bytes; these are medians of all runs."""
 
     protocol: str
+    coin: str
     channel: str | None
     agents: int
     k: int
@@ -86,20 +88,20 @@ def _messages(scenario: Scenario, channel: str, device: Device, seeds: Sequence[
     """Message by message, one run after another."""
     ends = [run(scenario, device, seed) for seed in seeds]
     lying = np.stack([end.lying for end in ends])
-    settled = np.stack([end.outcomes[0] >= 0 for end in ends])
+    done = np.stack([end.outcomes[0] >= 0 for end in ends])
 
-    def until_settled(counts: Sequence[Any]) -> FloatArray:
-        # Who has settled begins no more rounds: its counts are those of when it did.
-        return np.where(settled, np.stack(counts), np.nan)
+    def until_done(counts: Sequence[Any]) -> FloatArray:
+        # Who is done begins no more rounds: its counts are those of when it was.
+        return np.where(done, np.stack(counts), np.nan)
 
     runs = Sweep.of(
-        until_settled([end.updates for end in ends]),
+        until_done([end.round_counts for end in ends]),
         np.stack([end.outcomes[0] for end in ends]),
         np.array([end.preferred[0] for end in ends]),
         np.stack([bloch(end.states[0]) for end in ends]),
         lying,
     )
-    delays = most_honest(until_settled([end.delays for end in ends]), lying)
+    delays = most_honest(until_done([end.delays for end in ends]), lying)
     return dataclasses.replace(
         _row(scenario, channel, runs),
         delays_p50=_quantile(delays[runs.decided], 0.5),
@@ -111,7 +113,8 @@ def _messages(scenario: Scenario, channel: str, device: Device, seeds: Sequence[
 def _row(scenario: Scenario, channel: str | None, runs: Sweep) -> Row:
     rounds = runs.rounds[runs.decided]
     return Row(
-        protocol="gossip",
+        protocol="finality" if scenario.finality else "gossip",
+        coin=scenario.coin,
         channel=channel,
         agents=scenario.agents,
         k=scenario.k,

@@ -33,6 +33,7 @@ def points(agents: Sequence[int], rounds: int, seed: int) -> Iterator[Point]:
             agents=count,
             k=20,
             beta=rounds + 1,
+            finality=False,
             mixing=0,
             rounds=rounds,
             topology=Topology(kind="complete"),

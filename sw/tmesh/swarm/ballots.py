@@ -211,9 +211,11 @@ class Ballots:
         for voter, data in zip(self._voters[agent], ballot.votes, strict=False):
             before = voter.state
             try:
-                self.refused["vote"] += voter.hear(unpack(data))
+                refused = voter.hear(unpack(data))
             except ValueError:
-                self.refused["encoding"] += 1
+                refused = 1
+            if refused:
+                self.refused["vote"] += refused
             new |= voter.state is not before
         if new:
             self._depth[agent] = max(self._depth[agent], ballot.depth)
