@@ -43,7 +43,9 @@ def test_arena_prints_shares_and_writes_rows(tmp_path: Path) -> None:
     """Silent liars change nothing; the keys are those that others build on."""
     path = tmp_path / "arena.json"
     arguments = ["arena", "--agents", "60", "--k", "8", "--seeds", "5", "--json", str(path)]
-    shown = CliRunner().invoke(app, [*arguments, "--coin", "none", "--adversary", "mute", "--adversary", "hold"])
+    shown = CliRunner().invoke(
+        app, [*arguments, "--coin", "none", "--adversary", "mute", "--adversary", "hold"]
+    )
     assert shown.exit_code == 0, shown.output
     none, mute, hold = json.loads(path.read_text())
     assert " ".join(none) == (
@@ -64,7 +66,9 @@ def test_arena_runs_the_same_in_rounds_and_in_messages(tmp_path: Path) -> None:
     """Every start and order, each in both models; over a channel that loses nothing and delays all
     alike, an agent needs about as many rounds."""
     path = tmp_path / "arena.json"
-    arguments = "arena --agents 40 --k 8 --faulty 8 --adversary mute --seeds 3 --events ideal --no-finality"
+    arguments = (
+        "arena --agents 40 --k 8 --faulty 8 --adversary mute --seeds 3 --events ideal --no-finality"
+    )
     options = ["--majority", "0.8", "--majority", "1", "--kappa", "4", "--kappa", "8"]
     shown = CliRunner().invoke(app, [*arguments.split(), *options, "--json", str(path)])
     assert shown.exit_code == 0, shown.output

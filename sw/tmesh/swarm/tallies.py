@@ -42,6 +42,7 @@ class Tallies:
         """The opinions of rows have settled on outcomes; −1 for those that have not."""
         free = (outcomes >= 0) & ~self._lying[rows] & (self._signed[0, rows] < 0)
         self._sign(0, rows[free], outcomes[free])
+        self._lock(rows[free])
 
     def exchange(self, others: IntArray) -> None:
         """A round: every honest row without a certificate gets what `others` (rows, spread), rows
