@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim bench growth scale accuracy convergence area timing lint doctor lock clean
+.PHONY: setup fpga run test sim bench growth scale finality accuracy convergence area timing lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -53,6 +53,11 @@ growth: setup
 
 scale: setup
 	$(BIN)/python -m tmesh.report.scale
+
+# Every schedule of four and five agents with a liar, planted bugs, and 100,000 random schedules.
+finality: setup
+	$(BIN)/python tests/sw/finality/model_checker.py
+	$(BIN)/python tests/sw/finality/random_schedules.py
 
 accuracy: setup
 	$(BIN)/python -m tmesh_sim.accuracy

@@ -206,12 +206,14 @@ def test_messages_and_bytes_are_counted() -> None:
 
 
 def test_partition_and_heal_through_the_core() -> None:
-    """64 agents over a lossy mesh, parted and healed: the core ends with the states of the model,
-    bit for bit."""
+    """64 agents over a lossy mesh, one of whom spends a token twice, parted and healed: the core ends
+    with the states and certificates of the model, bit for bit."""
     scenario = Scenario(
         agents=64,
         k=8,
         channel="uav-mesh",
+        faulty=1,
+        adversary="double-spend",
         ledger=True,
         partitions=(Partition(start=0.2, end=1.0, groups=(tuple(range(24)),)),),
     )

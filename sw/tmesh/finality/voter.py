@@ -131,6 +131,18 @@ class Voter:
             for vote, signers in self.state.tallies
         )
 
+    @property
+    def tombstones(self) -> list[Vote]:
+        """Its own attestations of what has lost, once a decision is final; they stay signed."""
+        final = self.state.final
+        if final is None:
+            return []
+        return sorted(
+            vote
+            for vote, signed in self._signatures.items()
+            if vote.act == Act.ATTEST and vote.outcome != final.outcome and self.me in signed
+        )
+
     def collapsed(self, outcome: int) -> None:
         """The agent's opinion settled on an outcome, in its present epoch."""
         self._step(Collapsed(self.epoch, outcome))

@@ -16,7 +16,8 @@ def save(result: Result, path: Path) -> None:
     for key, label in (
         ("entropy", "mean entropy (nat)"),
         ("agreement", "agreement"),
-        ("decided", "collapsed share"),
+        ("collapsed", "collapsed share"),
+        ("decided", "share with certificates"),
     ):
         axes.plot(time, [row[key] for row in result.history], label=label)
     axes.set_xlabel("rounds of an agent, on average")

@@ -16,6 +16,8 @@ def summary(result: Result) -> Table:
     rows = {
         "decided": f"{result.decided:.0%}",
         "outcome": str(result.outcome),
+        "final certificates": f"{len(result.certificates):,}",
+        "signatures, bytes of one": _one(result),
         "disagreements": str(result.disagreements),
         "entropy (nat)": f"{values['entropy']['mean']:.4f}",
         "agreement": f"{values['agreement']:.4f}",
@@ -37,3 +39,11 @@ def summary(result: Result) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _one(result: Result) -> str:
+    """How many signed the first certificate, and its size."""
+    if not result.certificates:
+        return "none"
+    first = result.certificates[0]
+    return f"{first.signers.bit_count()}, {len(first.encoded):,}"

@@ -110,6 +110,16 @@ class Ballots:
         }
         return [held[key] for key in sorted(held)]
 
+    @property
+    def tombstones(self) -> int:
+        """Attestations by honest agents of outcomes that lost."""
+        return sum(
+            len(voter.tombstones)
+            for agent, voters in enumerate(self._voters)
+            for voter in voters
+            if not self._lying[agent]
+        )
+
     def done(self, agent: int) -> bool:
         """Whether an agent holds a final certificate for every decision."""
         return all(voter.certificate is not None for voter in self._voters[agent])

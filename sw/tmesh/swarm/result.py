@@ -28,7 +28,7 @@ class Result:
     by reason. accused: agents of whom somebody honest holds a proof of equivocation. heals: of each
     partition that is over, seconds, rounds and bytes until all honest agents had all events of
     before its end.
-    history: one row per sample.
+    tombstones: attestations by honest agents of outcomes that lost. history: one row per sample.
     """
 
     device: str
@@ -50,6 +50,7 @@ class Result:
     refused: dict[str, int]
     accused: tuple[int, ...]
     heals: tuple[dict[str, float], ...]
+    tombstones: int
     history: tuple[dict[str, float], ...]
 
     @property
@@ -118,6 +119,7 @@ class Result:
             "refused": self.refused,
             "accused": list(self.accused),
             "heals": list(self.heals),
+            "tombstones": self.tombstones,
         }
 
     def to_json(self) -> str:

@@ -67,10 +67,11 @@ def run(
     shape = gossip.rows.shape
     accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
     rounds, outcomes = opinions.updates.reshape(shape).max(axis=0), opinions.outcomes.reshape(shape)
-    updates, certificates = rounds, tuple[Certificate, ...]()
+    updates, certificates, tombstones = rounds, tuple[Certificate, ...](), 0
     if gossip.ballots is not None:
         gossip.ballots.close()
         gossip.refused.update(gossip.ballots.refused)
+        tombstones = gossip.ballots.tombstones
         outcomes, certificates = gossip.ballots.final, tuple(gossip.ballots.certificates())
         rounds = np.where(gossip.ballots.finished < 0, gossip.rounds, gossip.ballots.finished)
     heals: tuple[dict[str, float], ...] = ()
@@ -98,6 +99,7 @@ def run(
         refused=dict(gossip.refused),
         accused=tuple(sorted(accused)),
         heals=heals,
+        tombstones=tombstones,
         history=tuple(history),
     )
 

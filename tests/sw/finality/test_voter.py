@@ -261,3 +261,34 @@ def test_an_agent_that_keeps_nothing_is_found_out(tmp_path: Path) -> None:
     """The test above can fail."""
     with pytest.raises(AssertionError, match=r"is lost|contradicts"):
         lives(tmp_path, 100, "careless")
+
+
+def twins(seed: int, pairs: int) -> set[int]:
+    """Outcomes that become final among four agents, `pairs` of whom run twice with one key, each
+    twin honest by itself (Bano et al., "Twins", 2020). Who hears whom changes at random."""
+    rng = random.Random(seed)
+    voters = [voter(agent) for agent in (0, 1, 2, 3, *range(pairs))]
+    sides = [rng.randrange(2) for _ in voters]
+    for _ in range(40):
+        if rng.random() < 0.05:
+            sides = [rng.randrange(2) for _ in voters]
+        for number, one in enumerate(voters):
+            if rng.random() < 0.3:
+                one.collapsed(sides[number])
+            if rng.random() < 0.05:
+                one.expired(one.epoch)
+            for other, teller in enumerate(voters):
+                if sides[other] == sides[number] and rng.random() < 0.5:
+                    one.hear(teller.lacking(one.summary))
+    return {one.certificate.outcome for one in voters if one.certificate is not None}
+
+
+def test_a_key_that_is_used_twice_splits_nothing() -> None:
+    found = [twins(seed, 1) for seed in range(200)]
+    assert all(len(finals) <= 1 for finals in found)
+    assert sum(map(len, found)) > 50
+
+
+def test_more_twins_than_declared_faults_do() -> None:
+    """The test above can fail."""
+    assert any(len(twins(seed, 3)) > 1 for seed in range(200))
