@@ -206,8 +206,8 @@ def test_messages_and_bytes_are_counted() -> None:
 
 
 def test_partition_and_heal_through_the_core() -> None:
-    """64 agents over a lossy mesh, one of whom spends a token twice, parted and healed: the core ends
-    with the states and certificates of the model, bit for bit."""
+    """64 agents over a lossy mesh, one of whom spends a token twice, parted and healed: the core
+    ends with the states and certificates of the model, bit for bit."""
     scenario = Scenario(
         agents=64,
         k=8,
