@@ -11,6 +11,7 @@ from .gossip import GossipDatapath
 from .interlock import Interlock
 from .resident import DISTANCE, Resident
 from .rounds import Rounds
+from .serial import SerialEngine
 from .words import word_layout
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Interlock",
     "Resident",
     "Rounds",
+    "SerialEngine",
     "component",
     "core_layouts",
     "word_layout",
@@ -29,8 +31,10 @@ __all__ = [
 
 
 def component(config: CoreConfig, digest: int = 0) -> Any:
-    """What a configuration builds: an `Engine` on packets where states are resident, else a `Core`
-    on wide words."""
+    """What a configuration builds: an `Engine` or a `SerialEngine` on packets where states are
+    resident, else a `Core` on wide words."""
+    if config.serial:
+        return SerialEngine(config=config, digest=digest)
     if config.gossip_lanes:
         return Engine(config=config, digest=digest)
     return Core(config=config)
