@@ -17,7 +17,7 @@ class CoreConfig:
     the core keeps. rounds: those of agents that may be under way at once, 1 to 16. link: bits of a
     word of the command stream, 32, 64 or 128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or
     8, or 0 for a core without one. iterative: its one CORDIC is iterative. eigenvectors: whether it
-    has them. serial: one multiplier does the work of a lane and of all rounds; Q(2, 14), 32 bits a
+    has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), 32 bits a
     word, at most 8 192 agents and 16 operators. clock_hz: the clock at which cycle counts are
     turned into time; an estimate until a board build measures it.
     """
@@ -32,7 +32,7 @@ class CoreConfig:
     cordics: int = 1
     iterative: bool = True
     eigenvectors: bool = True
-    serial: bool = False
+    microcoded: bool = False
     clock_hz: float = 100e6
 
     def __post_init__(self) -> None:
@@ -60,13 +60,13 @@ class CoreConfig:
             raise ValueError(f"cordics must be 0, 1, 2, 4 or 8, not {self.cordics!r}")
         if self.iterative and self.cordics > 1:
             raise ValueError(f"cordics must be 0 or 1 where iterative, not {self.cordics!r}")
-        if self.serial and (
+        if self.microcoded and (
             (self.f, self.link, self.lanes, self.gossip_lanes) != (14, 32, 0, 1)
             or self.agents > 1 << 13
             or self.operators > 16
         ):
             raise ValueError(
-                "a serial core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, at most 8192 "
+                "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, at most 8192 "
                 f"agents and 16 operators, not {self!r}"
             )
         if not 0 < self.clock_hz < float("inf"):
@@ -103,7 +103,14 @@ CONFIGS = {
     "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, link=128, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
     "icebreaker": CoreConfig(
-        f=14, lanes=0, gossip_lanes=1, agents=8192, link=32, cordics=0, serial=True, clock_hz=24e6
+        f=14,
+        lanes=0,
+        gossip_lanes=1,
+        agents=8192,
+        link=32,
+        cordics=0,
+        microcoded=True,
+        clock_hz=24e6,
     ),
 }
 

@@ -9,9 +9,9 @@ from .eigensystem import Eigensystem
 from .engine import Engine
 from .gossip import GossipDatapath
 from .interlock import Interlock
+from .microcoded import MicrocodedEngine
 from .resident import DISTANCE, Resident
 from .rounds import Rounds
-from .serial import SerialEngine
 from .words import word_layout
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "Engine",
     "GossipDatapath",
     "Interlock",
+    "MicrocodedEngine",
     "Resident",
     "Rounds",
-    "SerialEngine",
     "component",
     "core_layouts",
     "word_layout",
@@ -31,10 +31,10 @@ __all__ = [
 
 
 def component(config: CoreConfig, digest: int = 0) -> Any:
-    """What a configuration builds: an `Engine` or a `SerialEngine` on packets where states are
+    """What a configuration builds: an `Engine` or a `MicrocodedEngine` on packets where states are
     resident, else a `Core` on wide words."""
-    if config.serial:
-        return SerialEngine(config=config, digest=digest)
+    if config.microcoded:
+        return MicrocodedEngine(config=config, digest=digest)
     if config.gossip_lanes:
         return Engine(config=config, digest=digest)
     return Core(config=config)

@@ -8,13 +8,13 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 
-from tmesh_hw.engine.serial.layout import OPERATOR, Layout, table
-from tmesh_hw.engine.serial.program import Program
-from tmesh_hw.engine.serial.sequencer import LINK, Sequencer
+from tmesh_hw.engine.microcode.layout import OPERATOR, Layout, table
+from tmesh_hw.engine.microcode.program import Program
+from tmesh_hw.engine.microcode.sequencer import LINK, Sequencer
 from tmesh_hw.engine.words import word_layout
 
 
-class SerialEngine(wiring.Component):
+class MicrocodedEngine(wiring.Component):
     """Executes the packets of `tmesh.packets` one after another, like `tmesh_hw.engine.Engine`: the
     same replies, and HELD, STARVED and WAITED stay 0.
 
@@ -24,7 +24,7 @@ class SerialEngine(wiring.Component):
 
     Parameters
     ----------
-    config: a configuration that is `serial`. digest: identifies the build, 128 bits.
+    config: a configuration that is `microcoded`. digest: identifies the build, 128 bits.
 
     Members
     -------
@@ -32,8 +32,8 @@ class SerialEngine(wiring.Component):
     """
 
     def __init__(self, *, config: CoreConfig, digest: int = 0) -> None:
-        if not config.serial:
-            raise ValueError(f"config must be serial, not {config!r}")
+        if not config.microcoded:
+            raise ValueError(f"config must be microcoded, not {config!r}")
         if not 0 <= operator.index(digest) < 1 << 128:
             raise ValueError(f"digest must have 128 bits, not {digest!r}")
         self.config = config

@@ -1,9 +1,9 @@
-"""Programs of the serial engine."""
+"""Programs of the microcoded engine."""
 
 import dataclasses
 from typing import Any
 
-from tmesh_hw.engine.serial.instruction import (
+from tmesh_hw.engine.microcode.instruction import (
     IMMEDIATE_BITS,
     LAYOUT,
     Access,

@@ -1,4 +1,4 @@
-"""The serial engine's datapath: one multiplier, one accumulator, one memory."""
+"""The microcoded engine's datapath: one multiplier, one accumulator, one memory."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from tmesh.golden import pauli
 
-from tmesh_hw.engine.serial.instruction import (
+from tmesh_hw.engine.microcode.instruction import (
     DEPTH,
     LAYOUT,
     PAGE,
@@ -18,7 +18,7 @@ from tmesh_hw.engine.serial.instruction import (
     Operation,
     Register,
 )
-from tmesh_hw.engine.serial.memory import WIDTH, SinglePortMemory
+from tmesh_hw.engine.microcode.memory import WIDTH, SinglePortMemory
 from tmesh_hw.engine.words import word_layout
 from tmesh_hw.numbers import round_shift, saturate
 
@@ -30,7 +30,7 @@ ACCUMULATOR, QUOTIENT = 40, 24
 
 
 class Sequencer(wiring.Component):
-    """Runs a program of `tmesh_hw.engine.serial.instruction`, one instruction a cycle.
+    """Runs a program of `tmesh_hw.engine.microcode.instruction`, one instruction a cycle.
 
     The next instruction is read while this one is executed; jumps look at what the accumulator was
     before this one, so nothing has to wait, and there are no delay slots.

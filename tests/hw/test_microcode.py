@@ -1,4 +1,4 @@
-"""The serial engine's assembler, memory and cells; its packets are in `test_blocks`."""
+"""The microcoded engine's assembler, memory and cells; its packets are in `test_blocks`."""
 
 import json
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 from amaranth.sim import Simulator
 from tmesh.config import CONFIGS, CoreConfig
 from tmesh_hw import yosys
-from tmesh_hw.engine import SerialEngine
-from tmesh_hw.engine.serial.assembler import Assembler
-from tmesh_hw.engine.serial.instruction import Flow, Operand, Operation
-from tmesh_hw.engine.serial.layout import Layout, Page, table
-from tmesh_hw.engine.serial.memory import SinglePortMemory
-from tmesh_hw.engine.serial.program import Program
+from tmesh_hw.engine import MicrocodedEngine
+from tmesh_hw.engine.microcode.assembler import Assembler
+from tmesh_hw.engine.microcode.instruction import Flow, Operand, Operation
+from tmesh_hw.engine.microcode.layout import Layout, Page, table
+from tmesh_hw.engine.microcode.memory import SinglePortMemory
+from tmesh_hw.engine.microcode.program import Program
 from tmesh_hw.export import to_rtlil
 from tmesh_hw.synthesis import Ice40
 
@@ -20,7 +20,7 @@ from tmesh_hw.synthesis import Ice40
 def test_it_takes_one_multiplier_and_the_memories_of_an_up5k() -> None:
     """A multiplier in logic, or states in block memory, would not leave room for a link."""
     report = yosys.run(
-        to_rtlil(SerialEngine(config=CONFIGS["icebreaker"]), Ice40()),
+        to_rtlil(MicrocodedEngine(config=CONFIGS["icebreaker"]), Ice40()),
         *yosys.SYNTH_ICE40,
         "tee -o {out} stat -json",
     )
@@ -92,8 +92,8 @@ def test_a_memory_reads_what_was_written() -> None:
         SinglePortMemory(depth=12)
 
 
-def test_only_a_serial_configuration_will_do() -> None:
-    with pytest.raises(ValueError, match="config must be serial"):
-        SerialEngine(config=CONFIGS["sim-gossip"])
-    with pytest.raises(ValueError, match="a serial core has f = 14"):
-        CoreConfig(lanes=0, gossip_lanes=1, cordics=0, serial=True)
+def test_only_a_microcoded_configuration_will_do() -> None:
+    with pytest.raises(ValueError, match="config must be microcoded"):
+        MicrocodedEngine(config=CONFIGS["sim-gossip"])
+    with pytest.raises(ValueError, match="a microcoded core has f = 14"):
+        CoreConfig(lanes=0, gossip_lanes=1, cordics=0, microcoded=True)

@@ -1,4 +1,4 @@
-"""Instructions of the serial engine: one horizontal word, its fields and what they do.
+"""Instructions of the microcoded engine: one horizontal word, its fields and what they do.
 
 All fields of a word take effect in one cycle, on what the registers held before it:
 

@@ -1,4 +1,4 @@
-"""Where the serial engine keeps what: its memory, and its table of constants."""
+"""Where the microcoded engine keeps what: its memory, and its table of constants."""
 
 import dataclasses
 import enum
@@ -8,7 +8,7 @@ from tmesh.config import CoreConfig
 from tmesh.golden import entropy
 from tmesh.packets import Counter
 
-from tmesh_hw.engine.serial.instruction import PAGE
+from tmesh_hw.engine.microcode.instruction import PAGE
 
 #: Words of a state (x, y, z and one unused), of a row of an operator, of an operator.
 STATE, ROW = 4, packets.ROW_LENGTH

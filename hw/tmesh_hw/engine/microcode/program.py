@@ -1,4 +1,4 @@
-"""What the serial engine runs: the packets of `tmesh.packets`, one after another.
+"""What the microcoded engine runs: the packets of `tmesh.packets`, one after another.
 
 The same integers as `tmesh.golden.engine`. A vector is three words, x, y, z; what is wider than a
 word is stashed in two, of which the lower one has a sign.
@@ -11,10 +11,10 @@ from tmesh.config import CoreConfig
 from tmesh.golden import pauli, rounds
 from tmesh.packets import Command, Counter, Status
 
-from tmesh_hw.engine.serial import layout
-from tmesh_hw.engine.serial.assembler import Assembler
-from tmesh_hw.engine.serial.instruction import Access, Flow, Operand, Operation, Register
-from tmesh_hw.engine.serial.layout import Layout, Page
+from tmesh_hw.engine.microcode import layout
+from tmesh_hw.engine.microcode.assembler import Assembler
+from tmesh_hw.engine.microcode.instruction import Access, Flow, Operand, Operation, Register
+from tmesh_hw.engine.microcode.layout import Layout, Page
 
 _OTHER, _LEFT = (Register.X, Register.Y, Register.Z), (Register.U, Register.V, Register.W)
 _READ: dict[str, Any] = {"access": Access.READ_NEXT}
