@@ -17,8 +17,8 @@ class CoreConfig:
     the core keeps. rounds: those of agents that may be under way at once, 1 to 16. link: bits of a
     word of the command stream, 32, 64 or 128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or
     8, or 0 for a core without one. iterative: its one CORDIC is iterative. eigenvectors: whether it
-    has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), 32 bits a
-    word, at most 8 192 agents and 16 operators. clock_hz: the clock at which cycle counts are
+    has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), links of
+    32 bits, at most 8 192 agents and 16 operators. clock_hz: the clock at which cycle counts are
     turned into time; an estimate until a board build measures it.
     """
 
@@ -66,8 +66,8 @@ class CoreConfig:
             or self.operators > 16
         ):
             raise ValueError(
-                "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, at most 8192 "
-                f"agents and 16 operators, not {self!r}"
+                "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, at most "
+                f"8192 agents and 16 operators, not {self!r}"
             )
         if not 0 < self.clock_hz < float("inf"):
             raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")

@@ -9,7 +9,7 @@ from .eigensystem import Eigensystem
 from .engine import Engine
 from .gossip import GossipDatapath
 from .interlock import Interlock
-from .microcoded import MicrocodedEngine
+from .microcode import MicrocodedEngine
 from .resident import DISTANCE, Resident
 from .rounds import Rounds
 from .words import word_layout

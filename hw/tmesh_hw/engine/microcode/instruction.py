@@ -119,6 +119,7 @@ class Flow(enum.IntEnum):
     GET = 14  #: waits for a word, W
     PUT = 15  #: waits until a word is taken: A below M
     PUT_LAST = 16
+    IF_WARM = 17  #: this has got as far as a GET since the device was configured
 
 
 #: Words that an immediate can address.

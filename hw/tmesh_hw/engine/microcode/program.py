@@ -125,14 +125,16 @@ class Program:
     # Packets.
 
     def _start(self) -> None:
-        """All states and operators are 0 in the beginning."""
+        """All states and operators are 0 in the beginning, and stay what they are in a reset."""
         p = self._p
+        p.branch(Flow.IF_WARM, "restart")
         self._constant(self._layout.used)
         p.do(Operation.SET_L)
         p.set(0)
         p.do(Operation.POINT)
         p.label("clear")
         p.emit(flow=Flow.LOOP, to="clear", **_WRITE)
+        p.label("restart")
         p.branch(Flow.CALL, "clear counters")
         p.branch(Flow.JUMP, "receive")
         p.label("reset")

@@ -231,6 +231,8 @@ class Sequencer(wiring.Component):
         calls = Signal(DEPTH * address, reset_less=True)
         #: The first instruction is being read.
         started = Signal()
+        #: The memory has been cleared; a reset does not change that.
+        warm = Signal(reset_less=True)
         puts = (now.flow == Flow.PUT) | (now.flow == Flow.PUT_LAST)
         high = self._word.data[WIDTH - 1 :]
         zero = Signal()
@@ -254,6 +256,7 @@ class Sequencer(wiring.Component):
             Flow.IF_NOT_LAST: ~self._word.last,
             Flow.IF_FITS: high.all() | ~high.any(),
             Flow.IF_SATURATED: self._clipped,
+            Flow.IF_WARM: warm,
             Flow.LOOP: self._l != 1,
             Flow.CALL: Const(1, 1),
         }
@@ -287,7 +290,7 @@ class Sequencer(wiring.Component):
             with m.Elif(now.flow == Flow.RETURN):
                 m.d.sync += calls.eq(calls >> address)
             with m.If(now.flow == Flow.GET):
-                m.d.sync += self._word.eq(i.payload)
+                m.d.sync += [self._word.eq(i.payload), warm.eq(1)]
 
 
 def _power(length: int) -> int:
