@@ -18,7 +18,7 @@ class Board:
     """A board, its clock, and what goes on it: the configuration of the same name.
 
     title: what its maker calls it. platform: makes the Amaranth platform; amaranth-boards is there
-    only where bitstreams are made. flash: the arguments of openFPGALoader. depth: words that the
+    only where bitstreams are made. flash: the command that takes a bitstream. depth: words that the
     link keeps each way.
     """
 
@@ -83,8 +83,8 @@ def _ulx3s(size: str) -> Callable[[], Any]:
 BOARDS = {
     board.name: board
     for board in (
-        Board("icebreaker", "iCEBreaker", "iCE40UP5K", _icebreaker, "-b ice40_generic", depth=128),
-        Board("ulx3s-25f", "ULX3S 25F", "LFE5U-25F", _ulx3s("25F"), "-b ulx3s"),
-        Board("ulx3s-85f", "ULX3S 85F", "LFE5U-85F", _ulx3s("85F"), "-b ulx3s"),
+        Board("icebreaker", "iCEBreaker", "iCE40UP5K", _icebreaker, "iceprog", depth=128),
+        Board("ulx3s-25f", "ULX3S 25F", "LFE5U-25F", _ulx3s("25F"), "openFPGALoader -b ulx3s -f"),
+        Board("ulx3s-85f", "ULX3S 85F", "LFE5U-85F", _ulx3s("85F"), "openFPGALoader -b ulx3s -f"),
     )
 }

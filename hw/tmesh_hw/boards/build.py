@@ -181,7 +181,7 @@ def summary(made: Bitstream) -> str:
             f"  timing  {report.reached:.1f} MHz, runs at {report.wanted:.1f} MHz",
             f"  digest  {made.digest:032x}",
             f"  reports {made.folder}/top.rpt (synthesis), top.tim (timing), report.json",
-            f"  flash   openFPGALoader {board.flash} -f {made.file}",
+            f"  flash   {board.flash} {made.file}",
         ]
     )
 
