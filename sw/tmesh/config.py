@@ -91,6 +91,7 @@ CONFIGS = {
     "sim-gossip": CoreConfig(lanes=0, gossip_lanes=1, cordics=0),
     "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, link=128, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
+    "board": CoreConfig(lanes=1, gossip_lanes=1, agents=128, operators=4, rounds=2),
 }
 
 

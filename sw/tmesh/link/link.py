@@ -89,7 +89,7 @@ class Link:
         self.close()
         if isinstance(error, LinkError):
             return error
-        reason = " ".join(str(error).split())
+        reason = " ".join((error.strerror or str(error)).split())
         return LinkError(f"{self.name}: {reason}")
 
     def _begin(self, session: int) -> None:
