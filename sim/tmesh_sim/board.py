@@ -89,8 +89,8 @@ class SimulatedBoard:
     """The complete top of a board, `SerialEngine`, Verilated behind a pseudo-terminal.
 
     config: the core configuration. divisor: clocks of a bit on the line; few make it fast. trace:
-    a waveform file. `path` is the terminal, `digest` the build. A context manager, in which a
-    thread runs the board; or call `serve`.
+    a waveform file. `path` is the terminal, `core` what runs, `digest` its build. A context
+    manager, in which a thread runs the board; or call `serve`.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SimulatedBoard:
         self.digest = f"{digest:032x}"
         top = SerialEngine(config=self.config, divisor=divisor, digest=digest)
         source = Source(lambda: pins_verilog(top), f"{self.digest} board {divisor}")
-        self._core = VerilatedBytes(source, divisor, trace)
+        self.core = VerilatedBytes(source, divisor, trace)
         # Both ends stay open, so that the terminal outlives the programs that use it.
         self._terminal, self._other = os.openpty()
         tty.setraw(self._other)
@@ -125,7 +125,7 @@ class SimulatedBoard:
                 inward += os.read(self._terminal, BUFFER)
             if free:
                 outward = outward[os.write(self._terminal, outward) :]
-            taken, came = self._core.clock(inward)
+            taken, came = self.core.clock(inward)
             inward, outward = inward[taken:], outward + came
             busy = IDLE if taken or came else busy - CLOCKS
 
@@ -149,6 +149,6 @@ class SimulatedBoard:
 
     def close(self) -> None:
         """Unplug it: whoever has the terminal open gets an error."""
-        self._core.close()
+        self.core.close()
         for end in (self._terminal, self._other, self._wake, self._waker):
             os.close(end)

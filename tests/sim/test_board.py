@@ -15,9 +15,10 @@ import serial
 import tmesh
 from tmesh.cli import app
 from tmesh.devices.client import EngineError
-from tmesh.devices.serial import SerialDevice
+from tmesh.devices.link import SerialDevice
 from tmesh.frames import Kind
 from tmesh.link import Decoder, Frame, encode
+from tmesh_sim import faults
 from tmesh_sim.board import SimulatedBoard
 from typer.testing import CliRunner
 
@@ -77,6 +78,16 @@ def test_a_swarm_ends_with_the_states_of_the_model(device: SerialDevice) -> None
         on_board, on_model = (tmesh.run(scenario, chosen) for chosen in (device, model))
     np.testing.assert_array_equal(on_board.states, on_model.states)
     assert on_board.outcomes.tolist() == on_model.outcomes.tolist()
+
+
+def test_a_bad_line_changes_no_result() -> None:
+    """Bits, bytes and deliveries spoiled at 10⁻³, on the line itself; the states stay on the board,
+    so a command that is lost or comes twice shows. `python -m tmesh_sim.faults --engine` does more.
+    """
+    with contextlib.closing(SimulatedBoard()) as simulated:
+        carried = faults.compute(simulated.core, payload=10_000, rate=1e-3, seed=3)
+    assert carried.faults > 20
+    assert carried.wrong == 0
 
 
 def test_any_serial_program_can_talk_to_it(board: SimulatedBoard) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tmesh.config import CoreConfig
 from tmesh.devices.interface import Device, DeviceInfo, NotSupported
+from tmesh.devices.link import SerialDevice
 from tmesh.devices.model import ModelDevice
 from tmesh.devices.reference import ReferenceDevice
-from tmesh.devices.serial import SerialDevice
 from tmesh.devices.verilator import VerilatorDevice
 from tmesh.link import LinkError
 

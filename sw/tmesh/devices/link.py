@@ -1,4 +1,7 @@
-"""The core behind a serial port: a board, or the simulated one of `tmesh board`."""
+"""The core behind a link: a board at a serial port, or the simulated one of `tmesh board`."""
+
+import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -9,33 +12,37 @@ from tmesh.devices.client import EngineClient, Words
 from tmesh.devices.core import device_info
 from tmesh.devices.engine import EngineDevice
 from tmesh.devices.interface import DeviceInfo, NotSupported
-from tmesh.link import Link, SerialTransport
+from tmesh.link import Link, SerialTransport, Transport
 from tmesh.packets import Command, Counter
 
 #: A bundle takes longer on the line than the result of the one before it: none need be put off.
 DISTANCE = 1
 
 
-class SerialDevice(EngineDevice):
-    """An engine at the end of a `tmesh.link.Link`; see `SerialTransport` for paths.
+class LinkDevice(EngineDevice):
+    """An engine at the end of a `tmesh.link.Link`.
 
-    `config` is that of the board. Raises `LinkError` when the board is gone or does not answer,
-    and so does every call after that, until `reconnect`; `EngineError` if the board is another.
+    path: what the device is called. transport, timeout, patience, clock: see `Link`. config: that
+    of the board. Raises `LinkError` when the board is gone or does not answer, and so does every
+    call after that, until `reconnect`; `EngineError` if the board is another.
     """
 
-    name = "serial"
+    name = "link"
 
     def __init__(
-        self, path: str, config: str | CoreConfig = "default", timeout: float = 5.0
+        self,
+        path: str,
+        transport: Callable[[], Transport],
+        config: str | CoreConfig = "default",
+        timeout: float = 5.0,
+        patience: float = 0.25,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """timeout: seconds without progress after which the board is given up."""
         super().__init__(config)
         if not self.config.gossip_lanes:
             raise NotSupported("a board has an engine: gossip_lanes must not be 0")
-        self._path = f"serial:{path}"
-        self._link = Link(
-            self._path, lambda: SerialTransport(path, timeout), self.config.link, timeout
-        )
+        self._path = path
+        self.link = Link(path, transport, self.config.link, timeout, patience, clock)
         self._clock = self._counter_packet(Counter.CYCLES)
         self._client = EngineClient(self.config, DISTANCE, self._exchange)
         self.reconnect()
@@ -45,9 +52,9 @@ class SerialDevice(EngineDevice):
         return device_info(self._path, self.config, self.config.clock_hz, self._digest)
 
     def reconnect(self) -> None:
-        """Open the port again and reset the engine; no states are loaded then."""
+        """Open the transport again and reset the engine; no states are loaded then."""
         self._resident = 0
-        self._link.connect()
+        self.link.connect()
         try:
             self._digest = f"{self._client.identify():032x}"
         except BaseException:
@@ -66,7 +73,7 @@ class SerialDevice(EngineDevice):
         """The engine's own clock is read before and after."""
         mark = np.arange(len(self._clock)) == len(self._clock) - 1
         size = -(-8 * packets.REPLY.itemsize // self.config.link)
-        replies = self._link.exchange(
+        replies = self.link.exchange(
             np.concatenate([self._clock, words, self._clock]),
             np.concatenate([mark, last, mark]),
             answers + 2 * size,
@@ -79,4 +86,15 @@ class SerialDevice(EngineDevice):
         return replies[size:-size]
 
     def close(self) -> None:
-        self._link.close()
+        self.link.close()
+
+
+class SerialDevice(LinkDevice):
+    """A `LinkDevice` at a serial port; see `SerialTransport` for paths."""
+
+    name = "serial"
+
+    def __init__(
+        self, path: str, config: str | CoreConfig = "default", timeout: float = 5.0
+    ) -> None:
+        super().__init__(f"serial:{path}", lambda: SerialTransport(path, timeout), config, timeout)
