@@ -1,0 +1,41 @@
+"""What the microcoded engine runs."""
+
+from tmesh.config import CoreConfig
+
+from tmesh_hw.engine.microcode.commands import Commands
+from tmesh_hw.engine.microcode.meetings import Meetings
+from tmesh_hw.engine.microcode.rounds import Rounds
+from tmesh_hw.engine.microcode.spectra import Spectra
+
+
+class Program(Commands, Meetings, Rounds, Spectra):
+    """The program of a configuration: the packets of `tmesh.packets` one after another, with the
+    integers of `tmesh.golden.engine`."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        super().__init__(config)
+        for part in (
+            self._start,
+            self._receive,
+            self._reply,
+            self._gather,
+            self._states,
+            self._write_operator,
+            self._gossip,
+            self._vector,
+            self._row,
+            self._renormalise,
+            self._round,
+            self._quotient,
+            self._settle,
+            self._update,
+            self._interfere,
+            self._evolve,
+            self._observe,
+            self._entropy,
+        ):
+            part()
+
+    def words(self) -> list[int]:
+        """Its words."""
+        return self._p.words()
