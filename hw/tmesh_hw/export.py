@@ -66,8 +66,17 @@ def to_rtlil(component: Any, platform: Any = None) -> str:
 
 def verilog(component: Any) -> str:
     """Verilog text of `component` with top module `TOP`; the same text for the same source."""
+    return _verilog(to_rtlil(component))
+
+
+def pins_verilog(component: Any) -> str:
+    """The same of a component without streams: its ports under their own names, clk and rst."""
+    return _verilog(rtlil.convert(component, name=TOP, emit_src=False))
+
+
+def _verilog(text: str) -> str:
     return yosys.run(
-        to_rtlil(component),
+        text,
         "proc -nomux",
         "memory_collect",
         "write_verilog -norename -noattr {out}",

@@ -20,6 +20,9 @@ SYNTH_ECP5 = (
     "synth_ecp5 -run map_cells:",
 )
 
+#: For iCE40UP5K; without ``-dsp`` a multiplier is 774 LUTs.
+SYNTH_ICE40 = ("synth_ice40 -dsp -device u",)
+
 #: Only as far as block memories and multipliers: what is left is logic.
 MACROS_ECP5 = ("synth_ecp5 -run begin:map_gates",)
 

@@ -82,7 +82,15 @@ class Source:
 
 
 def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | None = None) -> Path:
-    """The shared library for Verilog, from the cache or built now.
+    """The shared library for Verilog of a stream component; see `shared_library`."""
+    return shared_library(source, _SOURCE, _ports(i, o), trace)
+
+
+def shared_library(
+    source: str | Source, driver: Path, header: str, trace: Path | None = None
+) -> Path:
+    """The shared library for Verilog, from the cache or built now: `driver` in C++, which is given
+    `header` as ports.h, has its entry points.
 
     The cache key is a digest of everything that goes in, so a change of any of it rebuilds.
     """
@@ -91,8 +99,7 @@ def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | No
     trace_flags, defines = _trace_flags(trace)
     flags = [*_FLAGS, *trace_flags]
     cxxflags = _CXXFLAGS + defines
-    ports = _ports(i, o)
-    inputs = [source.key, ports, _SOURCE.read_text(), flags, cxxflags, verilator_version()]
+    inputs = [source.key, header, driver.read_text(), flags, cxxflags, verilator_version()]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
     target = cache_folder() / f"{digest}.so"
     if target.exists():
@@ -101,11 +108,11 @@ def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | No
         if folder is None:
             return target
         (folder / "tmesh.v").write_text(source.make())
-        (folder / "ports.h").write_text(ports)
-        shutil.copy(_SOURCE, folder / "harness.cpp")
+        (folder / "ports.h").write_text(header)
+        shutil.copy(driver, folder)
         command = ["verilator", "--cc", "--build", "-j", "2", "--top-module", "tmesh", *flags]
         command += ["--lib-create", "tmesh_core", "-CFLAGS", f"-fPIC {cxxflags} -I.."]
-        command += ["-Mdir", "obj", "tmesh.v", "harness.cpp"]
+        command += ["-Mdir", "obj", "tmesh.v", driver.name]
         result = subprocess.run(
             command, cwd=folder, env=verilator_environment(), capture_output=True, text=True
         )

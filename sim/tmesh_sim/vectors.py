@@ -27,7 +27,7 @@ from tmesh_hw.blocks import (
     SquareRoot,
 )
 from tmesh_hw.eigen import HermitianJacobi
-from tmesh_hw.engine import Core, Engine, GossipDatapath
+from tmesh_hw.engine import Core, Engine, GossipDatapath, MicrocodedEngine
 
 from tmesh_sim.engine_packets import DIGEST, engine_config, sections
 from tmesh_sim.packing import rows
@@ -63,6 +63,9 @@ def build(name: str, f: int, lanes: int) -> Any:
         "square_root": lambda: SquareRoot(width=f + 7),
         "pauli_lane": lambda: PauliLane(f=f),
         "engine": lambda: Engine(config=engine_config(f, lanes), digest=DIGEST),
+        "microcoded_engine": lambda: MicrocodedEngine(
+            config=dataclasses.replace(engine_config(f, lanes), microcoded=True), digest=DIGEST
+        ),
         "gossip": lambda: GossipDatapath(config=CoreConfig(f=f, lanes=lanes)),
         "core": lambda: Core(
             config=CoreConfig(
@@ -92,11 +95,12 @@ BLOCKS = {
     "square_root": False,
     "pauli_lane": False,
     "engine": True,
+    "microcoded_engine": False,
 }
 
 
-#: Blocks that take long to build and to simulate.
-LARGE = ("jacobi_2", "jacobi_4", "core")
+#: Blocks that take long to build and to simulate; and those that are there for Q(2,14) alone.
+LARGE, NARROW = ("jacobi_2", "jacobi_4", "core"), ("microcoded_engine",)
 
 
 def cases(few: Collection[str] = LARGE) -> list[tuple[str, int, int]]:
@@ -106,7 +110,7 @@ def cases(few: Collection[str] = LARGE) -> list[tuple[str, int, int]]:
     return [
         (name, f, lanes)
         for name, laned in BLOCKS.items()
-        for f in (16, 14)
+        for f in ((14,) if name in NARROW else (16, 14))
         for lanes in ((1, 16) if laned else (1,))
         if name not in few or (f, lanes) in both
     ]
@@ -412,7 +416,7 @@ def _pauli_lane(dut: PauliLane, rng: np.random.Generator, n: int) -> Vectors:
     return np.concatenate(sent), np.concatenate(expected)
 
 
-def _engine(dut: Engine, rng: np.random.Generator, n: int) -> Vectors:
+def _engine(dut: Engine | MicrocodedEngine, rng: np.random.Generator, n: int) -> Vectors:
     return sections(dut.config, rng, n)
 
 
@@ -432,4 +436,5 @@ _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "square_root": _square_root,
     "pauli_lane": _pauli_lane,
     "engine": _engine,
+    "microcoded_engine": _engine,
 }

@@ -17,8 +17,9 @@ class CoreConfig:
     the core keeps. rounds: those of agents that may be under way at once, 1 to 16. link: bits of a
     word of the command stream, 32, 64 or 128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or
     8, or 0 for a core without one. iterative: its one CORDIC is iterative. eigenvectors: whether it
-    has them. clock_hz: the clock at which cycle counts are turned into time; an estimate until a
-    board build measures it.
+    has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), links of
+    32 bits, at most 8 192 agents and 16 operators. clock_hz: the clock at which cycle counts are
+    turned into time; an estimate until a board build measures it.
     """
 
     f: int = 16
@@ -31,6 +32,7 @@ class CoreConfig:
     cordics: int = 1
     iterative: bool = True
     eigenvectors: bool = True
+    microcoded: bool = False
     clock_hz: float = 100e6
 
     def __post_init__(self) -> None:
@@ -58,6 +60,15 @@ class CoreConfig:
             raise ValueError(f"cordics must be 0, 1, 2, 4 or 8, not {self.cordics!r}")
         if self.iterative and self.cordics > 1:
             raise ValueError(f"cordics must be 0 or 1 where iterative, not {self.cordics!r}")
+        if self.microcoded and (
+            (self.f, self.link, self.lanes, self.gossip_lanes) != (14, 32, 0, 1)
+            or self.agents > 1 << 13
+            or self.operators > 16
+        ):
+            raise ValueError(
+                "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, at most "
+                f"8192 agents and 16 operators, not {self!r}"
+            )
         if not 0 < self.clock_hz < float("inf"):
             raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")
 
@@ -91,6 +102,16 @@ CONFIGS = {
     "sim-gossip": CoreConfig(lanes=0, gossip_lanes=1, cordics=0),
     "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, link=128, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
+    "icebreaker": CoreConfig(
+        f=14,
+        lanes=0,
+        gossip_lanes=1,
+        agents=8192,
+        link=32,
+        cordics=0,
+        microcoded=True,
+        clock_hz=24e6,
+    ),
 }
 
 

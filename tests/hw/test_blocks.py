@@ -8,7 +8,7 @@ from tmesh_sim.vectors import LARGE, build, cases, vectors
 
 #: What takes long in this simulator runs with stalls at one format and without at the other; the
 #: cocotb benches do both at both.
-SLOW = (*LARGE, "engine")
+SLOW = (*LARGE, "engine", "microcoded_engine")
 CASES = cases(SLOW)
 RUNS = [
     (*case, stall)
@@ -18,7 +18,7 @@ RUNS = [
 ]
 
 #: What takes commands, each with a latency of its own.
-COMMANDED = ("core", "engine")
+COMMANDED = ("core", "engine", "microcoded_engine")
 
 
 @pytest.mark.parametrize(("name", "f", "lanes", "stall"), RUNS)
@@ -26,6 +26,8 @@ def test_equals_the_model(name: str, f: int, lanes: int, stall: float) -> None:
     """A wrong bit, a lost, doubled or reordered transaction under stalls would fail here."""
     dut = build(name, f, lanes)
     inputs, expected = vectors(name, dut, 40, seed=f + lanes)
+    if name == "microcoded_engine":  # one of four like sections: a command takes hundreds of cycles
+        inputs, expected = inputs[: len(inputs) // 4], expected[: len(expected) // 4]
     outcome = run(dut, inputs, stall=stall, seed=7, answers=len(expected))
     np.testing.assert_array_equal(outcome.replies, expected)
 

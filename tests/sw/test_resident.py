@@ -75,11 +75,11 @@ def test_meetings_are_those_of_density_matrices(device: Device, write: str) -> N
             assert np.abs(device.read() - wanted).max() / 2 / LSB <= bar * depth
 
 
-def same_bits(one: Device, other: Device) -> None:
-    """Identical states and answers after the same events, at every number of lanes and every
-    conflict."""
+def same_bits(one: Device, other: Device, most: int = 20_000) -> None:
+    """Identical states and answers after the same events, at most so many, at every number of lanes
+    and every conflict."""
     rng = np.random.default_rng(2)
-    for agents, count in ((3, 60), (50, 1000), (4096, 20_000)):
+    for agents, count in ((3, 60), (50, 1000), (4096, most)):
         for u in operators(rng):
             r, meetings = vectors(rng, agents), pairs(rng, agents, count)
             for write in ("first", "both"):
@@ -229,7 +229,7 @@ def test_observations_are_those_of_density_matrices(device: Device) -> None:
 @pytest.mark.parametrize("name", RESIDENT)
 def test_model_and_core_give_the_same_bits(name: str) -> None:
     with tmesh.open_device("verilator", name) as core, tmesh.open_device("model", name) as model:
-        same_bits(core, model)
+        same_bits(core, model, 2000 if CONFIGS[name].microcoded else 20_000)
         assert core.saturations == model.saturations == 0
         assert core.info.arithmetic == model.info.arithmetic == "pauli"
 
@@ -305,7 +305,7 @@ def test_another_build_is_refused() -> None:
             stranger.identify(int(core.info.digest, 16))
 
 
-@pytest.mark.parametrize("name", RESIDENT)
+@pytest.mark.parametrize("name", [name for name in RESIDENT if not CONFIGS[name].microcoded])
 @pytest.mark.parametrize("write", ["first", "both"])
 def test_lanes_are_busy(name: str, write: str) -> None:
     """Random pairs of 4 096 agents: an updated state in 95 of 100 slots or more, and few stalls."""

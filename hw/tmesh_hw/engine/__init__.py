@@ -9,6 +9,7 @@ from .eigensystem import Eigensystem
 from .engine import Engine
 from .gossip import GossipDatapath
 from .interlock import Interlock
+from .microcode import MicrocodedEngine
 from .resident import DISTANCE, Resident
 from .rounds import Rounds
 from .words import word_layout
@@ -20,6 +21,7 @@ __all__ = [
     "Engine",
     "GossipDatapath",
     "Interlock",
+    "MicrocodedEngine",
     "Resident",
     "Rounds",
     "component",
@@ -29,8 +31,10 @@ __all__ = [
 
 
 def component(config: CoreConfig, digest: int = 0) -> Any:
-    """What a configuration builds: an `Engine` on packets where states are resident, else a `Core`
-    on wide words."""
+    """What a configuration builds: an `Engine` or a `MicrocodedEngine` on packets where states are
+    resident, else a `Core` on wide words."""
+    if config.microcoded:
+        return MicrocodedEngine(config=config, digest=digest)
     if config.gossip_lanes:
         return Engine(config=config, digest=digest)
     return Core(config=config)

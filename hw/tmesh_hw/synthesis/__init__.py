@@ -8,3 +8,10 @@ class Ecp5:
     """All that a component needs to know of its platform: whose macros to use."""
 
     device: str = "LFE5U"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ice40:
+    """The same of iCE40UP5K."""
+
+    device: str = "iCE40UP5K"

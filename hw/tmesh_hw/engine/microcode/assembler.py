@@ -1,0 +1,136 @@
+"""Programs of the microcoded engine."""
+
+import dataclasses
+from typing import Any
+
+from tmesh_hw.engine.microcode.instruction import (
+    IMMEDIATE_BITS,
+    LAYOUT,
+    Access,
+    Flow,
+    Operand,
+    Operation,
+    Register,
+)
+
+#: How far an immediate reaches on either side of 0 as an operand.
+REACH = 1 << (IMMEDIATE_BITS - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruction:
+    """One word; the immediate is a number or a label."""
+
+    operation: Operation
+    operand: Operand
+    register: Register
+    access: Access
+    flow: Flow
+    immediate: int | str
+
+
+class Assembler:
+    """Collects instructions and labels.
+
+    Raises ``ValueError`` for a label that is there twice or not at all, and for an immediate that
+    does not fit or that a word needs twice.
+    """
+
+    def __init__(self) -> None:
+        self._instructions: list[Instruction] = []
+        self._labels: dict[str, int] = {}
+        self._fresh = 0
+
+    def label(self, name: str) -> None:
+        """Name the next instruction."""
+        if name in self._labels:
+            raise ValueError(f"label {name!r} is there twice")
+        self._labels[name] = len(self._instructions)
+
+    def fresh(self) -> str:
+        """A label that nobody else has."""
+        self._fresh += 1
+        return f".{self._fresh}"
+
+    def emit(
+        self,
+        operation: Operation = Operation.KEEP,
+        operand: Operand | int = 0,
+        register: Register = Register.ONE,
+        *,
+        access: Access = Access.NONE,
+        at: int | None = None,
+        flow: Flow = Flow.NEXT,
+        to: str | None = None,
+        repeat: int | None = None,
+    ) -> None:
+        """One word. operand: a source, or a number, which is the immediate; at: where the page is
+        accessed; to: where a jump goes; repeat: how often a loop is run."""
+        wanted: list[int | str] = [value for value in (at, to, repeat) if value is not None]
+        if not isinstance(operand, Operand):
+            if operation in (Operation.SET, Operation.ADD, Operation.SUBTRACT):
+                if not -REACH <= operand < REACH:
+                    raise ValueError(f"operand {operand} is beyond {IMMEDIATE_BITS} bits")
+                wanted.append(operand)
+            operand = Operand.IMMEDIATE
+        if len(wanted) > 1:
+            raise ValueError(f"one word cannot have the immediates {wanted}")
+        immediate = wanted[0] if wanted else 0
+        self._instructions.append(
+            Instruction(operation, operand, register, access, flow, immediate)
+        )
+
+    def set(self, operand: Operand | int, register: Register = Register.ONE, **rest: Any) -> None:
+        """A = operand × register."""
+        self.emit(Operation.SET, operand, register, **rest)
+
+    def add(self, operand: Operand | int, register: Register = Register.ONE, **rest: Any) -> None:
+        """A += operand × register."""
+        self.emit(Operation.ADD, operand, register, **rest)
+
+    def subtract(
+        self, operand: Operand | int, register: Register = Register.ONE, **rest: Any
+    ) -> None:
+        """A −= operand × register."""
+        self.emit(Operation.SUBTRACT, operand, register, **rest)
+
+    def load(self, register: Register) -> None:
+        """A = register."""
+        self.set(1, register)
+
+    def store(self, register: Register, **rest: Any) -> None:
+        """register = A."""
+        self.emit(Operation.STORE, register=register, **rest)
+
+    def do(self, *operations: Operation) -> None:
+        """Operations that need nothing else."""
+        for operation in operations:
+            self.emit(operation)
+
+    def branch(self, flow: Flow, to: str | None = None) -> None:
+        """A word that does nothing but this."""
+        self.emit(flow=flow, to=to)
+
+    def read(self, at: int) -> None:
+        """M from the page."""
+        self.emit(access=Access.READ_AT, at=at)
+
+    def write(self, at: int) -> None:
+        """A to the page."""
+        self.emit(access=Access.WRITE_AT, at=at)
+
+    def words(self) -> list[int]:
+        """The program."""
+        return [self._word(instruction) for instruction in self._instructions]
+
+    def _word(self, instruction: Instruction) -> int:
+        fields = dataclasses.asdict(instruction)
+        if isinstance(instruction.immediate, str):
+            if instruction.immediate not in self._labels:
+                raise ValueError(f"there is no label {instruction.immediate!r}")
+            fields["immediate"] = self._labels[instruction.immediate]
+        word = 0
+        for name, field in LAYOUT:
+            width = field.width
+            word |= (fields[name] & ((1 << width) - 1)) << field.offset
+        return word

@@ -1,0 +1,166 @@
+"""Words on their way through the link, counted from the last reset.
+
+Both queues keep `depth` words in a block memory. A word that is written is there two cycles later;
+then one leaves every cycle.
+"""
+
+import operator
+from typing import Any
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from tmesh.frames import POSITION_BITS
+
+from tmesh_hw.engine.words import word_layout
+
+#: Words of the deepest queue: positions must tell what is before from what is behind.
+DEEPEST = 1 << (POSITION_BITS - 2)
+
+
+def _check_depth(depth: int) -> int:
+    if not 2 <= operator.index(depth) <= DEEPEST or depth & (depth - 1):
+        raise ValueError(f"depth must be a power of two from 2 to {DEEPEST}, not {depth!r}")
+    return depth
+
+
+class CommitQueue(wiring.Component):
+    """Words that leave once they are committed.
+
+    Parameters
+    ----------
+    link: bits of a word. depth: words, a power of two.
+
+    Members
+    -------
+    i: stream of words; not ready when full
+    o: stream of words
+    commit, discard: what was written stays, or is forgotten; not in a cycle in which one is written
+    clear: forget all, and count from 0
+    written: position of the next word to be written
+    committed: of the first that is not committed
+    limit: of the first that there is no room for
+    """
+
+    def __init__(self, *, link: int, depth: int) -> None:
+        self.link, self.depth = link, _check_depth(depth)
+        word = stream.Signature(word_layout(link))
+        super().__init__(
+            {
+                "i": In(word),
+                "o": Out(word),
+                "commit": In(1),
+                "discard": In(1),
+                "clear": In(1),
+                "written": Out(POSITION_BITS),
+                "committed": Out(POSITION_BITS),
+                "limit": Out(POSITION_BITS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        memory = Memory(shape=word_layout(self.link), depth=self.depth, init=[])
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+        taken, following = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        m.d.comb += [
+            self.limit.eq(taken + self.depth),
+            self.i.ready.eq(self.written != self.limit),
+            write.en.eq(self.i.valid & self.i.ready),
+            write.addr.eq(self.written),
+            write.data.eq(self.i.payload),
+            following.eq(taken + (self.o.valid & self.o.ready)),
+            read.addr.eq(following),
+            self.o.payload.eq(read.data),
+        ]
+        m.d.sync += [
+            self.written.eq(self.written + write.en),
+            taken.eq(following),
+            self.o.valid.eq(following != self.committed),
+        ]
+        with m.If(self.commit):
+            m.d.sync += self.committed.eq(self.written)
+        with m.If(self.discard):
+            m.d.sync += self.written.eq(self.committed)
+        with m.If(self.clear):
+            m.d.sync += [self.written.eq(0), self.committed.eq(0), taken.eq(0), self.o.valid.eq(0)]
+        return m
+
+
+class ReplayQueue(wiring.Component):
+    """Words that stay until they are acknowledged, and can be sent again.
+
+    Parameters
+    ----------
+    link: bits of a word. depth: words, a power of two.
+
+    Members
+    -------
+    i, o: streams of words
+    update: take notice of `acknowledged`, the position of the first word that must be kept, and of
+       `rewind`: go back to it. A position that is not one of a word kept, or the next, is ignored.
+       Nothing is taken in this cycle, and no word is there in the next, after which all holds.
+    clear: forget all, and count from 0
+    position: of the word at `o`, or the next to come
+    """
+
+    def __init__(self, *, link: int, depth: int) -> None:
+        self.link, self.depth = link, _check_depth(depth)
+        word = stream.Signature(word_layout(link))
+        super().__init__(
+            {
+                "i": In(word),
+                "o": Out(word),
+                "update": In(1),
+                "acknowledged": In(POSITION_BITS),
+                "rewind": In(1),
+                "clear": In(1),
+                "position": Out(POSITION_BITS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        memory = Memory(shape=word_layout(self.link), depth=self.depth, init=[])
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+        written, kept = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        following, settle, back = Signal(POSITION_BITS), Signal(), Signal()
+
+        def ahead(position: Any) -> Any:
+            """Words from the first that is kept to a position."""
+            return (position - kept)[:POSITION_BITS]
+
+        m.d.comb += [
+            self.i.ready.eq(ahead(written) != self.depth),
+            write.en.eq(self.i.valid & self.i.ready),
+            write.addr.eq(written),
+            write.data.eq(self.i.payload),
+            following.eq(self.position + (self.o.valid & self.o.ready)),
+            read.addr.eq(following),
+            self.o.payload.eq(read.data),
+        ]
+        m.d.sync += [
+            written.eq(written + write.en),
+            self.position.eq(following),
+            self.o.valid.eq((following != written) & ~self.update),
+            settle.eq(self.update),
+        ]
+        with m.If(self.update):
+            m.d.sync += back.eq(self.rewind)
+            with m.If(ahead(self.acknowledged) <= ahead(written)):
+                m.d.sync += kept.eq(self.acknowledged)
+        # What was acknowledged need not be sent, even if it has not been sent since a rewind.
+        with m.If(settle & (back | (ahead(self.position) > ahead(written)))):
+            m.d.comb += following.eq(kept)
+        with m.If(self.clear):
+            m.d.sync += [
+                written.eq(0),
+                kept.eq(0),
+                self.position.eq(0),
+                self.o.valid.eq(0),
+                settle.eq(0),
+            ]
+        return m

@@ -1,0 +1,6 @@
+"""What goes over a wire."""
+
+from amaranth.lib import data
+
+#: A byte.
+BYTE = data.StructLayout({"data": 8})

@@ -1,0 +1,125 @@
+"""The link over a bad wire: `python -m tmesh_sim.faults` carries a million bytes each way."""
+
+import argparse
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+from tmesh.link import Link
+from tmesh_hw.export import verilog
+
+from tmesh_sim.board import VerilatedBytes
+from tmesh_sim.echo import Echo
+
+
+class BadWire:
+    """A `tmesh.link.Transport` to a simulated board: each byte is changed in a bit, lost, or
+    followed by another with chance `rate` each, and as often what follows comes later."""
+
+    def __init__(self, board: VerilatedBytes, rate: float, seed: int) -> None:
+        self._board, self._rate = board, rate
+        self._rng = np.random.default_rng(seed)
+        self._outward = self._inward = b""
+        self.faults = 0
+        self.there = self.back = 0
+
+    def write(self, data: bytes) -> None:
+        """See `tmesh.link.Transport`."""
+        self.there += len(data)
+        self._outward += self._spoiled(data)
+
+    def read(self) -> bytes:
+        """See `tmesh.link.Transport`."""
+        now = len(self._outward) if self._punctual(self._outward) else len(self._outward) // 2
+        taken, came = self._board.clock(self._outward[:now])
+        self._outward = self._outward[taken:]
+        self.back += len(came)
+        self._inward += self._spoiled(came)
+        now = len(self._inward) if self._punctual(self._inward) else len(self._inward) // 2
+        result, self._inward = self._inward[:now], self._inward[now:]
+        return result
+
+    def close(self) -> None:
+        """What is under way is lost."""
+        self._outward = self._inward = b""
+
+    def _punctual(self, data: bytes) -> bool:
+        late = self._rng.random() < 1 - (1 - self._rate) ** len(data)
+        self.faults += late
+        return not late
+
+    def _spoiled(self, data: bytes) -> bytes:
+        rng = self._rng
+        result = np.frombuffer(data, dtype=np.uint8).copy()
+        flips, drops, inserts = rng.random((3, len(result))) < self._rate
+        self.faults += int(np.count_nonzero([flips, drops, inserts]))
+        result[flips] ^= np.uint8(1) << rng.integers(0, 8, np.count_nonzero(flips), dtype=np.uint8)
+        added = rng.integers(0, 256, np.count_nonzero(inserts), dtype=np.uint8)
+        where = np.nonzero(inserts)[0] - np.cumsum(drops)[inserts]
+        return np.insert(result[~drops], np.maximum(where, 0), added).tobytes()
+
+
+def packets(
+    rng: np.random.Generator, link: int, words: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    """Random words, half their bytes zeros, and where packets end."""
+    size = (words, link // 8)
+    data = rng.integers(0, 256, size, dtype=np.uint8) * rng.integers(0, 2, size, dtype=np.uint8)
+    return data.view(np.uint32), rng.random(words) < 0.2
+
+
+def echoed(words: npt.NDArray[np.uint32], last: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
+    """What `Echo` answers."""
+    marks = np.zeros_like(words)
+    marks[:, 0] = last
+    return words ^ marks
+
+
+@dataclasses.dataclass(frozen=True)
+class Carried:
+    """What a run took: bytes of words that came through, bytes on the wire there and back, faults,
+    and words that came back other than they went."""
+
+    payload: int
+    there: int
+    back: int
+    faults: int
+    wrong: int
+
+
+def carry(payload: int, link: int, rate: float, seed: int, depth: int = 256) -> Carried:
+    """Send `payload` bytes of words and more to a simulated `Echo` and back, over a `BadWire`."""
+    rng = np.random.default_rng(seed)
+    board = VerilatedBytes(verilog(Echo(link=link, depth=depth)))
+    wire = BadWire(board, rate, seed)
+    # A clock of 100 MHz; the wire carries a byte every cycle.
+    end = Link("echo", lambda: wire, link, 0.2, 1e-4, lambda: board.cycles / 100e6)
+    end.connect()
+    done = wrong = 0
+    while done < payload:
+        words, last = packets(rng, link, 2000)
+        replies = end.exchange(words, last, len(words))
+        wrong += int(np.count_nonzero(replies != echoed(words, last)))
+        done += words.nbytes
+    end.close()
+    board.close()
+    return Carried(done, wire.there, wire.back, wire.faults, wrong)
+
+
+def main() -> None:
+    """A row for each size of words."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--bytes", type=int, default=1_000_000)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    print("| word | bytes each way | sent | received | faults | wrong words |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for link in (32, 64, 128):
+        c = carry(chosen.bytes, link, chosen.rate, chosen.seed)
+        figures = (c.payload, c.there, c.back, c.faults, c.wrong)
+        print(f"| {link} bits |", " | ".join(f"{n:,}" for n in figures), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What carries the bytes of a link."""
+
+from typing import Protocol
+
+import serial
+
+from tmesh.frames import BAUD
+
+#: Seconds that a read waits for the first byte.
+MOMENT = 0.02
+
+
+class Transport(Protocol):
+    """Bytes to and from a board, in order; they may be lost, changed or added on the way.
+
+    All raise ``OSError`` when the board is gone.
+    """
+
+    def read(self) -> bytes:
+        """What has come; nothing, if that is so after a moment."""
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, at once or soon."""
+
+    def close(self) -> None:
+        """Let go of the board; more than once does no harm."""
+
+
+class SerialTransport:
+    """A serial port, or what pyserial takes for one (``socket://host:port``, ``rfc2217://…``).
+
+    path: of the port; ``PATH?baud=N`` sets its bits per second. timeout: seconds after which a
+    write that the board does not take is given up.
+    """
+
+    def __init__(self, path: str, timeout: float) -> None:
+        name, _, option = path.partition("?baud=")
+        if not name or (option and not option.isdecimal()):
+            raise ValueError(f"serial port must be PATH or PATH?baud=N, not {path!r}")
+        rate = int(option) if option else BAUD
+        self._port = serial.serial_for_url(name, rate, timeout=MOMENT, write_timeout=timeout)
+
+    def read(self) -> bytes:
+        """See `Transport`."""
+        first = bytes(self._port.read(1))
+        return first + bytes(self._port.read(self._port.in_waiting)) if first else first
+
+    def write(self, data: bytes) -> None:
+        """See `Transport`."""
+        self._port.write(data)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self._port.close()

@@ -1,0 +1,186 @@
+"""The host's end of the link: against the gateware over a bad wire, and against no board at all."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cobs import cobs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tmesh import frames
+from tmesh.frames import Kind
+from tmesh.link import Decoder, Frame, Link, LinkError, SerialTransport, decode, encode
+from tmesh_sim import faults
+
+DOCS = Path(__file__).parents[2] / "docs" / "link.md"
+
+
+def test_documented_tables_are_those_of_the_code() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for table in frames.tables():
+        assert table in text, f"docs/link.md does not have\n{table}"
+
+
+U16 = st.integers(0, 0xFFFF)
+
+
+@st.composite
+def some_frames(draw: st.DrawFn) -> Frame:
+    link = draw(st.sampled_from([32, 64, 128]))
+    kind = draw(st.sampled_from(Kind))
+    count = 0 if kind == Kind.RESET else draw(st.integers(0, 40))
+    words = np.frombuffer(
+        draw(st.binary(min_size=count * link // 8, max_size=count * link // 8)), "<u4"
+    )
+    last = np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)), dtype=np.bool_)
+    numbers = [draw(U16) for _ in range(4)]
+    return Frame(kind, *numbers, words=words.reshape(-1, link // 32), last=last, link=link)
+
+
+def same(one: Frame | None, other: Frame) -> bool:
+    return one is not None and all(
+        np.array_equal(getattr(one, field.name), getattr(other, field.name))
+        for field in dataclasses.fields(Frame)
+    )
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(some_frames(), st.binary(max_size=50), st.integers(1, 30))
+def test_frames_come_back_whole_after_garbage(frame: Frame, garbage: bytes, step: int) -> None:
+    wire = garbage + b"\0" + encode(frame)
+    decoder = Decoder(frame.link)
+    found = [f for n in range(0, len(wire), step) for f in decoder.feed(wire[n : n + step])]
+    assert same(found[-1], frame)
+    assert all(f is None for f in found[:-1])
+
+
+@settings(derandomize=True, max_examples=100, deadline=None)
+@given(some_frames(), st.data())
+def test_a_damaged_frame_is_none(frame: Frame, data: st.DataObject) -> None:
+    """Any one byte changed, lost or added; `python -m tmesh_sim.fuzz` does worse."""
+    wire = encode(frame)[:-1]
+    at = data.draw(st.integers(0, len(wire) - 1))
+    byte = data.draw(st.integers(1, 255).filter(lambda b: b != wire[at]))
+    for bad in (
+        wire[:at] + bytes([byte]) + wire[at + 1 :],
+        wire[:at] + wire[at + 1 :],
+        wire[:at] + bytes([byte]) + wire[at:],
+    ):
+        assert decode(bad, frame.link) is None
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3])
+def test_a_bad_wire_loses_and_repeats_nothing(rate: float) -> None:
+    """The queue holds less than the host may send, and positions turn over at 65 536 words."""
+    carried = faults.carry(560_000 if not rate else 20_000, 64, rate, seed=1, depth=32)
+    assert carried.wrong == 0
+    assert (carried.faults > 0) == (rate > 0)
+
+
+class Script:
+    """A transport that answers each frame of the host with what `answer` makes of it."""
+
+    def __init__(self, answer: Callable[[Frame], bytes]) -> None:
+        self._answer, self._decoder, self._bytes = answer, Decoder(64), b""
+        self.closed = False
+
+    def read(self) -> bytes:
+        data, self._bytes = self._bytes, b""
+        return data
+
+    def write(self, data: bytes) -> None:
+        for frame in self._decoder.feed(data):
+            assert frame is not None
+            self._bytes += self._answer(frame)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def of_version_2(frame: Frame) -> bytes:
+    content = bytearray(cobs.decode(encode(frame)[:-1]))[: -frames.CRC_BYTES]
+    content[0] += 1 << frames.KIND["kind"] + frames.KIND["link"]
+    return cobs.encode(content + zlib.crc32(content).to_bytes(4, "little")) + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda frame: b"", "board: no answer within 0.05 s"),
+        (lambda frame: b"login: \0\r\n", "board: no answer within 0.05 s"),
+        (
+            lambda frame: encode(
+                dataclasses.replace(frame, link=32, words=np.empty((0, 1), np.uint32))
+            ),
+            "board: words of the board have 32 bits, not 64",
+        ),
+        (lambda frame: of_version_2(frame), "board: the board's link has version 2, not 1"),
+    ],
+)
+def test_what_is_no_board_is_said(answer: Callable[[Frame], bytes], reason: str) -> None:
+    script = Script(answer)
+    with pytest.raises(LinkError, match=reason):
+        Link("board", lambda: script, 64, timeout=0.05, patience=0.01).connect()
+    assert script.closed
+
+
+def test_a_lost_board_is_an_error_and_connecting_begins_anew() -> None:
+    """What was sent before the loss is not sent again, and nothing that comes late counts."""
+    words = np.arange(8, dtype=np.uint32).reshape(4, 2)
+    last = np.ones(4, dtype=np.bool_)
+    sessions: list[int] = []
+    lost = False
+
+    def board(frame: Frame) -> bytes:
+        if frame.kind == Kind.RESET:
+            sessions.append(frame.session)
+            return encode(dataclasses.replace(frame, limit=100))
+        if lost:
+            raise OSError(5, "Input/output error")
+        assert frame.session == sessions[-1]
+        late = dataclasses.replace(frame, session=sessions[0], words=frame.words + np.uint32(1))
+        echo = dataclasses.replace(
+            frame,
+            position=0,
+            acknowledged=frame.position + len(frame.words),
+            limit=frame.position + 100,
+        )
+        return (encode(late) if len(sessions) > 1 else b"") + encode(echo)
+
+    link = Link("board", lambda: Script(board), 64, timeout=0.2, patience=0.02)
+    with pytest.raises(LinkError, match="board: not connected"):
+        link.exchange(words, last, 4)
+    link.connect()
+    np.testing.assert_array_equal(link.exchange(words, last, 4), words)
+    lost = True
+    with pytest.raises(LinkError, match=r"^board: \[Errno 5\] Input/output error$"):
+        link.exchange(words, last, 4)
+    with pytest.raises(LinkError, match="board: not connected"):
+        link.exchange(words, last, 4)
+    lost = False
+    link.connect()
+    assert len(set(sessions)) == 2
+    np.testing.assert_array_equal(link.exchange(words + np.uint32(9), last, 4), words + 9)
+
+
+def test_a_board_that_stops_is_given_up() -> None:
+    def board(frame: Frame) -> bytes:
+        return encode(frame) if frame.kind == Kind.RESET else b""
+
+    link = Link("board", lambda: Script(board), 64, timeout=0.05, patience=0.01)
+    link.connect()
+    with pytest.raises(LinkError, match=r"board: no progress for 0\.05 s"):
+        link.exchange(np.zeros((1, 2), np.uint32), np.ones(1, np.bool_), 1)
+
+
+def test_bad_ports_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"serial port must be PATH .*, not '\?baud=3'"):
+        SerialTransport("?baud=3", 1)
+    with pytest.raises(ValueError, match="baud=fast"):
+        SerialTransport("/dev/ttyUSB0?baud=fast", 1)
+    missing = tmp_path / "ttyUSB0"
+    with pytest.raises(LinkError, match=r"^board: .*could not open port .*ttyUSB0"):
+        Link("board", lambda: SerialTransport(str(missing), 1), 64).connect()
