@@ -7,7 +7,8 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim verilog bench growth accuracy convergence area timing lint doctor lock clean
+.PHONY: setup fpga run test sim verilog bench growth accuracy convergence area timing bitstream figures \
+  lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -68,6 +69,14 @@ area: setup
 # Routes eigensolver and engine on ECP5, five seeds a row: an hour; DESIGN=eigensolver for a part.
 timing: fpga
 	$(BIN)/python -m tmesh_hw.synthesis.timing --only "$(DESIGN)"
+
+# BOARD=icebreaker, ulx3s-25f or ulx3s-85f: half a minute, a minute, half an hour. Missed timing fails.
+bitstream: fpga
+	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.build "$(BOARD)"
+
+# Figures of all boards, and what has changed; with BOARD its design is routed anew, five seeds.
+figures: fpga
+	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.figures "$(BOARD)"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
-"""Yosys on one component, in a process of its own."""
+"""Yosys from its wheel: on one component, in a process of its own, or as a command."""
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -46,3 +47,19 @@ def run(rtlil: str, *commands: str) -> str:
             last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-3:])
             raise RuntimeError(f"Yosys failed: {last}")
         return out.read_text(encoding="utf-8")
+
+
+def main() -> None:
+    """What Amaranth's build plans call: a script, and a log of it."""
+    from pyosys import libyosys
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("-q", action="store_true", help="print nothing; so it is in any case")
+    parser.add_argument("-l", dest="log", default="yosys.log")
+    parser.add_argument("script")
+    arguments = parser.parse_args()
+    libyosys.run_pass(f"tee -q -o {arguments.log} script {arguments.script}", libyosys.Design())
+
+
+if __name__ == "__main__":
+    main()

@@ -17,8 +17,8 @@ class CoreConfig:
     the core keeps. rounds: those of agents that may be under way at once, 1 to 16. link: bits of a
     word of the command stream, 32, 64 or 128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or
     8, or 0 for a core without one. iterative: its one CORDIC is iterative. eigenvectors: whether it
-    has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), links of
-    32 bits, at most 8 192 agents and 16 operators. clock_hz: the clock at which cycle counts are
+    has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), a link
+    of 32 bits, at most 8 192 agents and 16 operators. clock_hz: the clock at which cycle counts are
     turned into time; an estimate until a board build measures it.
     """
 
@@ -102,6 +102,17 @@ CONFIGS = {
     "sim-gossip": CoreConfig(lanes=0, gossip_lanes=1, cordics=0),
     "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, link=128, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
+    "ulx3s-85f": CoreConfig(gossip_lanes=1),
+    "ulx3s-25f": CoreConfig(
+        f=14,
+        lanes=0,
+        gossip_lanes=1,
+        agents=4096,
+        link=32,
+        cordics=0,
+        microcoded=True,
+        clock_hz=50e6,
+    ),
     "icebreaker": CoreConfig(
         f=14,
         lanes=0,
@@ -110,7 +121,7 @@ CONFIGS = {
         link=32,
         cordics=0,
         microcoded=True,
-        clock_hz=24e6,
+        clock_hz=21e6,
     ),
 }
 

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 
-from tmesh_hw.engine import Engine
+from tmesh_hw.engine import component
 from tmesh_hw.link.link import Link
 from tmesh_hw.link.uart import UartReceiver, UartTransmitter
 
@@ -38,7 +38,7 @@ class SerialEngine(wiring.Component):
         m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
         m.submodules.link = link = Link(link=self.config.link, depth=self.depth)
-        engine = Engine(config=self.config, digest=self.digest)
+        engine = component(self.config, self.digest)
         m.submodules.engine = ResetInserter(link.reset)(engine)
         wiring.connect(m, receiver.o, link.i)
         wiring.connect(m, link.o, transmitter.i)

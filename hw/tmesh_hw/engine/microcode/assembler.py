@@ -108,7 +108,9 @@ class Assembler:
             self.emit(operation)
 
     def branch(self, flow: Flow, to: str | None = None) -> None:
-        """A word that does nothing but this."""
+        """A word that does nothing but this; before a question for zero there is one that waits."""
+        if flow in (Flow.IF_ZERO, Flow.IF_NOT_ZERO):
+            self.emit()
         self.emit(flow=flow, to=to)
 
     def read(self, at: int) -> None:
@@ -120,17 +122,75 @@ class Assembler:
         self.emit(access=Access.WRITE_AT, at=at)
 
     def words(self) -> list[int]:
-        """The program."""
-        return [self._word(instruction) for instruction in self._instructions]
+        """The program, as the sequencer takes it."""
+        scheduled, addresses = self._scheduled()
+        return [_word(instruction, addresses) for instruction in scheduled]
 
-    def _word(self, instruction: Instruction) -> int:
-        fields = dataclasses.asdict(instruction)
-        if isinstance(instruction.immediate, str):
-            if instruction.immediate not in self._labels:
-                raise ValueError(f"there is no label {instruction.immediate!r}")
-            fields["immediate"] = self._labels[instruction.immediate]
-        word = 0
-        for name, field in LAYOUT:
-            width = field.width
-            word |= (fields[name] & ((1 << width) - 1)) << field.offset
-        return word
+    def _scheduled(self) -> tuple[list[Instruction], dict[str, int]]:
+        """A product is there a word after its factors, so what takes it moves on by a word, and
+        shares that with what comes next, if that does not ask for A; where the labels then are."""
+        labels: dict[int, list[str]] = {}
+        for name, place in self._labels.items():
+            labels.setdefault(place, []).append(name)
+        result: list[Instruction] = []
+        addresses: dict[str, int] = {}
+        waiting: Operation | None = None
+        for place, source in enumerate([*self._instructions, None]):
+            if waiting is not None and (source is None or place in labels or not _shares(source)):
+                result.append(dataclasses.replace(_NOTHING, operation=waiting))
+                waiting = None
+            addresses |= dict.fromkeys(labels.get(place, ()), len(result))
+            if source is None:
+                break
+            factors, flow = source.operation in PRODUCTS, source.flow
+            if not factors:
+                taken = waiting if waiting is not None else source.operation
+                result.append(dataclasses.replace(source, operation=taken))
+                waiting = None
+                continue
+            first = dataclasses.replace(source, operation=waiting or Operation.KEEP, flow=Flow.NEXT)
+            result.append(first)
+            waiting = source.operation
+            if flow != Flow.NEXT:
+                target = source.immediate if isinstance(source.immediate, str) else 0
+                result.append(
+                    dataclasses.replace(_NOTHING, operation=waiting, flow=flow, immediate=target)
+                )
+                result[-2] = dataclasses.replace(
+                    first, immediate=0 if isinstance(source.immediate, str) else source.immediate
+                )
+                waiting = None
+        return result, addresses
+
+
+#: What takes a product.
+PRODUCTS = (Operation.SET, Operation.ADD, Operation.SUBTRACT)
+
+_NOTHING = Instruction(
+    Operation.KEEP, Operand.MEMORY, Register.ONE, Access.NONE, Flow.NEXT, immediate=0
+)
+_READS = (Access.READ, Access.READ_NEXT, Access.READ_AT)
+_BLIND = (Flow.JUMP, Flow.CALL, Flow.RETURN, Flow.LOOP, Flow.IF_LAST, Flow.IF_NOT_LAST)
+
+
+def _shares(source: Instruction) -> bool:
+    """Whether a word may be executed together with what changes A before it."""
+    if source.access in (Access.WRITE_NEXT, Access.WRITE_AT):
+        return False
+    if source.operation in PRODUCTS:
+        return True
+    if source.operation != Operation.KEEP:
+        return False
+    return source.flow in _BLIND or (source.flow == Flow.NEXT and source.access in _READS)
+
+
+def _word(instruction: Instruction, addresses: dict[str, int]) -> int:
+    fields = dataclasses.asdict(instruction)
+    if isinstance(instruction.immediate, str):
+        if instruction.immediate not in addresses:
+            raise ValueError(f"there is no label {instruction.immediate!r}")
+        fields["immediate"] = addresses[instruction.immediate]
+    word = 0
+    for name, field in LAYOUT:
+        word |= (fields[name] & ((1 << field.width) - 1)) << field.offset
+    return word

@@ -19,9 +19,9 @@ class MicrocodedEngine(wiring.Component):
     same replies, and HELD, STARVED and WAITED stay 0.
 
     A program on one 16×16 multiplier: meetings, swap tests, weighted operators, means,
-    purification, eigenvalues and entropy of resident states. There are no matrices in packets. After
-    configuration it clears its memory, in as many cycles as that has words; a reset keeps states and
-    operators.
+    purification, eigenvalues and entropy of resident states. There are no matrices in packets.
+    After configuration it clears its memory, in as many cycles as that has words; a reset keeps
+    states and operators.
 
     Parameters
     ----------

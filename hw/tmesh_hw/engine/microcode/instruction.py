@@ -1,6 +1,7 @@
 """Instructions of the microcoded engine: one horizontal word, its fields and what they do.
 
-All fields of a word take effect in one cycle, on what the registers held before it:
+All fields of a word take effect in one cycle, on what the registers held before it; but the product
+is that of the operand and register in the word before, which `assembler` takes care of:
 
 ====================  ==============================================================================
 register              holds

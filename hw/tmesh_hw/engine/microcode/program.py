@@ -273,7 +273,8 @@ class Program:
         p.emit(access=Access.READ)
         p.set(Operand.MEMORY)
         p.add(1)
-        p.emit(flow=Flow.IF_ZERO, to="count", **_WRITE)
+        p.emit(**_WRITE)
+        p.branch(Flow.IF_ZERO, "count")
         p.branch(Flow.RETURN)
 
         # What was clipped is counted, and in the reply.

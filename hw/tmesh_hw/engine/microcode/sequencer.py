@@ -33,7 +33,8 @@ class Sequencer(wiring.Component):
     """Runs a program of `tmesh_hw.engine.microcode.instruction`, one instruction a cycle.
 
     The next instruction is read while this one is executed; jumps look at what the accumulator was
-    before this one, so nothing has to wait, and there are no delay slots.
+    before this one, or, for zero, before the last one; so nothing has to wait, and there are no
+    delay slots.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += self._p.eq(self._a)
 
     def _product(self, m: Module) -> Any:
-        """Operand times register."""
+        """Operand times register, of the last word."""
         now, a = self._now, self._a
         constants = {
             Register.ONE: 1,
@@ -135,8 +136,10 @@ class Sequencer(wiring.Component):
             for operand, source in sources.items():
                 with m.Case(operand):
                     m.d.comb += left.eq(source)
-        product = Signal(signed(2 * WIDTH))
-        m.d.comb += product.eq(left * right)
+        # One register, in the multiplier: what is in there without one is not timed. No word that
+        # waits has factors whose product is taken later.
+        product = Signal(signed(2 * WIDTH), reset_less=True)
+        m.d.sync += product.eq(left * right)
         return product
 
     def _accumulate(self, m: Module) -> None:
@@ -235,9 +238,10 @@ class Sequencer(wiring.Component):
         warm = Signal(reset_less=True)
         puts = (now.flow == Flow.PUT) | (now.flow == Flow.PUT_LAST)
         high = self._word.data[WIDTH - 1 :]
-        zero = Signal()
+        # A word late, since 40 bits take long to compare.
+        zero = Signal(reset_less=True)
+        m.d.sync += zero.eq(a == 0)
         m.d.comb += [
-            zero.eq(a == 0),
             i.ready.eq(started & (now.flow == Flow.GET)),
             o.valid.eq(started & puts),
             o.payload.data.eq(Cat(a[:WIDTH], self._memory.q)),

