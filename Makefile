@@ -7,8 +7,8 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim bench growth scale finality accuracy convergence area timing \
-  bitstream figures lint doctor lock clean
+.PHONY: setup fpga run test sim verilog bench growth scale finality accuracy convergence area \
+  timing bitstream figures lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -43,6 +43,11 @@ test: setup
 # The cocotb benches against the integer model, one line each; TMESH_SEED=n repeats a run.
 sim: setup
 	$(RUN) $(BIN)/python -m tmesh_sim.benches.runner
+
+# The engine as Verilog with AXI ports and a FuseSoC core file: CONFIG=sim-gossip for another one.
+CONFIG ?= default
+verilog: setup
+	$(RUN) $(BIN)/python -m tmesh_hw.ip.package --config $(CONFIG)
 
 # Figures, each printed as a table: speed beside other software, cost against agents and events,
 # swarms of up to 1e5 agents, errors beside bounds, ECP5 cells.

@@ -11,28 +11,38 @@ from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 from tmesh.numbers import IntArray
 from tmesh_hw.export import TOP, verilog
+from tmesh_hw.ip import package, ports
 
 from tmesh_sim.packing import Field, fields, pack
 from tmesh_sim.toolchain import runtime_flags, verilator_environment
 from tmesh_sim.vectors import build, cases, vectors
 
-#: What a bench touches.
+#: What the bench of a block touches.
 PORTS = ["aclk", "aresetn"] + [
     f"{side}_axis_{name}" for side in "sm" for name in ("tdata", "tvalid", "tready")
 ]
 
+#: The engine with AXI ports, as others get it, driven by bus models.
+IP = "ip"
+
 #: (block, fraction bits, lanes) of every bench.
-BENCHES = cases()
+BENCHES = [*cases(), (IP, 14, 1)]
 
 
 def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed: int) -> None:
     """Run one bench in `folder`. Raises ``AssertionError`` when a test in it fails."""
-    dut = build(name, f, lanes)
-    sent, expected = vectors(name, dut, transactions, seed)
+    block = "engine" if name == IP else name
+    dut = build(block, f, lanes)
+    sent, expected = vectors(block, dut, transactions, seed)
     i, o = (fields(port.payload.shape()) for port in (dut.i, dut.o))
+    if name == IP:
+        text, module = package.verilog(dut), "ip_bench"
+        touched = [port.name for port in ports(dut.config)]
+    else:
+        text, module, touched = verilog(dut), "stream_bench", PORTS
     folder.mkdir(parents=True, exist_ok=True)
     source, archive = folder / "tmesh.v", folder / "vectors.npz"
-    source.write_text(verilog(dut), encoding="utf-8")
+    source.write_text(text, encoding="utf-8")
     np.savez(archive, sent=_bytes(sent, i), expected=_bytes(expected, o))
     environment = verilator_environment()
     # A bench simulates for a second, so compiling is what takes time: without optimisation, and all
@@ -43,7 +53,7 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     # Only the ports are visible to cocotb: with everything public, builds and runs take twice as
     # long.
     visible = folder / "visible.vlt"
-    public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
+    public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in touched]
     visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
     arguments = ["-Wno-fatal", "-Wno-WIDTH", "--x-assign", "fast", "--x-initial", "fast"]
     arguments += ["--no-public-flat-rw", str(visible)]
@@ -56,18 +66,19 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     )
     results = runner.test(
         hdl_toplevel=TOP,
-        test_module="tmesh_sim.benches.stream_bench",
+        test_module=f"tmesh_sim.benches.{module}",
         build_dir=folder,
         test_dir=folder,
         extra_env={
             "TMESH_VECTORS": str(archive),
             "TMESH_SEED": str(seed),
+            "TMESH_SHAPE": f"{f} {lanes}",
             **({"TMESH_STEADY": "1"} if dut.o.signature.always_ready else {}),
         },
         log_file=folder / "test.log",
     )
     tests, failures = get_results(results)
-    assert tests == 1, f"{tests} tests ran; see {folder}/test.log"
+    assert tests >= 1, f"no test ran; see {folder}/test.log"
     assert failures == 0, f"see {folder}/test.log"
 
 

@@ -1,0 +1,133 @@
+"""The top: an engine between AXI4-Stream and AXI4-Lite."""
+
+import dataclasses
+from typing import Any
+
+from amaranth import ClockDomain, Const, Elaboratable, Module, ResetInserter, Signal
+from amaranth.lib.wiring import In
+from tmesh import packets
+from tmesh.config import CoreConfig
+
+from tmesh_hw.engine import Engine
+from tmesh_hw.ip.registers import ADDRESS_BITS, MAGIC, AxiLiteRegisters
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """A port of the top."""
+
+    name: str
+    width: int
+    output: bool
+    meaning: str
+
+
+def ports(config: CoreConfig) -> list[Port]:
+    """All ports of the top of a configuration."""
+    streams = [
+        Port(f"{prefix}_t{name}", width, output != (name == "ready"), meaning)
+        for prefix, output, what in (("s_axis", False, "command"), ("m_axis", True, "reply"))
+        for name, width, meaning in (
+            ("data", config.link, f"a word of a {what}, little-endian"),
+            ("last", 1, f"it ends its {what}"),
+            ("valid", 1, "there is a word"),
+            ("ready", 1, "it is taken"),
+        )
+    ]
+    channels: dict[str, tuple[int, bool, str]] = {
+        "awaddr": (ADDRESS_BITS, False, "write address, in bytes"),
+        "awvalid": (1, False, "there is one"),
+        "awready": (1, True, "it is taken, with its data"),
+        "wdata": (32, False, "data to write"),
+        "wstrb": (4, False, "bytes of them that count"),
+        "wvalid": (1, False, "there are some"),
+        "wready": (1, True, "they are taken, with their address"),
+        "bresp": (2, True, "how the write went: OKAY or SLVERR"),
+        "bvalid": (1, True, "it has ended"),
+        "bready": (1, False, "that is noticed"),
+        "araddr": (ADDRESS_BITS, False, "read address, in bytes"),
+        "arvalid": (1, False, "there is one"),
+        "arready": (1, True, "it is taken"),
+        "rdata": (32, True, "what was read"),
+        "rresp": (2, True, "how the read went: OKAY or SLVERR"),
+        "rvalid": (1, True, "it has ended"),
+        "rready": (1, False, "that is noticed"),
+    }
+    return [
+        Port("aclk", 1, False, "clock of everything, rising edge"),
+        Port("aresetn", 1, False, "reset, low, synchronous to it"),
+        *streams,
+        *(Port(f"s_axil_{name}", *rest) for name, rest in channels.items()),
+    ]
+
+
+class IpTop(Elaboratable):
+    """An engine behind ``s_axis_*`` (commands) and ``m_axis_*`` (replies), the packets of
+    `tmesh.packets`, with `REGISTERS` on ``s_axil_*``.
+
+    Words that come while the engine is held in reset are taken and forgotten.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.signals = {
+            port.name: Signal(port.width, name=port.name) for port in ports(engine.config)
+        }
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        port = self.signals
+        m.domains.sync = domain = ClockDomain()
+        # In a register, since it reaches all over the device.
+        reset = Signal(init=1, reset_less=True)
+        m.d.sync += reset.eq(~port["aresetn"])
+        m.d.comb += [domain.clk.eq(port["aclk"]), domain.rst.eq(reset)]
+
+        m.submodules.registers = registers = AxiLiteRegisters()
+        for name, member in registers.signature.members.items():
+            pin, inside = port.get(f"s_axil_{name}"), getattr(registers, name)
+            if pin is not None:
+                m.d.comb += inside.eq(pin) if member.flow == In else pin.eq(inside)
+
+        held = registers.control[0]
+        engine = self.engine
+        m.submodules.engine = ResetInserter(held)(engine)
+        i, o = engine.i, engine.o
+        m.d.comb += [
+            i.payload.data.eq(port["s_axis_tdata"]),
+            i.payload.last.eq(port["s_axis_tlast"]),
+            i.valid.eq(port["s_axis_tvalid"]),
+            port["s_axis_tready"].eq(i.ready),
+            port["m_axis_tdata"].eq(o.payload.data),
+            port["m_axis_tlast"].eq(o.payload.last),
+            port["m_axis_tvalid"].eq(o.valid),
+            o.ready.eq(port["m_axis_tready"]),
+        ]
+
+        taken, given = i.valid & i.ready & i.payload.last, o.valid & o.ready & o.payload.last
+        steps = {
+            "commands": taken,
+            "replies": given,
+            "waited": i.valid & ~i.ready,
+            "blocked": o.valid & ~o.ready,
+        }
+        for name, step in steps.items():
+            count = Signal(32, name=name)
+            with m.If(held):
+                m.d.sync += count.eq(0)
+            with m.Else():
+                m.d.sync += count.eq(count + step)
+            m.d.comb += getattr(registers, name).eq(count)
+        c = engine.config
+        constants = {
+            "identity": MAGIC,
+            "version": packets.VERSION,
+            "format": c.f | c.gossip_lanes << 8 | c.lanes << 16 | c.cordics << 24,
+            "states": c.capacity,
+            "operators": c.operators,
+            **{f"build{n}": engine.digest >> 32 * n & 0xFFFF_FFFF for n in range(4)},
+        }
+        for name, value in constants.items():
+            m.d.comb += getattr(registers, name).eq(Const(value, 32))
+        m.d.comb += registers.pending.eq(registers.commands - registers.replies)
+        return m

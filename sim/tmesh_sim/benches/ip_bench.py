@@ -1,0 +1,145 @@
+"""The bench of the exported top, which cocotb loads: bus models on all three AXI interfaces.
+
+Commands and replies come as an NPZ file from the runner, which has the model; ``TMESH_SHAPE`` names
+the engine, ``TMESH_SEED`` the stalls.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, with_timeout
+from tmesh import packets
+from tmesh_hw.ip import REGISTERS
+
+from tmesh_sim.engine_packets import DIGEST, engine_config
+
+with warnings.catch_warnings():
+    # cocotbext-axi 0.1.28 has names that cocotb 2 renames.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from cocotbext.axi import (
+        AxiLiteBus,
+        AxiLiteMaster,
+        AxiResp,
+        AxiStreamBus,
+        AxiStreamSink,
+        AxiStreamSource,
+    )
+warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"cocotbext\.axi\.")
+
+CONFIG = engine_config(*map(int, os.environ["TMESH_SHAPE"].split()))
+ADDRESS = {register.name: register.address for register in REGISTERS}
+
+
+def frames(name: str) -> list[bytes]:
+    """Packets of the vectors; each word has its last flag in the byte behind it."""
+    with np.load(Path(os.environ["TMESH_VECTORS"])) as archive:
+        words = archive[name]
+    ends = np.flatnonzero(words[:, -1]) + 1
+    return [part.tobytes() for part in np.split(words[:, :-1], ends[:-1])]
+
+
+def stalls(rng: np.random.Generator, share: float) -> Iterator[bool]:
+    """Whether to wait, for ever."""
+    while True:
+        yield bool(rng.random() < share)
+
+
+class IpBench:
+    """Clock, reset and a model on each interface."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        clock = (dut.aclk, dut.aresetn, False)
+        self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *clock)
+        self.commands = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *clock)
+        self.replies = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), *clock)
+
+    async def reset(self) -> None:
+        """Start the clock and hold the reset for three cycles."""
+        self.dut.aresetn.value = 0
+        cocotb.start_soon(Clock(self.dut.aclk, 10, unit="ns").start())
+        for _ in range(3):
+            await RisingEdge(self.dut.aclk)
+        self.dut.aresetn.value = 1
+        await RisingEdge(self.dut.aclk)
+
+    async def read(self, name: str) -> int:
+        """A register by name."""
+        return int(await self.registers.read_dword(ADDRESS[name]))
+
+    async def exchange(self, sent: list[bytes], answers: int) -> list[bytes]:
+        """Send packets; so many replies."""
+        for packet in sent:
+            await self.commands.send(packet)
+        received = []
+        for _ in range(answers):
+            frame = await with_timeout(self.replies.recv(), 1, "ms")
+            received.append(bytes(frame.tdata))
+        return received
+
+
+@cocotb.test()
+async def replies_equal_the_model(dut: Any) -> None:
+    """All packets in order, first without stalls, then with stalls on both sides; the counters."""
+    bench = IpBench(dut)
+    await bench.reset()
+    sent, expected = frames("sent"), frames("expected")
+    half = len(sent) // 2
+    assert await bench.exchange(sent[:half], half) == expected[:half]
+    assert await bench.read("blocked") == 0
+    rng = np.random.default_rng(int(os.environ["TMESH_SEED"]))
+    bench.commands.set_pause_generator(stalls(rng, 0.4))
+    bench.replies.set_pause_generator(stalls(rng, 0.7))
+    assert await bench.exchange(sent[half:], len(sent) - half) == expected[half:]
+    assert await bench.read("commands") == await bench.read("replies") == len(sent)
+    assert await bench.read("pending") == 0
+    assert await bench.read("waited") > 0
+    assert await bench.read("blocked") > 0
+
+
+@cocotb.test()
+async def registers_say_what_it_is(dut: Any) -> None:
+    """Constants are those of the configuration; nothing else can be read, or written."""
+    bench = IpBench(dut)
+    await bench.reset()
+    assert (await bench.registers.read(ADDRESS["identity"], 4)).data == b"TMSH"
+    assert await bench.read("version") == packets.VERSION
+    shape = (await bench.registers.read(ADDRESS["format"], 4)).data
+    assert tuple(shape) == (CONFIG.f, CONFIG.gossip_lanes, CONFIG.lanes, CONFIG.cordics)
+    assert await bench.read("states") == CONFIG.agents
+    assert await bench.read("operators") == CONFIG.operators
+    digest = (await bench.registers.read(ADDRESS["build0"], 16)).data
+    assert int.from_bytes(digest, "little") == DIGEST
+    assert (await bench.registers.read(0x1C, 4)).resp == AxiResp.SLVERR
+    assert (await bench.registers.write(ADDRESS["identity"], b"HACK")).resp == AxiResp.SLVERR
+    assert (await bench.registers.read(ADDRESS["identity"], 4)).data == b"TMSH"
+
+
+@cocotb.test()
+async def software_resets_the_engine(dut: Any) -> None:
+    """In the middle of a packet: the rest is forgotten, and then it works as after power-up."""
+    bench = IpBench(dut)
+    await bench.reset()
+    identify, answer = frames("sent")[1], frames("expected")[1]
+    assert await bench.exchange([identify], 1) == [answer]
+    assert await bench.read("commands") == 1
+    # A command without its end.
+    dut.s_axis_tdata.value, dut.s_axis_tlast.value = packets.Command.WRITE_STATE, 0
+    dut.s_axis_tvalid.value = 1
+    await RisingEdge(dut.aclk)
+    dut.s_axis_tvalid.value = 0
+    response = await bench.registers.write(ADDRESS["control"], b"\1")
+    assert response.resp == AxiResp.OKAY
+    assert await bench.read("control") == 1
+    await bench.exchange([identify], 0)
+    await bench.commands.wait()
+    await bench.registers.write(ADDRESS["control"], b"\0")
+    assert await bench.read("commands") == 0
+    assert await bench.exchange([identify], 1) == [answer]
+    assert await bench.read("pending") == 0
