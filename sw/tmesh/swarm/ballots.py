@@ -47,8 +47,8 @@ class Expire:
 class Ballots:
     """The voters of all agents in all decisions, rows (decisions, agents) of `opinions`.
 
-    `send(source, target, message, size, part)` puts a message on air. depth: of each agent's last
-    cause, kept up to date. refused: votes that were dropped, by reason. finished: in which of its
+    `send(source, target, message, size, part)` puts a message on air. rounds: those that each agent
+    has begun; depth: of each agent's last cause, kept up to date. refused: votes that were dropped, by reason. finished: in which of its
     own rounds each agent had all its certificates, −1 before.
     """
 
@@ -62,11 +62,13 @@ class Ballots:
         opinions: Opinions,
         lying: BoolArray,
         liar: Adversary,
+        rounds: IntArray,
         depth: IntArray,
     ) -> None:
         n, self.scenario = scenario.agents, scenario
         self._network, self._send, self._keys, self._signers = network, send, keys, signers
-        self._opinions, self._lying, self._liar, self._depth = opinions, lying, liar, depth
+        self._opinions, self._lying, self._liar = opinions, lying, liar
+        self._rounds, self._depth = rounds, depth
         self._rows = np.arange(n * scenario.decisions).reshape(scenario.decisions, n)
         self._liars = sum(1 << agent for agent in range(n) if lying[agent])
         self.decisions = [
@@ -136,8 +138,8 @@ class Ballots:
         for other in others:
             self._send(agent, other, message, size, "requests")
 
-    def receive(self, agent: int, message: Request | Ballot | Expire, round_: int) -> None:
-        """Act on a message, in the agent's own round."""
+    def receive(self, agent: int, message: Request | Ballot | Expire) -> None:
+        """Act on a message."""
         match message:
             case Request():
                 self._answer(agent, message)
@@ -146,8 +148,6 @@ class Ballots:
             case Expire(decision, epoch):
                 self._voters[agent][decision].expired(epoch)
         self._attend(agent)
-        if self.finished[agent] < 0 and self.done(agent):
-            self.finished[agent] = round_
 
     def settle(self, agents: Sequence[int]) -> None:
         """Attest what the opinions of agents have settled on."""
@@ -192,6 +192,8 @@ class Ballots:
 
     def _attend(self, agent: int) -> None:
         """Do what the voters of an agent ask for."""
+        if self.finished[agent] < 0 and self.done(agent):
+            self.finished[agent] = self._rounds[agent]
         for number, voter in enumerate(self._voters[agent]):
             if not voter.replies:
                 continue

@@ -135,6 +135,7 @@ class Gossip:
                 opinions,
                 lying,
                 self._liar,
+                self.rounds,
                 self.depth,
             )
         self.ready: dict[int, Round] = {}
@@ -177,7 +178,7 @@ class Gossip:
             case Sync() | Missing() if self.histories is not None:
                 self.histories.receive(agent, message)
             case Request() | Ballot() | Expire() if self.ballots is not None:
-                self.ballots.receive(agent, message, int(self.rounds[agent]))
+                self.ballots.receive(agent, message)
             case Kill(torn):
                 self._kill(agent, torn)
 
