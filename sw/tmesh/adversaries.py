@@ -189,6 +189,27 @@ class DoubleSpend(Equivocate):
         return ~poll.nothing
 
 
+class HideLock(Equivocate):
+    """As `Equivocate`, and lets one agent see a lock and nobody else while its epoch lasts, and the
+    others when it is over, so that some are bound and the rest are not."""
+
+    name = "hide-lock"
+
+    def votes(self, poll: Poll) -> BoolArray:
+        votes = poll.nothing.copy()
+        votes[:, 0] = poll.hidden & (poll.first | (poll.about < poll.epoch))[:, None]
+        return votes
+
+
+class Late(Equivocate):
+    """As `Equivocate`, and signs everything an epoch too late."""
+
+    name = "late"
+
+    def votes(self, poll: Poll) -> BoolArray:
+        return poll.nothing | (poll.about < poll.epoch)[:, None, None]
+
+
 class Minority(Adversary):
     """Certain of the side that the honest mean is not on now."""
 
@@ -208,27 +229,6 @@ class Hold(Adversary):
         share = np.maximum(view.share, 1e-9)
         needed: FloatArray = -(np.nan_to_num(view.coin) + view.mean[:, 2] * (1 - share)) / share
         return view.along_z(np.minimum(np.maximum(needed, -1.0), 1.0))
-
-
-class HideLock(Hold):
-    """Lets one agent see a lock and nobody else, while its epoch lasts, and the others when it is
-    over, so that some are bound and the rest are not."""
-
-    name = "hide-lock"
-
-    def votes(self, poll: Poll) -> BoolArray:
-        votes = poll.nothing.copy()
-        votes[:, 0] = poll.hidden & (poll.first | (poll.about < poll.epoch))[:, None]
-        return votes
-
-
-class Late(Hold):
-    """Signs everything an epoch too late."""
-
-    name = "late"
-
-    def votes(self, poll: Poll) -> BoolArray:
-        return poll.nothing | (poll.about < poll.epoch)[:, None, None]
 
 
 class Phase(Adversary):

@@ -50,7 +50,7 @@ def test_arena_prints_shares_and_writes_rows(tmp_path: Path) -> None:
     none, mute, hold = json.loads(path.read_text())
     assert " ".join(none) == (
         "protocol coin channel agents k kappa majority adversary faulty seeds decided split wrong "
-        "followed rounds_p50 rounds_p95 delays_p50 frames bytes"
+        "followed rounds_p50 rounds_p95 delays_p50 frames bytes epochs"
     )
     assert (none["adversary"], none["faulty"], mute["faulty"]) == ("none", 0, 12)
     assert mute["decided"] == 1

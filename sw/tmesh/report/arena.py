@@ -24,7 +24,8 @@ class Row:
     those (`followed`). Agents are done with a final certificate, in protocol `gossip` when they
     have collapsed. Rounds and delays until 95 % of the honest were done are of the runs that
     decided, None where none did. channel: that of the messages, None for the round model,
-    which has no delays, frames and bytes; these are medians of all runs."""
+    which has no delays, frames and bytes; these are medians of all runs. epochs: the last of any
+    run."""
 
     protocol: str
     coin: str
@@ -45,6 +46,7 @@ class Row:
     delays_p50: float | None = None
     frames: float | None = None
     bytes: float | None = None
+    epochs: int = 1
 
 
 def scenarios(
@@ -100,6 +102,7 @@ def _messages(scenario: Scenario, channel: str, device: Device, seeds: Sequence[
         np.array([end.preferred[0] for end in ends]),
         np.stack([bloch(end.states[0]) for end in ends]),
         lying,
+        np.array([max((one.vote.epoch for one in end.certificates), default=1) for end in ends]),
     )
     delays = most_honest(until_done([end.delays for end in ends]), lying)
     return dataclasses.replace(
@@ -129,6 +132,7 @@ def _row(scenario: Scenario, channel: str | None, runs: Sweep) -> Row:
         followed=float(np.mean(runs.outcomes == runs.preferred)),
         rounds_p50=_quantile(rounds, 0.5),
         rounds_p95=_quantile(rounds, 0.95),
+        epochs=int(runs.epochs.max()),
     )
 
 
@@ -139,7 +143,7 @@ def _quantile(values: FloatArray, q: float) -> float | None:
 def table(measured: Sequence[Row]) -> Table:
     """One line a row; rounds are p50/p95."""
     messages = any(row.channel for row in measured)
-    titles = ["κ", "start", "liars", "decided", "split", "wrong", "followed", "rounds"]
+    titles = ["κ", "start", "liars", "decided", "split", "wrong", "followed", "rounds", "epochs"]
     shown = Table(box=None, padding=(0, 1, 0, 0))
     for title in titles + ["channel", "delays"] * messages:
         shown.add_column(title, justify="left" if title in ("liars", "channel") else "right")
@@ -148,6 +152,7 @@ def table(measured: Sequence[Row]) -> Table:
         cells = [str(row.kappa), f"{row.majority:.0%}", f"{row.faulty} {row.adversary}"]
         cells += [f"{share:.0%}" for share in shares]
         cells.append("" if row.rounds_p50 is None else f"{row.rounds_p50:.3g}/{row.rounds_p95:.3g}")
+        cells.append(str(row.epochs))
         if row.channel:
             cells += [row.channel, "" if row.delays_p50 is None else f"{row.delays_p50:g}"]
         shown.add_row(*cells)

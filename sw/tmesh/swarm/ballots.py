@@ -48,8 +48,8 @@ class Ballots:
     """The voters of all agents in all decisions, rows (decisions, agents) of `opinions`.
 
     `send(source, target, message, size, part)` puts a message on air. rounds: those that each agent
-    has begun; depth: of each agent's last cause, kept up to date. refused: votes that were dropped, by reason. finished: in which of its
-    own rounds each agent had all its certificates, −1 before.
+    has begun; depth: of each agent's last cause, kept up to date. refused: votes that were dropped,
+    by reason. finished: in which of its own rounds each agent had all its certificates, −1 before.
     """
 
     def __init__(
@@ -195,8 +195,6 @@ class Ballots:
         if self.finished[agent] < 0 and self.done(agent):
             self.finished[agent] = self._rounds[agent]
         for number, voter in enumerate(self._voters[agent]):
-            if not voter.replies:
-                continue
             for reply in voter.replies:
                 if isinstance(reply, Begin) and not self._lying[agent]:
                     self._begun[int(self._rows[number, agent])] = reply

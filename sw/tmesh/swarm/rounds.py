@@ -31,7 +31,8 @@ class Sweep:
     outcomes: what the most of those who settled chose, −1 for none. split: whether two honest
     agents settled on different outcomes. wrong: whether any settled on another outcome than the
     one that most honest agents preferred at the start, `preferred`. states: (seeds, agents, 3),
-    lying: (seeds, agents). settled: shares of the honest.
+    lying: (seeds, agents). settled: shares of the honest. epochs: the last one of each run. With
+    finality an agent has settled when it holds a final certificate.
     """
 
     rounds: FloatArray
@@ -42,6 +43,7 @@ class Sweep:
     preferred: IntArray
     states: FloatArray
     lying: BoolArray
+    epochs: IntArray
 
     @classmethod
     def of(
@@ -51,6 +53,7 @@ class Sweep:
         preferred: IntArray,
         states: FloatArray,
         lying: BoolArray,
+        epochs: IntArray,
     ) -> Self:
         """From what became of each agent: the round in which it settled (seeds, agents), NaN for
         never, and its outcome (seeds, agents), −1 for none."""
@@ -67,6 +70,7 @@ class Sweep:
             preferred=preferred,
             states=states,
             lying=lying,
+            epochs=epochs,
         )
 
     @property
@@ -151,7 +155,8 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
             break
     outcomes = (opinions.outcomes if tallies is None else tallies.final).reshape(seeds, n)
     states = opinions.vectors.reshape(seeds, n, 3)
-    return Sweep.of(settled_at.reshape(seeds, n), outcomes, preferred, states, lying)
+    epochs = np.ones(seeds, dtype=np.int64) if tallies is None else tallies.epoch
+    return Sweep.of(settled_at.reshape(seeds, n), outcomes, preferred, states, lying, epochs)
 
 
 def _betrayed(

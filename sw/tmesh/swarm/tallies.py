@@ -66,8 +66,9 @@ class Tallies:
     def pass_time(self, time: int) -> tuple[IntArray, IntArray]:
         """Begin the next epoch where the time of one is over: its rows, and the outcome that each
         begins from, `NONE`, or `SEVERAL`."""
-        over = self._ends <= time
-        rows = np.nonzero(over[self._swarms] & ~self._lying & (self.final < 0))[0]
+        going = ~self._lying & (self.final < 0)
+        over = (self._ends <= time) & (np.bincount(self._swarms, going) > 0)
+        rows = np.nonzero(over[self._swarms] & going)[0]
         if not len(rows):
             return rows, rows
         hidden = self._hidden() & over[:, None]
