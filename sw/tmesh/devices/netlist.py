@@ -15,7 +15,7 @@ FAMILIES = ("ecp5", "ice40")
 class NetlistDevice(VerilatorDevice):
     """The core after Yosys, with models of the family's cells; built at first use and cached.
 
-    A large configuration takes minutes to build. `verilog` replaces the netlist: the tests use it
+    A large configuration takes long to build. `verilog` replaces the netlist: the tests use it
     to show that a fault of synthesis is noticed.
     """
 
