@@ -19,6 +19,8 @@ namespace {
 struct Core {
     VerilatedContext context;
     Vtmesh top{&context};
+    // A $fatal must not end the process that the library is part of.
+    Core() { context.fatalOnError(false); }
 #ifdef TRACE_HEADER
     TRACE_CLASS trace;
 #endif
@@ -88,7 +90,7 @@ void tmesh_close(void* handle) {
 }
 
 // Sends `n` rows and collects `answers` replies. Returns the clock cycles from the first input to the
-// last reply, or -1 when nothing moved for `patience` cycles.
+// last reply, -1 when nothing moved for `patience` cycles, or -2 after a $fatal.
 int64_t tmesh_run(void* handle, int64_t n, const int32_t* in, int64_t answers, int32_t* out,
                   int64_t patience) {
     auto& core = *static_cast<Core*>(handle);
@@ -120,6 +122,7 @@ int64_t tmesh_run(void* handle, int64_t n, const int32_t* in, int64_t answers, i
         load = load || accepted;
         quiet = accepted || answered ? 0 : quiet + 1;
         if (quiet > patience) return -1;
+        if (core.context.gotError()) return -2;
     }
     top.s_axis_tvalid = 0;
     return cycles;

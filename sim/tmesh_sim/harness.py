@@ -27,6 +27,9 @@ from tmesh_sim.toolchain import (
 #: eigenvectors on an iterative CORDIC, takes 10 000.
 PATIENCE = 50_000
 
+#: What `tmesh_run` returns where the Verilog stops.
+_STOPPED = -2
+
 _SOURCE = Path(__file__).with_name("harness.cpp")
 _FLAGS = (
     "-O3",
@@ -37,8 +40,11 @@ _FLAGS = (
     "--noassert",
     "-Wno-fatal",
     "-Wno-WIDTH",
+    "-Werror-USERERROR",
 )
 _CXXFLAGS = "-O2"
+#: A netlist takes longer to compile than it ever runs.
+_CXXFLAGS_NETLIST = "-O1"
 
 
 class SimulationError(RuntimeError):
@@ -75,10 +81,14 @@ def _trace_flags(trace: Path | None) -> tuple[list[str], str]:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Verilog that is made only if it is not built yet; `key` must tell it from any other."""
+    """Verilog that is made only if it is not built yet; `key` must tell it from any other.
+
+    `library` is a file of modules that it may instantiate.
+    """
 
     make: Callable[[], str]
     key: str
+    library: Path | None = None
 
 
 def build(source: str | Source, i: list[Field], o: list[Field], trace: Path | None = None) -> Path:
@@ -98,7 +108,9 @@ def shared_library(
         source = Source(functools.partial(str, source), source)
     trace_flags, defines = _trace_flags(trace)
     flags = [*_FLAGS, *trace_flags]
-    cxxflags = _CXXFLAGS + defines
+    if source.library:
+        flags += ["-v", str(source.library), f"-I{source.library.parent}"]
+    cxxflags = (_CXXFLAGS_NETLIST if source.library else _CXXFLAGS) + defines
     inputs = [source.key, header, driver.read_text(), flags, cxxflags, verilator_version()]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
     target = cache_folder() / f"{digest}.so"
@@ -166,7 +178,8 @@ class VerilatedCore(Closing):
         """Replies (answers, fields) to `inputs` (n, fields), and the clock cycles that it took; an
         answer to each input unless told otherwise.
 
-        Raises `SimulationError` when nothing moves for `patience` cycles; the core is then reset.
+        Raises `SimulationError` when nothing moves for `patience` cycles, or a ``$fatal`` of the
+        Verilog says why it cannot go on; the core is then reset.
         """
         if self._handle is None:
             raise SimulationError("the simulator is closed")
@@ -179,6 +192,8 @@ class VerilatedCore(Closing):
         if cycles < 0:
             self.close()
             self._handle = self._library.tmesh_open(self._trace)
+            if cycles == _STOPPED:
+                raise SimulationError("a cell is used in a way that its model does not have")
             raise SimulationError(f"the core made no progress for {patience} cycles")
         return replies.astype(np.int64), int(cycles)
 

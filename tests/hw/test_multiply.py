@@ -10,39 +10,9 @@ from amaranth.lib.wiring import In, Out
 from tmesh_hw.export import verilog
 from tmesh_hw.numbers import MULTIPLY_LATENCY, multiply
 from tmesh_hw.synthesis import Ecp5
-from tmesh_sim.harness import VerilatedCore
+from tmesh_sim.cells import with_models
+from tmesh_sim.harness import Source, VerilatedCore
 from tmesh_sim.packing import ports
-
-#: What Lattice documents of the registers that we use (TN-02205, "ECP5 sysDSP").
-MACRO = """
-module MULT18X18D #(parameter REG_INPUTA_CLK = "NONE", REG_INPUTB_CLK = "NONE",
-    REG_PIPELINE_CLK = "NONE", REG_OUTPUT_CLK = "NONE", GSR = "ENABLED")
-  (input CLK0, CE0, RST0, SIGNEDA, SIGNEDB, SOURCEA, SOURCEB,
-   PORTS);
-  wire [17:0] a = {BITS_A}, b = {BITS_B}, c = {BITS_C};
-  reg [17:0] ar, br; reg [35:0] pipeline, out;
-  wire [17:0] ai = REG_INPUTA_CLK == "CLK0" ? ar : a, bi = REG_INPUTB_CLK == "CLK0" ? br : b;
-  wire [35:0] product = {{18{SIGNEDA & ai[17]}}, ai} * {{18{SIGNEDB & bi[17]}}, bi};
-  wire [35:0] piped = REG_PIPELINE_CLK == "CLK0" ? pipeline : product;
-  always @(posedge CLK0) if (CE0) begin
-    ar <= RST0 ? 0 : a; br <= RST0 ? 0 : b;
-    pipeline <= RST0 ? 0 : product; out <= RST0 ? 0 : piped;
-  end
-  assign {BITS_P} = REG_OUTPUT_CLK == "CLK0" ? out : piped;
-endmodule
-"""
-
-
-def macro() -> str:
-    """The model with its ports written out, one bit each."""
-    bits = {
-        side: ", ".join(f"{side}{n}" for n in reversed(range(width)))
-        for side, width in (("A", 18), ("B", 18), ("C", 18), ("P", 36))
-    }
-    text = MACRO.replace("PORTS", "input {A}, {B}, {C}, output {P}".format(**bits))
-    for side, names in bits.items():
-        text = text.replace(f"BITS_{side}", names)
-    return text
 
 
 class Bodies(wiring.Component):
@@ -74,12 +44,12 @@ class Bodies(wiring.Component):
 def test_both_bodies_are_equal(width: int) -> None:
     """Sign, latency and port order of the macro: a wrong one gives other products."""
     dut = Bodies(width)
-    text = verilog(dut) + macro()
+    source = with_models(Source(lambda: verilog(dut), verilog(dut)), "ecp5")
     half = 1 << (width - 1)
     rng = np.random.default_rng(1)
     operands = rng.integers(-half, half, (500, 2))
     operands[:4] = [[-half, -half], [-half, half - 1], [half - 1, half - 1], [0, -1]]
-    with VerilatedCore(ports(dut), text) as core:
+    with VerilatedCore(ports(dut), source) as core:
         replies, _ = core.run(operands)
     wanted = operands[:, 0] * operands[:, 1]
     halves = [wanted & ((1 << width) - 1), (wanted >> width) & ((1 << width) - 1)]

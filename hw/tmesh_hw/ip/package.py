@@ -10,7 +10,7 @@ from tmesh.config import CONFIGS, CoreConfig, core_config
 
 from tmesh_hw import yosys
 from tmesh_hw.digest import build_digest
-from tmesh_hw.engine import Engine
+from tmesh_hw.engine import Engine, MicrocodedEngine, component
 from tmesh_hw.export import TOP
 from tmesh_hw.ip.registers import REGISTERS
 from tmesh_hw.ip.top import IpTop, ports
@@ -55,7 +55,7 @@ targets:
 """
 
 
-def verilog(engine: Engine) -> str:
+def verilog(engine: Engine | MicrocodedEngine) -> str:
     """Verilog text of `IpTop` with top module `TOP`; the same text for the same source."""
     top = IpTop(engine)
     signals = list(top.signals.values())
@@ -78,7 +78,7 @@ def write(config: str | CoreConfig, folder: Path) -> None:
     name, config = config if isinstance(config, str) else "custom", core_config(config)
     if not config.gossip_lanes:
         raise ValueError(f"config must have resident states to take packets, not {name!r}")
-    text = verilog(Engine(config=config, digest=build_digest(config)))
+    text = verilog(component(config, build_digest(config)))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
     (folder / f"{TOP}.core").write_text(_CORE.format(top=TOP, name=name), encoding="utf-8")

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In
 from tmesh import packets
 from tmesh.config import CoreConfig
 
-from tmesh_hw.engine import Engine
+from tmesh_hw.engine import Engine, MicrocodedEngine
 from tmesh_hw.ip.registers import ADDRESS_BITS, MAGIC, AxiLiteRegisters
 
 
@@ -68,7 +68,7 @@ class IpTop(Elaboratable):
     Words that come while the engine is held in reset are taken and forgotten.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine | MicrocodedEngine) -> None:
         self.engine = engine
         self.signals = {
             port.name: Signal(port.width, name=port.name) for port in ports(engine.config)

@@ -1,29 +1,34 @@
 """Devices: the same calls on float64, on the integer model, and on the core itself."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tmesh.config import CoreConfig
 from tmesh.devices.interface import Device, DeviceInfo, NotSupported
 from tmesh.devices.link import SerialDevice
 from tmesh.devices.model import ModelDevice
+from tmesh.devices.netlist import NetlistDevice
 from tmesh.devices.reference import ReferenceDevice
 from tmesh.devices.verilator import VerilatorDevice
 from tmesh.link import LinkError
 
 __all__ = ["Device", "DeviceInfo", "LinkError", "NotSupported", "open_device"]
 
-_DEVICES: dict[str, type[Device]] = {
+_DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
     "reference": ReferenceDevice,
     "model": ModelDevice,
     "verilator": VerilatorDevice,
+    "netlist": NetlistDevice,
+    "netlist:ice40": partial(NetlistDevice, family="ice40"),
 }
 
 
 def open_device(
     name: str, config: str | CoreConfig = "default", *, trace: str | Path | None = None
 ) -> Device:
-    """A device by name (``reference``, ``model``, ``verilator``, or ``serial:PATH``: a board at a
-    serial port), a context manager.
+    """A device by name (``reference``, ``model``, ``verilator``, ``netlist`` in cells of ECP5,
+    ``netlist:ice40``, or ``serial:PATH``: a board at a serial port), a context manager.
 
     `trace` names a waveform file to write, .vcd or .fst; only ``verilator`` has one. Raises
     ``ValueError`` for an unknown device or configuration, or a trace that cannot be had, and

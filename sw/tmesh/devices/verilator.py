@@ -1,6 +1,7 @@
 """The core itself, Verilated, in process."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from tmesh.devices.interface import DeviceInfo
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
+
+if TYPE_CHECKING:
+    from tmesh_sim.harness import Source
 
 
 class VerilatorDevice(EngineDevice):
@@ -33,19 +37,27 @@ class VerilatorDevice(EngineDevice):
         super().__init__(config)
         # The gateware is imported only to build a simulator, so that `tmesh` works without it.
         from tmesh_hw.digest import build_digest
-        from tmesh_hw.engine import DISTANCE, component, core_layouts, word_layout
-        from tmesh_hw.export import verilog as export
-        from tmesh_sim.harness import Source, VerilatedCore
+        from tmesh_hw.engine import DISTANCE, core_layouts, word_layout
+        from tmesh_sim.harness import VerilatedCore
 
         digest = build_digest(self.config)
         self._digest = f"{digest:032x}"
         resident, word = bool(self.config.gossip_lanes), word_layout(self.config.link)
         layouts = (word, word) if resident else core_layouts(self.config)
-        source = Source(lambda: export(component(self.config, digest)), self._digest)
-        self._core: VerilatedCore = VerilatedCore(layouts, verilog or source, trace)
+        self._core: VerilatedCore = VerilatedCore(layouts, self._source(digest, verilog), trace)
         if resident:
             self._client = EngineClient(self.config, DISTANCE, self._exchange)
             self._client.identify(digest)
+
+    def _source(self, digest: int, verilog: str | None) -> "Source":
+        """What is simulated."""
+        from tmesh_hw.engine import component
+        from tmesh_hw.export import verilog as export
+        from tmesh_sim.harness import Source
+
+        return Source(
+            lambda: verilog or export(component(self.config, digest)), verilog or self._digest
+        )
 
     @property
     def info(self) -> DeviceInfo:

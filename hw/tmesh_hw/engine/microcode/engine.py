@@ -37,7 +37,7 @@ class MicrocodedEngine(wiring.Component):
             raise ValueError(f"config must be microcoded, not {config!r}")
         if not 0 <= operator.index(digest) < 1 << 128:
             raise ValueError(f"digest must have 128 bits, not {digest!r}")
-        self.config = config
+        self.config, self.digest = config, digest
         self._sequencer = Sequencer(
             f=config.f,
             program=Program(config).words(),
