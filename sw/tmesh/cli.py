@@ -130,6 +130,7 @@ def arena(
         bool, typer.Option(help="Until there are certificates; without, until opinions collapse.")
     ] = True,
     coin: Annotated[str, typer.Option(help="none, ideal, rushing or known.")] = "ideal",
+    timeout: Annotated[int, typer.Option(min=1, help="Rounds of the first epoch.")] = 16,
     faulty: Annotated[
         list[int] | None, typer.Option(help="Numbers of liars; may be repeated. Default: 0, 20 %.")
     ] = None,
@@ -149,7 +150,7 @@ def arena(
 
     with _one_line_errors():
         fields: dict[str, object] = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
-        fields |= {"finality": finality, "coin": coin, "timeout": 16, "spread": 5}
+        fields |= {"finality": finality, "coin": coin, "timeout": timeout, "spread": 5}
         scenarios = measure.scenarios(
             {**fields, "topology": {"kind": "complete"}},
             kappa or [8],
