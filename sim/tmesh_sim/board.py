@@ -1,19 +1,33 @@
 """A complete board, Verilated, behind a pseudo-terminal."""
 
 import ctypes
+import os
+import select
+import threading
+import tty
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
+from tmesh.config import CoreConfig, core_config
+from tmesh_hw.digest import build_digest
+from tmesh_hw.export import pins_verilog
+from tmesh_hw.link import SerialEngine
 
 from tmesh_sim.harness import Source, shared_library
 
 _DRIVER = Path(__file__).with_name("bytes.cpp")
 
 #: Clocks of one call: few, since a byte may have to wait for so many; far more than it costs.
-CLOCKS = 4096
+CLOCKS = 1024
 
-#: Clocks without a byte after which the board stands still until one comes.
-IDLE = 400_000
+#: Bytes that are taken from a terminal, or given, at a time.
+BUFFER = 4096
+
+#: Clocks without a byte after which the board stands still until one comes; the slowest command
+#: takes 10 000, and the link has no timer.
+IDLE = 20_000
 
 
 class VerilatedBytes:
@@ -42,7 +56,7 @@ class VerilatedBytes:
             trace.parent.mkdir(parents=True, exist_ok=True)
         self._library = library
         self._handle: int | None = library.tmesh_open(str(trace or "").encode())
-        self._out = np.empty(CLOCKS, dtype=np.uint8)
+        self._out = np.empty(BUFFER, dtype=np.uint8)
         self.cycles = 0
 
     def clock(self, data: bytes, cycles: int = CLOCKS) -> tuple[int, bytes]:
@@ -69,3 +83,72 @@ class VerilatedBytes:
         if self._handle is not None:
             self._library.tmesh_close(self._handle)
             self._handle = None
+
+
+class SimulatedBoard:
+    """The complete top of a board, `SerialEngine`, Verilated behind a pseudo-terminal.
+
+    config: the core configuration. divisor: clocks of a bit on the line; few make it fast. trace:
+    a waveform file. `path` is the terminal, `core` what runs, `digest` its build. A context
+    manager, in which a thread runs the board; or call `serve`.
+    """
+
+    def __init__(
+        self, config: str | CoreConfig = "board", divisor: int = 3, trace: Path | None = None
+    ) -> None:
+        self.config, self.divisor = core_config(config), divisor
+        digest = build_digest(self.config)
+        self.digest = f"{digest:032x}"
+        top = SerialEngine(config=self.config, divisor=divisor, digest=digest)
+        source = Source(lambda: pins_verilog(top), f"{self.digest} board {divisor}")
+        self.core = VerilatedBytes(source, divisor, trace)
+        # Both ends stay open, so that the terminal outlives the programs that use it.
+        self._terminal, self._other = os.openpty()
+        tty.setraw(self._other)
+        os.set_blocking(self._terminal, False)
+        self.path = os.ttyname(self._other)
+        self._wake, self._waker = os.pipe()
+        self._thread = threading.Thread(target=self.serve, daemon=True)
+
+    def serve(self) -> None:
+        """Run the board until `stop`. It stands still while nothing is to be done."""
+        inward = outward = b""
+        busy = 0
+        while True:
+            awaited = [self._terminal] if len(inward) < BUFFER else []
+            wanted = [self._terminal] if outward else []
+            still = None if busy <= 0 and not inward else 0
+            ready, free, _ = select.select([self._wake, *awaited], wanted, [], still)
+            if self._wake in ready:
+                return
+            if self._terminal in ready:
+                inward += os.read(self._terminal, BUFFER)
+            if free:
+                outward = outward[os.write(self._terminal, outward) :]
+            taken, came = self.core.clock(inward)
+            inward, outward = inward[taken:], outward + came
+            busy = IDLE if taken or came else busy - CLOCKS
+
+    def stop(self) -> None:
+        """Let `serve` return."""
+        os.write(self._waker, b"\0")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Unplug it: whoever has the terminal open gets an error."""
+        self.core.close()
+        for end in (self._terminal, self._other, self._wake, self._waker):
+            os.close(end)

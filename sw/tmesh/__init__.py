@@ -1,7 +1,7 @@
 """T-MESH: small density matrices on a verified core, and the swarm consensus on top."""
 
 from tmesh.config import CoreConfig
-from tmesh.devices import Device, DeviceInfo, NotSupported, open_device
+from tmesh.devices import Device, DeviceInfo, LinkError, NotSupported, open_device
 from tmesh.states import bloch, density
 from tmesh.swarm import Result, Scenario, run
 
@@ -9,6 +9,7 @@ __all__ = [
     "CoreConfig",
     "Device",
     "DeviceInfo",
+    "LinkError",
     "NotSupported",
     "Result",
     "Scenario",

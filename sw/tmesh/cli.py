@@ -1,8 +1,9 @@
-"""The command line: `tmesh run`, `tmesh arena`, `tmesh bench`, `tmesh doctor`."""
+"""The command line: `tmesh run`, `arena`, `bench`, `board`, `doctor`."""
 
 import contextlib
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.progress import Progress
 
 from tmesh.adversaries import names
 from tmesh.devices import NotSupported
+from tmesh.devices.client import EngineError
 from tmesh.doctor import findings
 from tmesh.report import picture
 from tmesh.report.table import summary
@@ -37,7 +39,7 @@ def _one_line_errors() -> Iterator[None]:
     """Bad input ends with its reason on one line and status 2."""
     try:
         yield
-    except (ValueError, OSError, NotSupported) as error:
+    except (ValueError, OSError, NotSupported, EngineError) as error:
         print(f"tmesh: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
 
@@ -47,7 +49,10 @@ def run(
     scenario: Annotated[
         Path | None, typer.Argument(help="Scenario file; default: the shipped one.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="reference, model or verilator.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="reference, model, verilator, or serial:PATH.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(help="Configuration of the core.")] = None,
     seed: Seed = 0,
     json_path: JsonPath = None,
     picture_path: Annotated[
@@ -63,8 +68,9 @@ def run(
             _genesis(seed, json_path)
             return
         chosen = Scenario.default() if scenario is None else Scenario.load(scenario)
-        if device is not None:
-            chosen = Scenario(**{**chosen.model_dump(), "device": device})
+        given = {"device": device, "config": config}
+        given = {key: value for key, value in given.items() if value is not None}
+        chosen = Scenario.checked(**{**chosen.model_dump(), **given})
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("collapsed", total=1.0)
             result = run_swarm(
@@ -143,6 +149,34 @@ def arena(
         measured = list(measure.rows(scenario, counts, adversary or names(), seeds, seed))
         console.print(measure.table(measured))
         _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+
+
+@app.command()
+def board(
+    config: Annotated[str, typer.Option(help="Configuration of the core.")] = "board",
+    divisor: Annotated[
+        int, typer.Option(min=3, help="Clocks of a bit on the line; a board has more.")
+    ] = 3,
+    trace: Annotated[Path | None, typer.Option(help="Waveforms (.vcd, .fst).")] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Run a complete board, simulated, behind a pseudo-terminal, until interrupted."""
+    from tmesh_sim.board import SimulatedBoard
+    from tmesh_sim.harness import SimulationError
+
+    with _one_line_errors():
+        try:
+            simulated = SimulatedBoard(config, divisor, trace)
+        except SimulationError as error:
+            raise OSError(str(error)) from None
+        device = f"serial:{simulated.path}"
+        print(device, flush=True)
+        values = {"device": device, "config": config, "divisor": divisor}
+        _write_json(json_path, {**values, "digest": simulated.digest})
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: simulated.stop())
+        with contextlib.closing(simulated):
+            simulated.serve()
 
 
 @app.command()

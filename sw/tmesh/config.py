@@ -123,6 +123,7 @@ CONFIGS = {
         microcoded=True,
         clock_hz=21e6,
     ),
+    "board": CoreConfig(lanes=1, gossip_lanes=1, agents=128, operators=4, rounds=2),
 }
 
 

@@ -30,7 +30,7 @@ def findings() -> list[Finding]:
         except PackageNotFoundError:
             found = None
         results.append(Finding(package, found, "make setup"))
-    remedy = "make fpga (only `make timing` needs it)"
+    remedy = "make fpga (only `make timing` and `make bitstream` need it)"
     results.append(Finding("nextpnr", shutil.which(nextpnr_ecp5()), remedy, required=False))
     return results
 

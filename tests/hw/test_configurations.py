@@ -10,7 +10,8 @@ from tmesh_hw.synthesis.area import ecp5_cells
 
 #: Those for ECP5, each once: a board may have one that has another name, too.
 ECP5 = list({config: name for name, config in CONFIGS.items() if name != "icebreaker"}.values())
-MATRIX = [name for name, config in CONFIGS.items() if config.lanes]
+#: `board` is simulated by tests/sim/test_board.py.
+MATRIX = [name for name in ECP5 if CONFIGS[name].lanes and name != "board"]
 
 
 @pytest.mark.parametrize("name", MATRIX)
@@ -41,7 +42,8 @@ def test_synthesises_for_ecp5(name: str) -> None:
     wanted = 0
     if config.gossip_lanes:  # lanes, two to weigh and two for the entropy, one a round
         wanted += 48 * config.gossip_lanes + 2 + 2 + config.rounds
-        assert cells["DP16KD"] >= 12 * (config.gossip_lanes + 1)
+        if config.agents == 4096:
+            assert cells["DP16KD"] >= 12 * (config.gossip_lanes + 1)
     if config.lanes:  # four for each complex one, one to normalise, two for the entropy
         kronecker = next(n for n in (1, 2, 4, 8, 16) if 16 * config.lanes <= 104 * n)
         wanted += 4 * (config.lanes + kronecker) + 1 + 2 * bool(config.cordics)

@@ -1,5 +1,6 @@
 """One conformance suite for all devices, and a proof that it can fail."""
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,10 +13,11 @@ from tmesh.golden import reference
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, partial_swap
 from tmesh_hw.engine import Core
 from tmesh_hw.export import verilog
+from tmesh_sim.board import SimulatedBoard
 
 LSB = 2.0**-16
 #: Bars for the largest error, in LSB of Q(2,16).
-BARS = {"reference": 1e-9, "model": 1.0, "verilator": 1.0}
+BARS = {"reference": 1e-9, "model": 1.0, "verilator": 1.0, "serial": 1.0}
 
 
 def grid(x: ComplexArray) -> ComplexArray:
@@ -41,10 +43,14 @@ def worst(x: ComplexArray, y: ComplexArray) -> float:
     return float(max(np.max(np.abs(d.real)), np.max(np.abs(d.imag)))) / LSB
 
 
-@pytest.fixture(scope="module", params=["reference", "model", "verilator"])
+@pytest.fixture(scope="module", params=list(BARS))
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    with tmesh.open_device(request.param) as opened:
-        yield opened
+    with contextlib.ExitStack() as stack:
+        name, config = request.param, "default"
+        if name == "serial":
+            board = stack.enter_context(SimulatedBoard())
+            name, config = f"serial:{board.path}", "board"
+        yield stack.enter_context(tmesh.open_device(name, config))
 
 
 def conform(device: Device, n: int = 300) -> None:
@@ -97,7 +103,7 @@ def conform(device: Device, n: int = 300) -> None:
 
 
 def test_conforms(device: Device) -> None:
-    conform(device)
+    conform(device, 12 if device.name == "serial" else 300)
 
 
 def test_a_changed_constant_is_caught() -> None:
@@ -112,10 +118,10 @@ def test_a_changed_constant_is_caught() -> None:
         same_bits(broken, device)
 
 
-def same_bits(one: Device, other: Device) -> None:
+def same_bits(one: Device, other: Device, n: int = 400) -> None:
     """Identical results for every call."""
     rng = np.random.default_rng(12)
-    a, b, u = states(rng, 400), states(rng, 400), unitaries(rng, 400)
+    a, b, u = states(rng, n), states(rng, n), unitaries(rng, n)
     joint = grid(reference.kron(a, b) * 1.9)
     for call in (
         lambda d: d.evolve(u, a, b, weight=True),
@@ -139,6 +145,12 @@ def test_model_and_core_give_the_same_bits() -> None:
         assert core.saturations == model.saturations == 0
         assert core.cycles > 0
         assert model.cycles is None
+
+
+@pytest.mark.parametrize("device", ["serial"], indirect=True)
+def test_model_and_board_give_the_same_bits(device: Device) -> None:
+    with tmesh.open_device("model", "board") as model:
+        same_bits(device, model, 12)
 
 
 def test_broadcasts_like_numpy(device: Device) -> None:

@@ -4,14 +4,19 @@ from typing import Any
 
 from amaranth import ClockDomain, Const, Instance, Module, Signal
 from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
+
+#: Seconds of reset after the clock is steady: block memories of iCE40 are empty for some
+#: microseconds after configuration.
+SETTLE = 15e-6
 
 
 def add_clock(m: Module, platform: Any, hertz: float) -> None:
-    """The domain ``sync`` at `hertz`, reset until its clock is steady.
+    """The domain ``sync`` at `hertz`, reset until its clock is steady and `SETTLE` has passed.
 
     Raises ``ValueError`` for a frequency that the device cannot make from its oscillator.
     """
+    m.domains.power = power = ClockDomain(reset_less=True)
     m.domains.sync = domain = ClockDomain()
     clock, locked = Signal(name="clock"), Signal()
     oscillator = platform.request(platform.default_clk, dir="-")
@@ -20,9 +25,13 @@ def add_clock(m: Module, platform: Any, hertz: float) -> None:
         _ice40(m, oscillator, source, hertz, clock, locked)
     else:
         _ecp5(m, oscillator, source, hertz, clock, locked)
-    m.d.comb += domain.clk.eq(clock)
+    m.d.comb += [domain.clk.eq(clock), power.clk.eq(clock)]
     platform.add_clock_constraint(clock, hertz)
-    m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
+    steady, left = Signal(), Signal(range(round(SETTLE * hertz)), init=round(SETTLE * hertz) - 1)
+    m.submodules.steady = FFSynchronizer(locked, steady, o_domain="power")
+    with m.If(steady & (left != 0)):
+        m.d.power += left.eq(left - 1)
+    m.submodules.reset = ResetSynchronizer(left != 0, domain="sync")
 
 
 def _ice40(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked: Any) -> None:

@@ -2,10 +2,10 @@
 
 from .cobs import CobsDecoder, CobsEncoder
 from .link import Link
+from .linked_engine import LinkedEngine, SerialEngine
 from .queues import CommitQueue, ReplayQueue
 from .receiver import FrameReceiver
 from .sender import FrameSender
-from .serial_engine import SerialEngine
 from .uart import UartReceiver, UartTransmitter
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FrameReceiver",
     "FrameSender",
     "Link",
+    "LinkedEngine",
     "ReplayQueue",
     "SerialEngine",
     "UartReceiver",

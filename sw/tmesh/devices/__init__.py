@@ -6,12 +6,14 @@ from pathlib import Path
 
 from tmesh.config import CoreConfig
 from tmesh.devices.interface import Device, DeviceInfo, NotSupported
+from tmesh.devices.link import SerialDevice
 from tmesh.devices.model import ModelDevice
 from tmesh.devices.netlist import NetlistDevice
 from tmesh.devices.reference import ReferenceDevice
 from tmesh.devices.verilator import VerilatorDevice
+from tmesh.link import LinkError
 
-__all__ = ["Device", "DeviceInfo", "NotSupported", "open_device"]
+__all__ = ["Device", "DeviceInfo", "LinkError", "NotSupported", "open_device"]
 
 _DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
     "reference": ReferenceDevice,
@@ -26,15 +28,17 @@ def open_device(
     name: str, config: str | CoreConfig = "default", *, trace: str | Path | None = None
 ) -> Device:
     """A device by name (``reference``, ``model``, ``verilator``, ``netlist`` in cells of ECP5,
-    ``netlist:ice40``), a context manager.
+    ``netlist:ice40``, or ``serial:PATH``: a board at a serial port), a context manager.
 
     `trace` names a waveform file to write, .vcd or .fst; only ``verilator`` has one. Raises
-    ``ValueError`` for an unknown device or configuration, or a trace that cannot be had.
+    ``ValueError`` for an unknown device or configuration, or a trace that cannot be had, and
+    `LinkError` if there is no board.
     """
-    if name not in _DEVICES:
-        raise ValueError(f"device must be one of {', '.join(_DEVICES)}, not {name!r}")
-    if trace is None:
-        return _DEVICES[name](config)
-    if name != "verilator":
-        raise ValueError(f"trace: device {name} has no waveform")
-    return VerilatorDevice(config, Path(trace))
+    kind, _, path = name.partition(":")
+    if name not in _DEVICES and not (kind == "serial" and path):
+        raise ValueError(f"device must be one of {', '.join(_DEVICES)}, serial:PATH, not {name!r}")
+    if trace is not None:
+        if name != "verilator":
+            raise ValueError(f"trace: device {name} has no waveform")
+        return VerilatorDevice(config, Path(trace))
+    return _DEVICES[name](config) if name in _DEVICES else SerialDevice(path, config)

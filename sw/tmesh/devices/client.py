@@ -43,8 +43,11 @@ class EngineClient:
         self.config, self._distance, self._exchange = config, distance, exchange
         self._parts = config.link // 32
 
-    def identify(self, digest: int) -> None:
-        """Raises `EngineError` unless the engine is a build of this configuration and digest."""
+    def identify(self, digest: int | None = None) -> int:
+        """The digest of the engine's build.
+
+        Raises `EngineError` unless it is a build of this configuration, and of `digest` if given.
+        """
         bodies = self._send(Command.IDENTIFY, np.arange(3), None)["body"]
         c = self.config
         wanted = (
@@ -59,8 +62,9 @@ class EngineClient:
         if found != wanted:
             raise EngineError(f"the engine is {found}, not {wanted} (version, f, lanes, …)")
         built = int.from_bytes(bodies[2].tobytes(), "little")
-        if built != digest:
+        if digest is not None and built != digest:
             raise EngineError(f"the engine is build {built:032x}, not {digest:032x}")
+        return built
 
     def write_states(self, agents: IntArray, r: IntArray) -> None:
         """Bloch vectors (m, 3) of agents (m,)."""

@@ -1,7 +1,5 @@
 """The core itself, Verilated, in process."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,19 +8,18 @@ import numpy.typing as npt
 
 from tmesh.config import CoreConfig
 from tmesh.devices.client import EngineClient, Words
-from tmesh.devices.core import CoreDevice, device_info
-from tmesh.devices.interface import DeviceInfo, Observation
+from tmesh.devices.core import device_info
+from tmesh.devices.engine import EngineDevice
+from tmesh.devices.interface import DeviceInfo
 from tmesh.golden import fixed
-from tmesh.golden.reference import FloatArray
-from tmesh.numbers import BoolArray, IntArray
+from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
-from tmesh.packets import Counter
 
 if TYPE_CHECKING:
     from tmesh_sim.harness import Source
 
 
-class VerilatorDevice(CoreDevice):
+class VerilatorDevice(EngineDevice):
     """The Verilated core; built at first use and cached.
 
     `trace` names a waveform file (.vcd or .fst). `verilog` replaces the generated Verilog: the
@@ -48,7 +45,6 @@ class VerilatorDevice(CoreDevice):
         resident, word = bool(self.config.gossip_lanes), word_layout(self.config.link)
         layouts = (word, word) if resident else core_layouts(self.config)
         self._core: VerilatedCore = VerilatedCore(layouts, self._source(digest, verilog), trace)
-        self._cycles = 0
         if resident:
             self._client = EngineClient(self.config, DISTANCE, self._exchange)
             self._client.identify(digest)
@@ -67,13 +63,9 @@ class VerilatorDevice(CoreDevice):
     def info(self) -> DeviceInfo:
         return device_info(self.name, self.config, self.config.clock_hz, self._digest)
 
-    @property
-    def cycles(self) -> int:
-        return self._cycles
-
     def _execute(self, opcode: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
         if self.config.gossip_lanes:
-            return self._client.matrix(opcode, u, x)
+            return super()._execute(opcode, u, x)
         n = len(x)
         inputs = np.empty((n, 65), dtype=np.int64)
         inputs[:, 0] = opcode
@@ -89,49 +81,6 @@ class VerilatorDevice(CoreDevice):
             saturated=replies[:, 38] == 1,
             vanished=replies[:, 39] == 1,
         )
-
-    def _load(self, r: FloatArray) -> None:
-        self._write(np.arange(len(r)), r)
-
-    def _write(self, agents: IntArray, r: FloatArray) -> None:
-        self._client.write_states(agents, self.config.q.quantise(r))
-
-    def _read(self, agents: IntArray) -> FloatArray:
-        return self.config.q.value(self._client.read_states(agents))
-
-    def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
-        with self._counted():
-            self._client.write_operator(0, self._form(c))
-            self._client.gossip(0, pairs, both)
-
-    def _gossip_weighted(self, pairs: IntArray, c: FloatArray, both: bool) -> BoolArray:
-        with self._counted():
-            self._client.write_operator(0, self._form(c))
-            return self._client.evolve(0, pairs, both)
-
-    def _swap_test(self, pairs: IntArray) -> FloatArray:
-        with self._counted():
-            return self.config.q.value(self._client.interfere(pairs))
-
-    def _update(
-        self, members: IntArray, squarings: int, dephase: bool
-    ) -> tuple[FloatArray, IntArray]:
-        with self._counted():
-            entropy, outcome = self._client.update(members, squarings, dephase)
-        return self.config.q.value(entropy), outcome
-
-    def _observe(self, agents: IntArray) -> Observation:
-        return self._observation(self._client.observe(agents))
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Add what saturates meanwhile; asking for it takes none of the cycles."""
-        cycles = self._cycles
-        before, self._cycles = self._client.counter(Counter.SATURATIONS), cycles
-        yield
-        cycles = self._cycles
-        self.saturations += self._client.counter(Counter.SATURATIONS) - before
-        self._cycles = cycles
 
     def _exchange(self, words: Words, last: npt.NDArray[np.bool_], answers: int) -> Words:
         rows = np.empty((len(words), words.shape[1] + 1), dtype=np.int32)

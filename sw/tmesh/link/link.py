@@ -19,6 +19,9 @@ PATIENCE = 4
 
 _TURN = 1 << frames.POSITION_BITS
 
+#: Words that may be under way to a board that has room for them.
+_FLIGHT = _TURN // 4
+
 
 class LinkError(ConnectionError):
     """The board is gone, or does not answer as a board does; `Link.connect` begins anew."""
@@ -43,7 +46,7 @@ class Link:
     ) -> None:
         self.name, self._open, self.bits = name, transport, bits
         self._timeout, self._patience, self._clock = timeout, patience, clock
-        self._window = WINDOW // (bits // 8 + 1)
+        self._most = frames.words_per_frame(bits)
         self._transport: Transport | None = None
         self._decoder = Decoder(bits)
         self._begin(0)
@@ -79,6 +82,15 @@ class Link:
             self.close()  # in the middle of a frame, perhaps
             raise
 
+    @property
+    def carried(self) -> tuple[int, int]:
+        """Bytes of words that went and came since the reset."""
+        return self._kept * self.bits // 8, self._expected * self.bits // 8
+
+    @property
+    def _widest(self) -> int:
+        return WINDOW // (self.bits // 8 + 1)
+
     def close(self) -> None:
         """Let go of the board."""
         if self._transport is not None:
@@ -89,15 +101,18 @@ class Link:
         self.close()
         if isinstance(error, LinkError):
             return error
-        reason = " ".join(str(error).split())
+        reason = " ".join((error.strerror or str(error)).split())
         return LinkError(f"{self.name}: {reason}")
 
     def _begin(self, session: int) -> None:
         self._session = session
         # Words since the reset: there are, the board has, were sent, the board has room for.
         self._end = self._kept = self._sent = self._limit = 0
-        # Words that came since the reset, and those of them that the board knows about.
-        self._expected = self._told = 0
+        # Words that came since the reset, those of them that the board knows about, and all that it
+        # was ever allowed to send.
+        self._expected = self._told = self._allowed = 0
+        # Words that may be under way, there and back: fewer after each loss, more as they arrive.
+        self._flight, self._window = _FLIGHT, self._widest
 
     def _reset(self, transport: Transport) -> None:
         deadline = self._clock() + self._timeout
@@ -130,7 +145,6 @@ class Link:
     def _exchange(self, transport: Transport, words: Words, last: Bools, answers: int) -> Words:
         base, wanted = self._end, self._expected + answers
         self._end = end = base + len(words)
-        most = frames.words_per_frame(self.bits)
         received: list[Words] = []
         heard = moved = self._clock()
         patience = self._patience
@@ -138,8 +152,9 @@ class Link:
         asked = went_back = False
         ask = False
         while self._kept < end or self._expected < wanted:
-            while ask or self._sent < min(end, self._limit):
-                here = slice(self._sent - base, min(end, self._limit, self._sent + most) - base)
+            stop = min(end, self._limit, self._kept + self._flight)
+            while ask or self._sent < stop:
+                here = slice(self._sent - base, min(stop, self._sent + self._most) - base)
                 kind = Kind.AGAIN if ask else Kind.DATA
                 transport.write(self._frame(kind, words[here], last[here]))
                 self._sent += max(0, here.stop - here.start)
@@ -150,15 +165,18 @@ class Link:
             before = self._kept, self._expected
             for frame in self._decoder.feed(data):
                 if frame is None:
-                    ask = not asked
+                    ask = ask or not asked
                 elif frame.session == self._session and frame.kind != Kind.RESET:
                     lacks, missing = self._take(frame, received)
                     if lacks and not went_back:
-                        self._sent, went_back = self._kept, True
+                        self._go_back()
+                        went_back = True
                     ask = ask or (missing and not asked)
             now = self._clock()
             if (self._kept, self._expected) != before:
                 moved, patience, asked, went_back = now, self._patience, False, False
+                self._flight = min(_FLIGHT, self._flight + self._kept - before[0])
+                self._window = min(self._widest, self._window + self._expected - before[1])
             if data:
                 heard = now
             elif now - moved > self._timeout:
@@ -166,12 +184,18 @@ class Link:
             elif now - heard > patience:
                 heard, ask = now, True
                 patience = min(2 * patience, PATIENCE * self._patience)
-                self._sent = self._kept
-            asked = asked or ask
+                self._go_back()
+            if ask:
+                asked = True
+                self._window = max(self._most, self._window // 2)
         result = np.concatenate(received) if received else np.empty((0, self.bits // 32), np.uint32)
         if len(result) != answers:
             raise LinkError(f"{self.name}: {len(result)} words of replies, not {answers}")
         return result
+
+    def _go_back(self) -> None:
+        self._flight = max(self._most, (self._sent - self._kept) // 2)
+        self._sent = self._kept
 
     def _take(self, frame: Frame, received: list[Words]) -> tuple[bool, bool]:
         """Learn from a frame: whether the board lacks words, and whether we lack some of its."""
@@ -190,12 +214,13 @@ class Link:
     def _frame(self, kind: Kind, words: Words | None = None, last: Bools | None = None) -> bytes:
         """The bytes of a frame from the next word on."""
         self._told = self._expected
+        self._allowed = max(self._allowed, self._expected + self._window)
         frame = Frame(
             kind=kind,
             session=self._session,
             position=self._sent % _TURN,
             acknowledged=self._expected % _TURN,
-            limit=(self._expected + self._window) % _TURN,
+            limit=self._allowed % _TURN,
             words=np.empty((0, self.bits // 32), np.uint32) if words is None else words,
             last=np.empty(0, np.bool_) if last is None else last,
             link=self.bits,

@@ -38,7 +38,10 @@ class SerialTransport:
         if not name or (option and not option.isdecimal()):
             raise ValueError(f"serial port must be PATH or PATH?baud=N, not {path!r}")
         rate = int(option) if option else BAUD
-        self._port = serial.serial_for_url(name, rate, timeout=MOMENT, write_timeout=timeout)
+        # Nobody else may talk to it meanwhile.
+        self._port = serial.serial_for_url(
+            name, rate, timeout=MOMENT, write_timeout=timeout, exclusive=True
+        )
 
     def read(self) -> bytes:
         """See `Transport`."""

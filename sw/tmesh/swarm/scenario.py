@@ -60,7 +60,7 @@ class Scenario(BaseModel):
     epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
     beta: Annotated[int, Field(ge=1)] = 3
     rounds: Annotated[int, Field(ge=1)] = 200
-    device: Literal["reference", "model", "verilator"] = "verilator"
+    device: Annotated[str, Field(pattern="^(reference|model|verilator|serial:.+)$")] = "verilator"
     config: str = "default"
     states: str | None = None
     edges: str | None = None

@@ -1,0 +1,92 @@
+"""Boards: their clocks, what their reports say, and how figures are kept."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth import Module
+from amaranth.build import Clock
+from tmesh.config import CONFIGS
+from tmesh_hw.boards import BOARDS, build, figures
+from tmesh_hw.boards.clock import add_clock
+
+
+class Oscillator:
+    """A platform that has only that."""
+
+    default_clk = "clk"
+
+    def __init__(self, device: str, hertz: float) -> None:
+        self.device, self.default_clk_constraint = device, Clock(hertz)
+
+    def request(self, name: str, *, dir: str) -> Any:
+        return self
+
+    io = None
+
+
+@pytest.mark.parametrize(("device", "source"), [("iCE40UP5K", 12e6), ("LFE5U-85F", 25e6)])
+def test_a_clock_that_cannot_be_made_is_refused(device: str, source: float) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"cannot make 1.23e+07 Hz from {source:g} Hz")):
+        add_clock(Module(), Oscillator(device, source), 12.3e6)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_serial_line_is_fast_enough_to_be_understood(name: str) -> None:
+    """Both ends of an eight-bit byte agree to half a bit in ten: 5 %; and each has its share."""
+    board = BOARDS[name]
+    assert CONFIGS[name].clock_hz == board.config.clock_hz
+    assert abs(board.config.clock_hz / board.divisor / board.baud - 1) < 0.02
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s-25f"])
+def test_a_plan_has_its_pins_and_its_clock(name: str) -> None:
+    pytest.importorskip("amaranth_boards")
+    board = BOARDS[name]
+    plan, _ = build.plan(board)
+    constraints = plan.files.get("top.pcf") or plan.files["top.lpf"]
+    megahertz = board.config.clock_hz / 1e6
+    assert f"{megahertz:.1f}" in constraints or f"{board.config.clock_hz}" in constraints
+    assert constraints.count("uart") >= 2
+    assert "timing-allow-fail" not in plan.files["build_top.sh"]
+    assert plan.digest() == build.plan(board)[0].digest()
+
+
+def test_a_report_names_the_clock_that_is_furthest_off(tmp_path: Path) -> None:
+    fmax = {
+        "slow": {"achieved": 30.0, "constraint": 12.0},
+        "fast": {"achieved": 90.0, "constraint": 100.0},
+    }
+    used = {"TRELLIS_COMB": {"used": 7}, "TRELLIS_FF": {"used": 5}, "DP16KD": {"used": 2}}
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"fmax": fmax, "utilization": used}), encoding="utf-8")
+    report = build.read_report(path)
+    assert (report.reached, report.wanted) == (90.0, 100.0)
+    assert report.cells == {"lut": 7, "ff": 5, "dsp": 0, "ebr": 2, "spram": 0}
+
+
+def test_a_tool_that_fails_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missed timing is such a failure; a build that failed is not in the cache."""
+    monkeypatch.setenv("NEXTPNR_ICE40", "false")
+    with pytest.raises(build.BuildError, match="nextpnr-ice40 failed"):
+        build._run(["nextpnr-ice40", "--seed", "1"], tmp_path)
+    monkeypatch.setenv("NEXTPNR_ICE40", "true")
+    build._run(["nextpnr-ice40", "--seed", "1"], tmp_path)
+
+
+def test_changes_are_told() -> None:
+    old = {"board": "icebreaker", "commit": "a", "lut": 10, "ff": 5, "dsp": 1, "ebr": 2}
+    old |= {"mhz": 21.0, "mhz_min": 24.0, "mhz_median": 25.0, "events": 100}
+    new = old | {"commit": "b", "lut": 12, "eigen": 7}
+    assert figures.changes([old]) == ""
+    assert figures.changes([old, old | {"commit": "b"}]) == "icebreaker, a → b: nothing"
+    assert figures.changes([old, new]) == "icebreaker, a → b: lut 10 → 12; eigen – → 7"
+    assert "| iCEBreaker | iCE40UP5K | 12 | 5 | 1 | 2 | 21 |" in figures.table([old, new])
+
+
+def test_the_table_of_the_documentation_is_that_of_the_figures() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    records = json.loads((docs / "boards.json").read_text(encoding="utf-8"))
+    assert figures.table(records) in (docs / "boards.md").read_text(encoding="utf-8")
