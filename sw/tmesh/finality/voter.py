@@ -2,11 +2,22 @@
 
 import dataclasses
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 import cbor2
 
-from tmesh.finality.certificate import Certificate, Decision, bits, packed
+from tmesh.finality.certificate import Certificate, Decision
+from tmesh.finality.encoding import (
+    LARGEST,
+    bits,
+    fields,
+    loaded,
+    number,
+    octets,
+    packed,
+    unpacked,
+)
 from tmesh.finality.rules import (
     HORIZON,
     Act,
@@ -21,6 +32,7 @@ from tmesh.finality.rules import (
     Vote,
 )
 from tmesh.ledger import Journal, KeySet, Signer
+from tmesh.ledger.journal import LARGEST as LARGEST_RECORD
 from tmesh.ledger.keys import SIGNATURE_BYTES
 
 
@@ -33,33 +45,31 @@ class Signed(NamedTuple):
 
 
 def pack(votes: Iterable[Signed]) -> bytes:
-    """The bytes of votes on air: each vote once, with its authors as a bitmap and their signatures
-    in order."""
+    """The bytes of votes on air: each vote once, ascending, with its authors as a bitmap and their
+    signatures in order."""
     by_vote: dict[Vote, dict[int, bytes]] = {}
     for author, vote, signature in votes:
         by_vote.setdefault(vote, {})[author] = signature
-    fields = [
-        [
-            *map(int, vote),
-            packed(sum(1 << author for author in signed)),
-            b"".join(signed[author] for author in sorted(signed)),
-        ]
-        for vote, signed in by_vote.items()
-    ]
-    return cbor2.dumps(fields, canonical=True)
+    parts = []
+    for vote, signed in sorted(by_vote.items()):
+        signatures = b"".join(signed[author] for author in sorted(signed))
+        parts.append([*map(int, vote), packed(sum(1 << author for author in signed)), signatures])
+    return cbor2.dumps(parts, canonical=True)
 
 
 def unpack(data: bytes) -> list[Signed]:
-    """Votes from their bytes. Raises ``ValueError`` for others."""
+    """Votes from their bytes, exactly those that `pack` gives. Raises ``ValueError`` for others."""
     votes = []
-    try:
-        for act, epoch, outcome, authors, signatures in cbor2.loads(data):
-            vote = Vote(Act(act), int(epoch), int(outcome))
-            for place, author in enumerate(bits(int.from_bytes(authors, "little"))):
-                one = signatures[place * SIGNATURE_BYTES : (place + 1) * SIGNATURE_BYTES]
-                votes.append(Signed(author, vote, bytes(one)))
-    except (cbor2.CBORDecodeError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"no votes: {str(error)[:80]}") from None
+    for one in loaded(data):
+        act, epoch, outcome, authors, signatures = fields(one, 5)
+        vote, signers = Vote(Act(number(act)), number(epoch), number(outcome)), unpacked(authors)
+        if len(octets(signatures)) != SIGNATURE_BYTES * signers.bit_count():
+            raise ValueError(f"{signers.bit_count()} signers, but {len(signatures)} bytes")
+        for place, author in enumerate(bits(signers)):
+            first = place * SIGNATURE_BYTES
+            votes.append(Signed(author, vote, signatures[first : first + SIGNATURE_BYTES]))
+    if pack(votes) != data:
+        raise ValueError("the encoding is not canonical")
     return votes
 
 
@@ -78,11 +88,21 @@ class Summary:
                 there |= signers
         return there
 
-    @property
-    def size(self) -> int:
-        """Bytes on air."""
-        fields = [(*map(int, vote), packed(signers)) for vote, signers in self.known]
-        return len(cbor2.dumps(fields, canonical=True))
+    @cached_property
+    def encoded(self) -> bytes:
+        """Its bytes on air: deterministic CBOR."""
+        parts = [[*map(int, vote), packed(signers)] for vote, signers in self.known]
+        return cbor2.dumps(parts, canonical=True)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Summary":
+        """From its bytes. Raises ``ValueError`` for others."""
+        known = []
+        for one in loaded(data):
+            act, epoch, outcome, signers = fields(one, 4)
+            vote = Vote(Act(number(act)), number(epoch), number(outcome))
+            known.append((vote, unpacked(signers)))
+        return cls(tuple(known))
 
 
 class Voter:
@@ -106,30 +126,24 @@ class Voter:
         self.me, self._outcomes = signer.author, outcomes
         if not decision.agents >> self.me & 1:
             raise ValueError(f"signer: agent {self.me} has no part in the decision")
+        if journal is not None and decision.quorum * SIGNATURE_BYTES > LARGEST_RECORD // 2:
+            raise ValueError(f"journal: {decision.quorum} signatures do not fit into a record")
         self._rules = Rules(self.me, decision.agents, decision.faults)
         self._signatures: dict[Vote, dict[int, bytes]] = {}
+        self._said: dict[tuple[int, Act, int], set[int]] = {}
         self.certificate: Certificate | None = None
         self.replies: list[Reply] = []
         own = self._restored()
-        if self.certificate is None:
-            self.state, replies = self._rules.resume(own)
-            self._act(replies)
-        else:
-            final = self.certificate.vote
-            self.state = dataclasses.replace(self._rules.begin()[0], epoch=final.epoch, final=final)
+        self.state, replies = self._rules.resume(own)
+        self._act(replies)
+        if self.certificate is not None:
+            self.state = dataclasses.replace(self.state, final=self.certificate.vote)
+            self.replies.clear()
 
     @property
     def epoch(self) -> int:
         """The epoch that the agent is in."""
         return self.state.epoch
-
-    @property
-    def attested(self) -> bool:
-        """Whether it has attested an outcome in its epoch, or needs none any more."""
-        return self.state.final is not None or any(
-            vote.act == Act.ATTEST and vote.epoch == self.epoch and signers >> self.me & 1
-            for vote, signers in self.state.tallies
-        )
 
     @property
     def tombstones(self) -> list[Vote]:
@@ -154,6 +168,8 @@ class Voter:
     def hear(self, heard: Iterable[Signed]) -> int:
         """Count votes of others; how many were refused, as they say nothing or their signatures do
         not hold."""
+        if self.state.final is not None:
+            return 0
         refused, new = 0, dict[Vote, dict[int, bytes]]()
         for author, vote, signature in heard:
             if author in self._signatures.get(vote, ()):
@@ -163,6 +179,8 @@ class Voter:
             else:
                 refused += 1
         for vote, signed in sorted(new.items()):
+            if len(signed) < self.decision.quorum:
+                signed = {author: one for author, one in signed.items() if self._room(author, vote)}
             near = vote.act == Act.ENTER or vote.epoch <= self.epoch + HORIZON
             if near or len(signed) >= self.decision.quorum:
                 self._store(vote, signed)
@@ -172,11 +190,14 @@ class Voter:
     def settle(self, certificate: Certificate) -> None:
         """Take over what others have made final.
 
-        Raises `InvalidCertificate` if it does not hold, ``ValueError`` if it is another decision's.
+        Raises `InvalidCertificate` if it does not hold, ``ValueError`` if it is another decision's,
+        or not final.
         """
-        certificate.verify(self._keys)
-        if certificate.decision.id != self.decision.id:
+        if certificate.decision != self.decision:
             raise ValueError("certificate: it is of another decision")
+        if not (certificate.final and self._sensible(certificate.vote)):
+            raise ValueError("certificate: it makes no outcome of this decision final")
+        certificate.verify(self._keys)
         vote = certificate.vote
         self.hear(Signed(author, vote, one) for author, one in certificate.signed.items())
 
@@ -186,21 +207,44 @@ class Voter:
         return Summary(self.state.tallies)
 
     def lacking(self, summary: Summary, limit: int | None = None) -> list[Signed]:
-        """Signatures that the author of a summary does not have, at most `limit` of them; once all
-        is final, only those that make it so."""
-        missing, final = list[Signed](), self.state.final
-        for vote, signed in sorted(self._signatures.items(), reverse=True):
-            if final is None or vote == final:
-                has = summary.has(vote)
-                authors = sorted(author for author in signed if not has >> author & 1)
-                missing += [Signed(author, vote, signed[author]) for author in authors]
-        return missing if limit is None else missing[:limit]
+        """Signatures that the author of a summary does not have, at most `limit` of them, those of
+        epochs near one's own first, one's own before those of others; once all is final, only those
+        that make it so, and all of them."""
+        if self.certificate is not None:
+            vote, has = self.certificate.vote, summary.has(self.certificate.vote)
+            signed = self.certificate.signed
+            return [
+                Signed(author, vote, signed[author]) for author in signed if not has >> author & 1
+            ]
+
+        def urgency(vote: Vote) -> tuple[int, int]:
+            return abs(vote.epoch - self.epoch), -vote.act
+
+        missing, everyone = list[Signed](), self.decision.agents.bit_length()
+        for vote in sorted(self._signatures, key=urgency):
+            signed, has = self._signatures[vote], summary.has(vote)
+            authors = [author for author in signed if not has >> author & 1]
+            authors.sort(key=lambda author: (author - self.me) % everyone)
+            missing += [Signed(author, vote, signed[author]) for author in authors]
+            if limit is not None and len(missing) >= limit:
+                return missing[:limit]
+        return missing
 
     # The rules' replies
 
     def _sensible(self, vote: Vote) -> bool:
         outcomes = 1 if vote.act == Act.ENTER else self._outcomes
-        return vote.epoch > 0 and 0 <= vote.outcome < outcomes
+        return 0 < vote.epoch < LARGEST and 0 <= vote.outcome < outcomes
+
+    def _room(self, author: int, vote: Vote) -> bool:
+        """Whether to keep another vote of this act and epoch by an author: two outcomes show that
+        he lies, and the honest need none of his."""
+        if vote.act == Act.ENTER:
+            return True
+        said = self._said.setdefault((author, vote.act, vote.epoch), set())
+        if len(said) < 2:
+            said.add(vote.outcome)
+        return vote.outcome in said
 
     def _store(self, vote: Vote, signed: dict[int, bytes]) -> None:
         """Keep signatures; of who entered which epoch the last of each is enough."""
@@ -208,10 +252,15 @@ class Voter:
             for other, there in self._signatures.items():
                 if other.act == Act.ENTER and other.epoch > vote.epoch:
                     signed = {author: signed[author] for author in signed.keys() - there.keys()}
-            for other, there in self._signatures.items():
-                if other.act == Act.ENTER and other.epoch < vote.epoch:
-                    for author in signed.keys() & there.keys():
-                        del there[author]
+            for other in [one for one in self._signatures if one.act == Act.ENTER]:
+                if other.epoch < vote.epoch:
+                    left = self._signatures[other]
+                    for author in signed.keys() & left.keys():
+                        del left[author]
+                    if not left:
+                        del self._signatures[other]
+        if not signed:
+            return
         self._signatures.setdefault(vote, {}).update(signed)
 
     def _step(self, message: Message) -> None:
@@ -238,17 +287,20 @@ class Voter:
             self._journal.append(cbor2.dumps(record, canonical=True))
 
     def _restored(self) -> list[Vote]:
-        """Own votes and the final certificate from the journal."""
+        """Own votes and the final certificate from the journal. Raises ``ValueError`` for one of
+        another decision, or another agent."""
         own = []
         for record in self._journal.records if self._journal is not None else ():
             value = cbor2.loads(record)
             if isinstance(value, bytes):
                 self.certificate = Certificate.decode(value)
-                signed = self._signatures.setdefault(self.certificate.vote, {})
-                signed.update(self.certificate.signed)
+                if self.certificate.decision != self.decision:
+                    raise ValueError("journal: it is of another decision")
             else:
                 act, epoch, outcome, signature = value
                 vote = Vote(Act(act), epoch, outcome)
+                if not self.decision.verify(self._keys, self.me, vote, signature):
+                    raise ValueError("journal: it is of another decision, or of another agent")
                 self._store(vote, {self.me: signature})
                 own.append(vote)
         return own

@@ -102,7 +102,7 @@ def _messages(scenario: Scenario, channel: str, device: Device, seeds: Sequence[
         np.array([end.preferred[0] for end in ends]),
         np.stack([bloch(end.states[0]) for end in ends]),
         lying,
-        np.array([max((one.vote.epoch for one in end.certificates), default=1) for end in ends]),
+        np.array([end.epochs for end in ends]),
     )
     delays = most_honest(until_done([end.delays for end in ends]), lying)
     return dataclasses.replace(

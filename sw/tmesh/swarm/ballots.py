@@ -130,11 +130,21 @@ class Ballots:
         """Which epoch an agent is in, (decisions,)."""
         return np.array([voter.epoch for voter in self._voters[agent]])
 
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that an honest agent is in."""
+        return max(
+            voter.epoch
+            for agent, voters in enumerate(self._voters)
+            for voter in voters
+            if not self._lying[agent]
+        )
+
     def request(self, agent: int, others: Sequence[int]) -> None:
         """Ask some agents for votes."""
         known = tuple(voter.summary for voter in self._voters[agent])
         message = Request(agent, known, int(self._depth[agent]) + 1)
-        size = sum(summary.size for summary in known)
+        size = sum(len(summary.encoded) for summary in known)
         for other in others:
             self._send(agent, other, message, size, "requests")
 
@@ -177,9 +187,9 @@ class Ballots:
             rows = np.array(sorted(self._begun))
             begins = [self._begun[row] for row in rows.tolist()]
             single = [begin.outcomes[0] if len(begin.outcomes) == 1 else NONE for begin in begins]
-            several = np.array([len(begin.outcomes) > 1 for begin in begins])
+            undecided = np.array([len(begin.outcomes) > 1 for begin in begins])
             epochs = np.array([begin.epoch for begin in begins])
-            self._opinions.reopen(rows, epochs, np.where(several, SEVERAL, single))
+            self._opinions.reopen(rows, epochs, np.where(undecided, SEVERAL, single))
             self._begun.clear()
 
     def _voter(self, agent: int, number: int) -> Voter:
@@ -203,7 +213,7 @@ class Ballots:
                     seconds = rounds * self.scenario.round_seconds
                     self._network.wake(agent, seconds, Expire(number, reply.epoch))
             voter.replies.clear()
-            if not self._lying[agent]:
+            if self._liars and not self._lying[agent]:
                 cast = self._cast[number]
                 for vote, signers in voter.state.tallies:
                     cast[vote] = cast.get(vote, 0) | signers & 1 << agent

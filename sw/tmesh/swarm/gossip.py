@@ -17,6 +17,9 @@ from tmesh.swarm.opinions import SLACK, Opinions, Statements
 from tmesh.swarm.scenario import Scenario
 from tmesh.swarm.statement import pack, unpack
 
+#: Agents are killed in about so many rounds from the start.
+KILLING = 6
+
 #: Bytes of a message beside the event in it: who, to whom, which round, how long.
 HEADER_BYTES = 16
 
@@ -68,7 +71,8 @@ class Release:
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
-    """To an agent itself: it loses its memory, and leaves a part of a record in its journals."""
+    """To an agent itself: it loses what it thinks and has heard, but not its journals, into which a
+    part of a record is written, nor the chain of its own events."""
 
     torn: bytes
 
@@ -140,6 +144,7 @@ class Gossip:
             )
         self.ready: dict[int, Round] = {}
         self._waiting: dict[int, dict[int, Round]] = {}
+        self._entered = [(1, 0)] * n
         self.said: list[Event] = []
         self._tips: list[Event] = []
         for agent in range(n):
@@ -149,8 +154,13 @@ class Gossip:
             self._record(agent, self.said[agent])
             network.wake(agent, self._pause() * rng.random(), Wake(1))
         for agent in rng.choice(honest, scenario.kills).tolist():
-            seconds = scenario.timeout * scenario.round_seconds * rng.random()
+            seconds = KILLING * scenario.round_seconds * rng.random()
             network.wake(agent, seconds, Kill(rng.bytes(int(rng.integers(20)))))
+
+    def close(self) -> None:
+        """Let go of the journals."""
+        if self.ballots is not None:
+            self.ballots.close()
 
     def done(self, agent: int) -> bool:
         """Whether an agent has a final certificate, or without finality an outcome, for every
@@ -222,9 +232,10 @@ class Gossip:
         if number <= self.rounds[agent]:  # the time for answers, or for the coin, is over
             if number == self.rounds[agent] and agent in self._open:
                 self._complete(agent)
-            waiting = self._waiting.get(number, {})
-            if agent in waiting:
-                self.ready[agent] = waiting.pop(agent)
+            if number == self.rounds[agent]:
+                for waiting in self._waiting.values():
+                    if agent in waiting:
+                        self.ready[agent] = waiting.pop(agent)
             return
         if agent in self._engaged:
             self._rest(agent)
@@ -238,7 +249,6 @@ class Gossip:
                 agent, self.rng.permutation(others)[: self.scenario.spread].tolist()
             )
         if self.settled(agent) or not len(others):
-            self._commit(agent, number)
             self._rest(agent)
             return
         called = self.scenario.k - (self.scenario.mode == "symmetric")
@@ -269,18 +279,25 @@ class Gossip:
 
     def _finish(self, agent: int, done: Round) -> None:
         """A round's sample is fixed: it ends at once, or when the coin that it needs is open."""
-        number = int(self.rounds[agent])
-        self._commit(agent, number)
-        if not self._tossing(agent) or self.coin.opened(number):
+        if not self._tossing(agent):
             self.ready[agent] = done
+            return
+        toss = self._toss(agent)
+        self.coin.commit(agent, toss)
+        self._waiting.setdefault(toss, {})[agent] = done
+        if self.coin.opened(toss):
+            self.ready.update(self._waiting.pop(toss))
         else:
-            self._waiting.setdefault(number, {})[agent] = done
-            self.network.wake(agent, self.scenario.patience * self.round_trip, Wake(number))
+            patience = self.scenario.patience * self.round_trip
+            self.network.wake(agent, patience, Wake(int(self.rounds[agent])))
 
-    def _commit(self, agent: int, number: int) -> None:
-        self.coin.commit(agent, number)
-        if number in self._waiting and self.coin.opened(number):
-            self.ready.update(self._waiting.pop(number))
+    def _toss(self, agent: int) -> int:
+        """Which number of the coin an agent uses: that of its epoch and of its round in it, so that
+        agents whose rounds drift apart have the same again in every epoch."""
+        epoch = 1 if self.ballots is None else int(self.ballots.epochs(agent).max())
+        if self._entered[agent][0] != epoch:
+            self._entered[agent] = epoch, int(self.rounds[agent])
+        return (epoch << 32) + int(self.rounds[agent]) - self._entered[agent][1]
 
     def _tossing(self, agent: int) -> bool:
         """Whether an agent is past the first epoch in some decision, and uses the coin."""
@@ -290,14 +307,14 @@ class Gossip:
 
     def _shift(self, agent: int) -> FloatArray:
         """How far the coin moves the means of an agent, (decisions,)."""
-        number = int(self.rounds[agent])
-        if not self._tossing(agent) or self.ballots is None or not self.coin.opened(number):
+        toss = self._toss(agent)
+        if not self._tossing(agent) or self.ballots is None or not self.coin.opened(toss):
             return np.zeros(self.decisions)
-        shift = self.scenario.threshold * self.coin.number(number)
+        shift = self.scenario.threshold * self.coin.number(toss)
         return np.where(self.ballots.epochs(agent) > 1, shift, 0.0)
 
     def _kill(self, agent: int, torn: bytes) -> None:
-        """An agent loses all but its journals, and begins anew."""
+        """An agent loses all but its journals and its own events, and begins anew."""
         for rounds in (self._open, self.ready, *self._waiting.values()):
             rounds.pop(agent, None)
         self._engaged.pop(agent, None)
@@ -470,7 +487,7 @@ class Gossip:
     def _betrayed(self, asker: int) -> float:
         if not self._tossing(asker):
             return float("nan")
-        return self.scenario.threshold * self.coin.betrayed(int(self.rounds[asker]))
+        return self.scenario.threshold * self.coin.betrayed(self._toss(asker))
 
     def _record(self, agent: int, event: Event) -> None:
         if self.histories is not None:

@@ -28,7 +28,8 @@ class Result:
     by reason. accused: agents of whom somebody honest holds a proof of equivocation. heals: of each
     partition that is over, seconds, rounds and bytes until all honest agents had all events of
     before its end.
-    tombstones: attestations by honest agents of outcomes that lost. history: one row per sample.
+    tombstones: attestations by honest agents of outcomes that lost. epochs: the last one that an
+    honest agent was in. history: one row per sample.
     """
 
     device: str
@@ -51,6 +52,7 @@ class Result:
     accused: tuple[int, ...]
     heals: tuple[dict[str, float], ...]
     tombstones: int
+    epochs: int
     history: tuple[dict[str, float], ...]
 
     @property
@@ -120,6 +122,7 @@ class Result:
             "accused": list(self.accused),
             "heals": list(self.heals),
             "tombstones": self.tombstones,
+            "epochs": self.epochs,
         }
 
     def to_json(self) -> str:

@@ -1,5 +1,6 @@
 """The event-driven model: messages in the order of time, rounds in batches on the device."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
@@ -45,33 +46,15 @@ def run(
     network = Network(scenario.channel, mesh, rng, scenario.partitions)
     opinions = Opinions.first(device, scenario, np.tile(lying, (scenario.decisions, 1)), rng)
     gossip = Gossip(scenario, network, opinions, lying, rng, seed)
-    step = SAMPLE * (1 + scenario.pause) * gossip.round_trip
-    history, sample, cycles = [_row(gossip, device)], step, 0
-    while not _over(gossip):
-        arrived = network.window(np.inf)
-        if not arrived:
-            break
-        for _, agent, message in arrived:
-            gossip.receive(agent, message)
-        before = device.cycles or 0
-        gossip.update()
-        cycles += (device.cycles or 0) - before
-        if gossip.histories is not None:
-            gossip.histories.watch(float(np.median(gossip.rounds[~lying])))
-        if network.now >= sample:
-            history.append(_row(gossip, device))
-            sample = network.now + step
-            if progress is not None:
-                progress(history[-1]["decided"])
-    history.append(_row(gossip, device))
+    with contextlib.closing(gossip):
+        history, cycles = _simulate(gossip, device, progress)
     shape = gossip.rows.shape
     accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
     rounds, outcomes = opinions.updates.reshape(shape).max(axis=0), opinions.outcomes.reshape(shape)
-    updates, certificates, tombstones = rounds, tuple[Certificate, ...](), 0
+    updates, certificates, tombstones, epochs = rounds, tuple[Certificate, ...](), 0, 1
     if gossip.ballots is not None:
-        gossip.ballots.close()
         gossip.refused.update(gossip.ballots.refused)
-        tombstones = gossip.ballots.tombstones
+        tombstones, epochs = gossip.ballots.tombstones, gossip.ballots.last_epoch
         outcomes, certificates = gossip.ballots.final, tuple(gossip.ballots.certificates())
         rounds = np.where(gossip.ballots.finished < 0, gossip.rounds, gossip.ballots.finished)
     heals: tuple[dict[str, float], ...] = ()
@@ -100,8 +83,35 @@ def run(
         accused=tuple(sorted(accused)),
         heals=heals,
         tombstones=tombstones,
+        epochs=epochs,
         history=tuple(history),
     )
+
+
+def _simulate(
+    gossip: Gossip, device: Device, progress: Callable[[float], None] | None
+) -> tuple[list[dict[str, float]], int]:
+    """Run to the end; the history, and cycles of the core for the updates."""
+    step = SAMPLE * (1 + gossip.scenario.pause) * gossip.round_trip
+    history, sample, cycles = [_row(gossip, device)], step, 0
+    while not _over(gossip):
+        arrived = gossip.network.window(np.inf)
+        if not arrived:
+            break
+        for _, agent, message in arrived:
+            gossip.receive(agent, message)
+        before = device.cycles or 0
+        gossip.update()
+        cycles += (device.cycles or 0) - before
+        if gossip.histories is not None:
+            gossip.histories.watch(float(np.median(gossip.rounds[~gossip.lying])))
+        if gossip.network.now >= sample:
+            history.append(_row(gossip, device))
+            sample = gossip.network.now + step
+            if progress is not None:
+                progress(history[-1]["decided"])
+    history.append(_row(gossip, device))
+    return history, cycles
 
 
 def _over(gossip: Gossip) -> bool:

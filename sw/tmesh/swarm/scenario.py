@@ -36,7 +36,7 @@ class Scenario(BaseModel):
     long. threshold: from the second epoch on a common random number, from a `coin` (see
     `tmesh.finality.coin`), moves the means of a round by up to this. spread: neighbours asked for
     votes in a round, and `votes`, how many of a decision a message carries. kills: so often an
-    honest agent is killed at a random moment, and comes back with its journal alone.
+    honest agent is killed at a random moment, and comes back with its journal of votes.
 
     `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
     (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the

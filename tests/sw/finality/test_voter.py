@@ -10,8 +10,9 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import cbor2
 import pytest
-from tmesh.finality import Act, Decision, Signed, Vote, Voter
+from tmesh.finality import Act, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.finality.rules import HORIZON
 from tmesh.ledger import Journal, KeySet
 
@@ -81,7 +82,59 @@ def test_a_liar_fills_no_memory() -> None:
     one = voter(0)
     for epoch in range(1, 500):
         one.hear([signed(3, Vote(Act.ATTEST, epoch, epoch % 2))])
+        one.hear([signed(3, Vote(Act.ENTER, epoch, 0))])
     assert len(one.summary.known) <= HORIZON + 3
+    assert len(one._signatures) <= HORIZON + 3
+    crowded = Voter(DECISION, KEYS, SIGNERS[0], outcomes=100)
+    crowded.hear([signed(3, Vote(Act.COMMIT, 1, outcome)) for outcome in range(100)])
+    assert len(crowded._signatures) <= 3
+    assert one.hear([signed(3, Vote(Act.ENTER, 1 << 40, 0))]) == 1
+
+
+def test_bytes_that_are_no_votes_are_refused() -> None:
+    one = voter(0)
+    one.collapsed(1)
+    good = pack(one.lacking(voter(1).summary))
+    assert unpack(good) == one.lacking(voter(1).summary)[::-1]
+    fields = [1, 1, 0, b"\1", bytes(64)]
+    bad = [b"", good + b"\0", good[:-1], cbor2.dumps(7), cbor2.dumps([fields[:4]])]
+    for place, value in (
+        (1, cbor2.CBORTag(4, [10**6, 1])),  # a decimal with a million digits
+        (1, float("inf")),
+        (1, "1"),
+        (1, -1),
+        (1, 1.0),
+        (0, 7),
+        (0, True),
+        (3, [0]),
+        (3, b"\1\0"),
+        (3, b"\xff" * 40_000),  # more signers than signatures
+        (4, bytes(63)),
+    ):
+        bad.append(cbor2.dumps([[*fields[:place], value, *fields[place + 1 :]]]))
+    for data in bad:
+        with pytest.raises(ValueError, match="."):
+            unpack(data)
+    assert Summary.decode(one.summary.encoded) == one.summary
+    with pytest.raises(ValueError, match="array"):
+        Summary.decode(cbor2.dumps([[1, 1, 0]]))
+
+
+def test_who_is_far_behind_catches_up_in_small_messages() -> None:
+    ahead, behind, vote = voter(0), voter(1), Vote(Act.COMMIT, 3 * HORIZON, 1)
+    ahead.hear([signed(agent, vote) for agent in (1, 2, 3)])
+    behind.hear(ahead.lacking(behind.summary, limit=1))
+    assert behind.certificate is not None
+
+
+def test_a_journal_of_another_decision_is_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path / "votes") as journal:
+        voter(0, journal).collapsed(1)
+    with (
+        Journal(tmp_path / "votes") as journal,
+        pytest.raises(ValueError, match="another decision"),
+    ):
+        Voter(Decision.of_all(b"slot 2", 4), KEYS, SIGNERS[0], journal=journal)
 
 
 def test_a_certificate_of_a_far_epoch_counts() -> None:
@@ -244,7 +297,7 @@ def lives(folder: Path, count: int, manner: str) -> tuple[int, int]:
 
 
 def assert_consistent(sent: set[tuple[int, ...]]) -> None:
-    """One outcome an epoch; and attestations follow commits, but for a lock that came after."""
+    """One outcome an epoch."""
     outcomes = defaultdict(set)
     for act, epoch, outcome in sent:
         outcomes[act, epoch].add(outcome)
