@@ -113,7 +113,7 @@ def test_bytes_that_are_no_votes_are_refused() -> None:
     ):
         bad.append(cbor2.dumps([[*fields[:place], value, *fields[place + 1 :]]]))
     for data in bad:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"array|CBOR|number|bytes|valid|canonical"):
             unpack(data)
     assert Summary.decode(one.summary.encoded) == one.summary
     with pytest.raises(ValueError, match="array"):
@@ -128,13 +128,11 @@ def test_who_is_far_behind_catches_up_in_small_messages() -> None:
 
 
 def test_a_journal_of_another_decision_is_refused(tmp_path: Path) -> None:
+    other = Decision.of_all(b"slot 2", 4)
     with Journal(tmp_path / "votes") as journal:
         voter(0, journal).collapsed(1)
-    with (
-        Journal(tmp_path / "votes") as journal,
-        pytest.raises(ValueError, match="another decision"),
-    ):
-        Voter(Decision.of_all(b"slot 2", 4), KEYS, SIGNERS[0], journal=journal)
+    with Journal(tmp_path / "votes") as journal, pytest.raises(ValueError, match="another dec"):
+        Voter(other, KEYS, SIGNERS[0], journal=journal)
 
 
 def test_a_certificate_of_a_far_epoch_counts() -> None:
