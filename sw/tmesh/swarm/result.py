@@ -28,6 +28,7 @@ class Result:
     by reason. accused: agents of whom somebody honest holds a proof of equivocation. heals: of each
     partition that is over, seconds, rounds and bytes until all honest agents had all events of
     before its end.
+    glued: at the end of each partition, how many decisions fit together (`tmesh.swarm.gluing`).
     tombstones: attestations by honest agents of outcomes that lost. epochs: the last one that an
     honest agent was in. history: one row per sample.
     """
@@ -51,6 +52,7 @@ class Result:
     refused: dict[str, int]
     accused: tuple[int, ...]
     heals: tuple[dict[str, float], ...]
+    glued: tuple[dict[str, int], ...]
     tombstones: int
     epochs: int
     history: tuple[dict[str, float], ...]
@@ -121,6 +123,7 @@ class Result:
             "refused": self.refused,
             "accused": list(self.accused),
             "heals": list(self.heals),
+            "glued": list(self.glued),
             "tombstones": self.tombstones,
             "epochs": self.epochs,
         }

@@ -12,6 +12,7 @@ from tmesh.finality import Certificate
 from tmesh.network import Mesh, Network
 from tmesh.states import density
 from tmesh.swarm import metrics
+from tmesh.swarm.gluing import gluing
 from tmesh.swarm.gossip import Gossip
 from tmesh.swarm.opinions import Opinions
 from tmesh.swarm.result import Result
@@ -47,7 +48,7 @@ def run(
     opinions = Opinions.first(device, scenario, np.tile(lying, (scenario.decisions, 1)), rng)
     gossip = Gossip(scenario, network, opinions, lying, rng, seed)
     with contextlib.closing(gossip):
-        history, cycles = _simulate(gossip, device, progress)
+        history, cycles, glued = _simulate(gossip, device, progress)
     shape = gossip.rows.shape
     accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
     rounds, outcomes = opinions.updates.reshape(shape).max(axis=0), opinions.outcomes.reshape(shape)
@@ -82,6 +83,7 @@ def run(
         refused=dict(gossip.refused),
         accused=tuple(sorted(accused)),
         heals=heals,
+        glued=tuple(glued),
         tombstones=tombstones,
         epochs=epochs,
         history=tuple(history),
@@ -90,8 +92,10 @@ def run(
 
 def _simulate(
     gossip: Gossip, device: Device, progress: Callable[[float], None] | None
-) -> tuple[list[dict[str, float]], int]:
-    """Run to the end; the history, and cycles of the core for the updates."""
+) -> tuple[list[dict[str, float]], int, list[dict[str, int]]]:
+    """Run to the end; the history, cycles of the core for the updates, and the gluing check at the
+    end of each partition."""
+    ahead, glued = sorted(gossip.network.partitions, key=lambda one: one.end), []
     step = SAMPLE * (1 + gossip.scenario.pause) * gossip.round_trip
     history, sample, cycles = [_row(gossip, device)], step, 0
     while not _over(gossip):
@@ -103,6 +107,9 @@ def _simulate(
         before = device.cycles or 0
         gossip.update()
         cycles += (device.cycles or 0) - before
+        while ahead and gossip.network.now >= ahead[0].end:
+            outcomes = gossip.opinions.outcomes.reshape(gossip.rows.shape)
+            glued.append(gluing(outcomes, gossip.lying, ahead.pop(0)))
         if gossip.histories is not None:
             gossip.histories.watch(float(np.median(gossip.rounds[~gossip.lying])))
         if gossip.network.now >= sample:
@@ -111,7 +118,7 @@ def _simulate(
             if progress is not None:
                 progress(history[-1]["decided"])
     history.append(_row(gossip, device))
-    return history, cycles
+    return history, cycles, glued
 
 
 def _over(gossip: Gossip) -> bool:
