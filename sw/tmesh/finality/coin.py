@@ -6,7 +6,7 @@ honest agent's sample was fixed before anyone knew it.
 """
 
 import hashlib
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["none", "ideal", "rushing", "known"]
 
@@ -15,29 +15,53 @@ Kind = Literal["none", "ideal", "rushing", "known"]
 KINDS: tuple[Kind, ...] = ("none", "ideal", "rushing", "known")
 
 
+class Round(NamedTuple):
+    """One number of the coin."""
+
+    epoch: int
+    round: int
+
+
 class Coin:
-    """Numbers in [−1, 1] for rounds of a run; `needed` agents open one."""
+    """Numbers in [−1, 1] for rounds of each epoch; `needed` agents open one.
+
+    A round is not an agent's own: who comes late goes on to the last one that is open, and nobody
+    goes beyond the next one, so that all use the same numbers at one time.
+    """
 
     def __init__(self, kind: Kind, seed: int, needed: int) -> None:
         self.kind, self._seed, self._needed = kind, seed, needed
-        self._committed: dict[int, set[int]] = {}
+        self._committed: dict[Round, set[int]] = {}
+        self._front: dict[int, int] = {}
+        self._last: dict[int, Round] = {}
 
-    def commit(self, agent: int, round_: int) -> None:
-        """An agent has fixed what it uses in a round."""
+    def next(self, agent: int, epoch: int) -> Round:
+        """The round that an agent's next sample is for."""
+        last = self._last.get(agent, Round(0, 0))
+        own = last.round + 1 if last.epoch == epoch else 1
+        return Round(epoch, max(own, self._front.get(epoch, 1)))
+
+    def commit(self, agent: int, epoch: int) -> Round:
+        """An agent has fixed what it uses in its next round, which this is."""
+        round_ = self._last[agent] = self.next(agent, epoch)
         self._committed.setdefault(round_, set()).add(agent)
+        if self.opened(round_):
+            self._front[epoch] = max(round_.round, self._front.get(epoch, 1))
+        return round_
 
-    def opened(self, round_: int) -> bool:
+    def opened(self, round_: Round) -> bool:
         """Whether everyone can know the number of a round."""
         return len(self._committed.get(round_, ())) >= self._needed
 
-    def number(self, round_: int) -> float:
+    def number(self, round_: Round) -> float:
         """The number of a round."""
         if self.kind == "none":
             return 0.0
-        digest = hashlib.sha256(f"tmesh coin {self._seed} {round_}".encode()).digest()
+        text = f"tmesh coin {self._seed} {round_.epoch} {round_.round}"
+        digest = hashlib.sha256(text.encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**63 - 1
 
-    def betrayed(self, round_: int) -> float:
+    def betrayed(self, round_: Round) -> float:
         """The number as liars know it, NaN if they do not."""
         known = self.kind == "known" or (self.kind == "rushing" and self.opened(round_))
         return self.number(round_) if known else float("nan")

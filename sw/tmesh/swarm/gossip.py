@@ -8,6 +8,7 @@ import numpy as np
 
 from tmesh.adversaries import View, adversary
 from tmesh.finality import Coin
+from tmesh.finality.coin import Round as Toss
 from tmesh.golden.reference import FloatArray
 from tmesh.ledger import Event, InvalidEvent, InvalidSignature, KeySet, Kind, Reference
 from tmesh.network import Network
@@ -143,8 +144,8 @@ class Gossip:
                 self.depth,
             )
         self.ready: dict[int, Round] = {}
-        self._waiting: dict[int, dict[int, Round]] = {}
-        self._entered = [(1, 0)] * n
+        self._waiting: dict[Toss, dict[int, Round]] = {}
+        self._tossed: dict[int, Toss] = {}
         self.said: list[Event] = []
         self._tips: list[Event] = []
         for agent in range(n):
@@ -282,8 +283,7 @@ class Gossip:
         if not self._tossing(agent):
             self.ready[agent] = done
             return
-        toss = self._toss(agent)
-        self.coin.commit(agent, toss)
+        toss = self._tossed[agent] = self.coin.commit(agent, self._epoch(agent))
         self._waiting.setdefault(toss, {})[agent] = done
         if self.coin.opened(toss):
             self.ready.update(self._waiting.pop(toss))
@@ -291,13 +291,9 @@ class Gossip:
             patience = self.scenario.patience * self.round_trip
             self.network.wake(agent, patience, Wake(int(self.rounds[agent])))
 
-    def _toss(self, agent: int) -> int:
-        """Which number of the coin an agent uses: that of its epoch and of its round in it, so that
-        agents whose rounds drift apart have the same again in every epoch."""
-        epoch = 1 if self.ballots is None else int(self.ballots.epochs(agent).max())
-        if self._entered[agent][0] != epoch:
-            self._entered[agent] = epoch, int(self.rounds[agent])
-        return (epoch << 32) + int(self.rounds[agent]) - self._entered[agent][1]
+    def _epoch(self, agent: int) -> int:
+        """The last epoch that an agent is in, of all its decisions."""
+        return 1 if self.ballots is None else int(self.ballots.epochs(agent).max())
 
     def _tossing(self, agent: int) -> bool:
         """Whether an agent is past the first epoch in some decision, and uses the coin."""
@@ -307,8 +303,8 @@ class Gossip:
 
     def _shift(self, agent: int) -> FloatArray:
         """How far the coin moves the means of an agent, (decisions,)."""
-        toss = self._toss(agent)
-        if not self._tossing(agent) or self.ballots is None or not self.coin.opened(toss):
+        toss = self._tossed.pop(agent, None)
+        if toss is None or self.ballots is None or not self.coin.opened(toss):
             return np.zeros(self.decisions)
         shift = self.scenario.threshold * self.coin.number(toss)
         return np.where(self.ballots.epochs(agent) > 1, shift, 0.0)
@@ -487,7 +483,9 @@ class Gossip:
     def _betrayed(self, asker: int) -> float:
         if not self._tossing(asker):
             return float("nan")
-        return self.scenario.threshold * self.coin.betrayed(self._toss(asker))
+        return self.scenario.threshold * self.coin.betrayed(
+            self.coin.next(asker, self._epoch(asker))
+        )
 
     def _record(self, agent: int, event: Event) -> None:
         if self.histories is not None:

@@ -5,34 +5,47 @@ import math
 import numpy as np
 import pytest
 from tmesh.finality import Coin
-from tmesh.finality.coin import KINDS, Kind
+from tmesh.finality.coin import KINDS, Kind, Round
 
 
 def test_it_opens_when_enough_have_committed() -> None:
     coin = Coin("ideal", seed=0, needed=3)
-    for agent in (4, 4, 7):
-        coin.commit(agent, 1)
-        assert not coin.opened(1)
-    coin.commit(2, 1)
-    assert coin.opened(1)
-    assert not coin.opened(2)
+    for agent in (4, 5):
+        assert coin.commit(agent, 2) == Round(2, 1)
+        assert not coin.opened(Round(2, 1))
+    assert coin.next(4, 2) == Round(2, 2)
+    coin.commit(2, 2)
+    assert coin.opened(Round(2, 1))
+    assert not coin.opened(Round(3, 1))
+
+
+def test_who_is_late_goes_on_to_where_the_others_are() -> None:
+    coin = Coin("ideal", seed=0, needed=2)
+    for _ in range(5):
+        for agent in (0, 1):
+            coin.commit(agent, 2)
+    assert coin.commit(2, 2) == Round(2, 5)
+    assert coin.commit(2, 2) == Round(2, 6)
+    assert coin.commit(2, 3) == Round(3, 1)
 
 
 def test_numbers_are_uniform_and_the_same_for_all() -> None:
     coin, other = Coin("ideal", 5, 1), Coin("known", 5, 9)
-    numbers = [coin.number(round_) for round_ in range(4000)]
-    assert numbers == [other.number(round_) for round_ in range(4000)]
+    rounds = [Round(2, number) for number in range(4000)]
+    numbers = [coin.number(round_) for round_ in rounds]
+    assert numbers == [other.number(round_) for round_ in rounds]
     assert abs(np.mean(numbers)) < 3 / np.sqrt(3 * 4000)
     assert np.quantile(numbers, [0.25, 0.75]) == pytest.approx([-0.5, 0.5], abs=0.05)
-    assert numbers != [Coin("ideal", 6, 1).number(round_) for round_ in range(4000)]
+    assert numbers != [Coin("ideal", 6, 1).number(round_) for round_ in rounds]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_liars_know(kind: Kind) -> None:
     coin = Coin(kind, 0, 1)
-    before = coin.betrayed(1)
-    coin.commit(0, 1)
-    after = coin.betrayed(1)
+    round_ = coin.next(0, 2)
+    before = coin.betrayed(round_)
+    coin.commit(0, 2)
+    after = coin.betrayed(round_)
     assert math.isnan(before) is (kind != "known")
     assert math.isnan(after) is (kind in ("none", "ideal"))
-    assert (coin.number(1) == 0) is (kind == "none")
+    assert (coin.number(round_) == 0) is (kind == "none")
