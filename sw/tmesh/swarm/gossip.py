@@ -71,6 +71,13 @@ class Release:
 
 
 @dataclasses.dataclass(frozen=True)
+class Forgo:
+    """To an agent itself: stop waiting for the coin."""
+
+    toss: Toss
+
+
+@dataclasses.dataclass(frozen=True)
 class Kill:
     """To an agent itself: it loses what it thinks and has heard, but not its journals, into which a
     part of a record is written, nor the chain of its own events."""
@@ -190,6 +197,8 @@ class Gossip:
                 self.histories.receive(agent, message)
             case Request() | Ballot() | Expire() if self.ballots is not None:
                 self.ballots.receive(agent, message)
+            case Forgo(toss):
+                self._forgo(agent, toss)
             case Kill(torn):
                 self._kill(agent, torn)
 
@@ -230,13 +239,9 @@ class Gossip:
     # Rounds
 
     def _wake(self, agent: int, number: int) -> None:
-        if number <= self.rounds[agent]:  # the time for answers, or for the coin, is over
+        if number <= self.rounds[agent]:  # the time for answers is over
             if number == self.rounds[agent] and agent in self._open:
                 self._complete(agent)
-            if number == self.rounds[agent]:
-                for waiting in self._waiting.values():
-                    if agent in waiting:
-                        self.ready[agent] = waiting.pop(agent)
             return
         if agent in self._engaged:
             self._rest(agent)
@@ -288,8 +293,13 @@ class Gossip:
         if self.coin.opened(toss):
             self.ready.update(self._waiting.pop(toss))
         else:
-            patience = self.scenario.patience * self.round_trip
-            self.network.wake(agent, patience, Wake(int(self.rounds[agent])))
+            self.network.wake(agent, self.scenario.patience * self.round_trip, Forgo(toss))
+
+    def _forgo(self, agent: int, toss: Toss) -> None:
+        """End a round without the coin, if it still waits for it."""
+        waiting = self._waiting.get(toss, {})
+        if agent in waiting:
+            self.ready[agent] = waiting.pop(agent)
 
     def _epoch(self, agent: int) -> int:
         """The last epoch that an agent is in, of all its decisions."""
