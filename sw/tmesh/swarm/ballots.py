@@ -102,6 +102,7 @@ class Ballots:
         outcomes = [[-1 if one is None else one.outcome for one in some] for some in held]
         return np.array(outcomes, dtype=np.int64).T
 
+    @property
     def certificates(self) -> list[Certificate]:
         """Final certificates that honest agents hold, one for each decision and outcome."""
         held = {

@@ -110,13 +110,11 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
     tallies = Tallies(scenario, lying, liar) if scenario.finality else None
     draw = sampling.pulled if scenario.mode == "pull" else sampling.grouped
     for time in range(1, scenario.rounds + 1):
-        active = rows[~opinions.settled]
         if tallies is not None:
             begun, begins = tallies.pass_time(time - 1)
             opinions.reopen(begun, tallies.epoch[swarms[begun]], begins)
-            active = rows[~opinions.settled]
-        if scenario.mode == "symmetric":
-            active = rows  # those who have settled still answer
+        # In meetings those who have settled still answer.
+        active = rows if scenario.mode == "symmetric" else rows[~opinions.settled]
         others = draw(rng, active, n, mesh, scenario.k)
         shift = np.zeros(len(rows))
         if tallies is not None and scenario.coin != "none":

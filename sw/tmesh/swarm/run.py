@@ -56,7 +56,7 @@ def run(
     if gossip.ballots is not None:
         gossip.refused.update(gossip.ballots.refused)
         tombstones, epochs = gossip.ballots.tombstones, gossip.ballots.last_epoch
-        outcomes, certificates = gossip.ballots.final, tuple(gossip.ballots.certificates())
+        outcomes, certificates = gossip.ballots.final, tuple(gossip.ballots.certificates)
         rounds = np.where(gossip.ballots.finished < 0, gossip.rounds, gossip.ballots.finished)
     heals: tuple[dict[str, float], ...] = ()
     if gossip.histories is not None:

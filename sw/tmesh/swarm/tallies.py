@@ -49,13 +49,13 @@ class Tallies:
         or −1, knew before it."""
         asking = np.nonzero(~self._lying & (self.final < 0))[0]
         others = others[asking]
-        false = (others >= 0) & self._lying[others]
+        asked_liars = (others >= 0) & self._lying[others]
         now = np.zeros((*others.shape, 2, self._locks.shape[1]), dtype=np.bool_)
         late = np.zeros_like(now)
-        if np.any(false):
-            listeners = np.broadcast_to(asking[:, None], others.shape)[false]
-            now[false] = self._liar.votes(self._poll(listeners, 0))
-            late[false] = self._liar.votes(self._poll(listeners, 1))
+        if np.any(asked_liars):
+            listeners = np.broadcast_to(asking[:, None], others.shape)[asked_liars]
+            now[asked_liars] = self._liar.votes(self._poll(listeners, 0))
+            late[asked_liars] = self._liar.votes(self._poll(listeners, 1))
         before = self._votes.copy()
         learned = np.where(late[:, :, 0].any(axis=1), self._withheld[self._swarms[asking]], 0)
         self._locks[asking] = np.maximum(self._locks[asking], learned)
@@ -136,7 +136,7 @@ class Tallies:
 
 
 @njit(cache=True)
-def _gather(asking, others, false, before, votes, locks, final, new_locks, new_final, n):  # type: ignore[no-untyped-def]
+def _gather(asking, others, signed, before, votes, locks, final, new_locks, new_final, n):  # type: ignore[no-untyped-def]
     """Give every asking row what those whom it asks knew, and liars their own votes."""
     acts, outcomes, _, words = votes.shape
     for place in range(len(asking)):
@@ -152,7 +152,7 @@ def _gather(asking, others, false, before, votes, locks, final, new_locks, new_f
                 for act in range(acts):
                     for word in range(words):
                         votes[act, outcome, row, word] |= before[act, outcome, other, word]
-                    if false[place, column, act, outcome]:
+                    if signed[place, column, act, outcome]:
                         own = other % n
                         votes[act, outcome, row, own // 64] |= np.uint64(1) << np.uint64(own % 64)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tmesh.finality import Act, Decision, Voter, pack, unpack
+from tmesh.finality import Act, Decision, Signed, Vote, Voter, pack, unpack
 from tmesh.ledger import Event, Journal, KeySet, Kind, Ledger, reconcile
 
 AGENTS = 4
@@ -50,11 +50,11 @@ class Swarm(RuleBasedStateMachine):
             before = len(ledger)
             for event in ledger:
                 assert voter.hear(unpack(event.payload)) == 0
-            held = {payload for event in ledger.chain(agent) for payload in [event.payload]}
+            held = {event.payload for event in ledger.chain(agent)}
             for vote, signers in voter.summary.known:
                 if signers >> agent & 1:
                     signature = DECISION.sign(SIGNERS[agent], vote)
-                    payload = pack([(agent, vote, signature)])  # type: ignore[list-item]
+                    payload = pack([Signed(agent, vote, signature)])
                     if payload not in held:
                         ledger.next(SIGNERS[agent], KINDS[vote.act], DECISION.id, payload=payload)
 
@@ -76,10 +76,8 @@ class Swarm(RuleBasedStateMachine):
         fork=st.booleans(),
     )
     def lie(self, act: Act, epoch: int, to: int, outcome: int, fork: bool) -> None:
-        from tmesh.finality import Vote
-
         vote = Vote(act, epoch, outcome)
-        payload = pack([(3, vote, DECISION.sign(SIGNERS[3], vote))])  # type: ignore[list-item]
+        payload = pack([Signed(3, vote, DECISION.sign(SIGNERS[3], vote))])
         ledger = self.ledgers[3]
         last = ledger.head(3)
         seq, previous = (0, b"") if last is None or fork else (last.seq + 1, last.id)

@@ -1,12 +1,6 @@
 """An agent's votes: kept before they are sent, and never contradicted."""
 
-import contextlib
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,6 +9,8 @@ import pytest
 from tmesh.finality import Act, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.finality.rules import HORIZON
 from tmesh.ledger import Journal, KeySet
+
+from ..nursery import nursery
 
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = Decision.of_all(b"slot 1", 4)
@@ -194,9 +190,9 @@ def test_an_agent_stands_by_what_it_signed(tmp_path: Path) -> None:
         assert attested == [Vote(Act.ATTEST, 1, 1), Vote(Act.ATTEST, 2, 1)]
 
 
-#: Forks a swarm's agent 0 for every line of its input. It votes at random on what comes from the
-#: other three, who also do, and sends: to a file that outlives it. In some lives a write is torn.
-NURSERY = """
+#: Agent 0 of a swarm votes at random on what comes from the other three, who also do, and sends: to
+#: a file that outlives it.
+AGENT = """
 import os, random, sys
 from tmesh.finality import Act, Decision, Signed, Vote, Voter
 from tmesh.ledger import Journal, KeySet
@@ -209,21 +205,10 @@ class Careless(Journal):
     def append(self, record):
         pass
 
-def live(torn, size, seed):
+def live(seed):
     rng = random.Random(seed)
     air = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     journal = (Journal if careful else Careless)(sys.argv[1])
-    write, calls = os.pwrite, 0
-
-    def tearing(file, data, offset):
-        nonlocal calls
-        calls += 1
-        if calls == torn:
-            write(file, data[: size % len(data)], offset)
-            os._exit(1)
-        return write(file, data, offset)
-
-    os.pwrite = tearing
     voter, sent = Voter(decision, keys, signers[0], journal=journal), set()
     while True:
         chance, epoch = rng.random(), voter.epoch
@@ -242,15 +227,6 @@ def live(torn, size, seed):
         if voter.certificate is not None:
             os.write(air, b"9 %d %d\\n" % voter.certificate.vote[1:])
             os._exit(0)
-
-for line in sys.stdin:
-    torn, size, seed = map(int, line.split())
-    child = os.fork()
-    if not child:
-        live(torn, size, seed)
-    print(child, flush=True)
-    os.waitpid(child, 0)
-    print("gone", flush=True)
 """
 
 
@@ -259,20 +235,11 @@ def lives(folder: Path, count: int, manner: str) -> tuple[int, int]:
     and how many decisions it saw end."""
     rng, votes, ended = random.Random(1), 0, 0
     log, air = folder / "log", folder / "air"
-    command = [sys.executable, "-c", NURSERY, str(log), str(air), manner]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    ) as nursery:
-        assert nursery.stdin is not None
-        assert nursery.stdout is not None
+    with nursery(AGENT, str(log), str(air), manner) as life:
         for number in range(count):
             torn = rng.choice([0, rng.randrange(1, 12)])
-            print(torn, rng.randrange(1000), number, file=nursery.stdin)
-            child = int(nursery.stdout.readline())
-            time.sleep(rng.random() * 0.02 + 0.1 * (torn > 0))  # at any moment
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            assert nursery.stdout.readline() == "gone\n"
+            seconds = rng.random() * 0.02 + 0.1 * (torn > 0)
+            life(torn, rng.randrange(1000), number, seconds)
             if not air.exists():
                 continue
             sent = [tuple(map(int, line.split())) for line in air.read_text().splitlines()]
@@ -290,7 +257,6 @@ def lives(folder: Path, count: int, manner: str) -> tuple[int, int]:
                 ended += 1
                 log.unlink()
                 air.unlink()
-        nursery.stdin.close()
     return votes, ended
 
 
