@@ -17,12 +17,14 @@ def test_each_decision_merges_conflicts_or_is_open() -> None:
             [-1, -1, 1, 1, 1],  # one has none
         ]
     )
-    honest = np.zeros(5, dtype=bool)
-    assert gluing(outcomes, honest, HALVES) == {"agreed": 2, "conflicting": 2, "open": 1}
+    everyone = np.ones(outcomes.shape, dtype=bool)
+    assert gluing(outcomes, everyone, HALVES) == {"agreed": 2, "conflicting": 2, "open": 1}
 
 
-def test_liars_are_not_asked() -> None:
-    lying = np.array([False, True, False, False, False])
-    assert gluing(np.array([[0, 1, 0, 0, 0]]), lying, HALVES)["agreed"] == 1
+def test_liars_and_those_who_have_no_part_are_not_asked() -> None:
+    counted = np.array([[True, False, True, True, True]])
+    assert gluing(np.array([[0, 1, 0, 0, 0]]), counted, HALVES)["agreed"] == 1
     alone = Partition(start=0.0, end=1.0, groups=((1,),))
-    assert gluing(np.array([[0, 1, 0, 0, 0]]), lying, alone)["agreed"] == 1
+    assert gluing(np.array([[0, 1, 0, 0, 0]]), counted, alone)["agreed"] == 1
+    local = np.array([[False, False, True, True, True]])  # all on one side
+    assert gluing(np.array([[-1, -1, 1, 1, 1]]), local, HALVES)["agreed"] == 1

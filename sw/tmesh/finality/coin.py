@@ -23,14 +23,15 @@ class Round(NamedTuple):
 
 
 class Coin:
-    """Numbers in [−1, 1] for rounds of each epoch; `needed` agents open one.
+    """Numbers in [−1, 1] for rounds of each epoch, other ones for each `name`; `needed` agents
+    open one.
 
     A round is not an agent's own: who comes late goes on to the last one that is open, and nobody
     goes beyond the next one, so that all use the same numbers at one time.
     """
 
-    def __init__(self, kind: Kind, seed: int, needed: int) -> None:
-        self.kind, self._seed, self._needed = kind, seed, needed
+    def __init__(self, kind: Kind, name: str, needed: int) -> None:
+        self.kind, self._name, self._needed = kind, name, needed
         self._committed: dict[Round, set[int]] = {}
         self._front: dict[int, int] = {}
         self._last: dict[int, Round] = {}
@@ -57,7 +58,7 @@ class Coin:
         """The number of a round."""
         if self.kind == "none":
             return 0.0
-        text = f"tmesh coin {self._seed} {round_.epoch} {round_.round}"
+        text = f"tmesh coin {self._name} {round_.epoch} {round_.round}"
         digest = hashlib.sha256(text.encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**63 - 1
 

@@ -12,7 +12,7 @@ from tmesh.network.channel import Channel
 from tmesh.network.topology import Mesh
 
 #: Agents by number.
-Group = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(strict=False)]
+Agents = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(strict=False)]
 
 #: Random numbers are drawn so many at a time.
 BLOCK = 1 << 12
@@ -26,7 +26,7 @@ class Partition(BaseModel):
 
     start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    groups: Annotated[tuple[Group, ...], Field(strict=False)]
+    groups: Annotated[tuple[Agents, ...], Field(strict=False)]
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

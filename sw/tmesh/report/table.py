@@ -1,5 +1,6 @@
 """The summary at the end of a run."""
 
+import numpy as np
 from rich.table import Table
 
 from tmesh.swarm import Result
@@ -11,7 +12,7 @@ def summary(result: Result) -> Table:
     table = Table(title=f"{values['agents']} agents on {result.device}, seed {result.seed}")
     table.add_column("figure")
     table.add_column("value", justify="right")
-    shares = result.outcomes.size  # of bytes: agents times decisions
+    shares = np.count_nonzero(result.members)  # of bytes: agents and their decisions
     each = {part: count / shares for part, count in sorted(result.bytes.items())}
     rows = {
         "decided": f"{result.decided:.0%}",

@@ -12,27 +12,41 @@ import numpy as np
 from tmesh.adversaries import Adversary, Poll
 from tmesh.finality import Certificate, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.finality.rules import Act, Begin, Start
-from tmesh.ledger import Journal, KeySet, Signer
+from tmesh.ledger import Event, Journal, KeySet, Signer
 from tmesh.network import Network
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm.opinions import NONE, SEVERAL, Opinions
+from tmesh.swarm.proposals import MEMBER_BYTES, Member, Proposals
+from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """Which votes do you have that I lack? A summary for each decision."""
+    """Which votes and proposals do you have that I lack? A summary for each decision of a group,
+    and outcomes that are known."""
 
     asker: int
+    group: int
     known: tuple[Summary, ...]
+    proposed: frozenset[Member]
     depth: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Ballot:
-    """Votes, packed, for each decision."""
+    """Votes, packed, for each decision of a group."""
 
+    group: int
     votes: tuple[bytes, ...]
+    depth: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposed:
+    """Events that propose outcomes."""
+
+    events: tuple[bytes, ...]
     depth: int
 
 
@@ -45,7 +59,7 @@ class Expire:
 
 
 class Ballots:
-    """The voters of all agents in all decisions, rows (decisions, agents) of `opinions`.
+    """The voters of all agents in all decisions that they have a part in.
 
     `send(source, target, message, size, part)` puts a message on air. rounds: those that each agent
     has begun; depth: of each agent's last cause, kept up to date. refused: votes that were dropped,
@@ -55,6 +69,7 @@ class Ballots:
     def __init__(
         self,
         scenario: Scenario,
+        roster: Roster,
         network: Network,
         send: Callable[[int, int, object, int, str], None],
         keys: KeySet,
@@ -65,16 +80,15 @@ class Ballots:
         rounds: IntArray,
         depth: IntArray,
     ) -> None:
-        n, self.scenario = scenario.agents, scenario
+        n, self.scenario, self._roster = scenario.agents, scenario, roster
         self._network, self._send, self._keys, self._signers = network, send, keys, signers
         self._opinions, self._lying, self._liar = opinions, lying, liar
         self._rounds, self._depth = rounds, depth
-        self._rows = np.arange(n * scenario.decisions).reshape(scenario.decisions, n)
         self._liars = sum(1 << agent for agent in range(n) if lying[agent])
         self.decisions = [
-            Decision.of_all(f"decision {number}".encode(), n, scenario.declared)
-            for number in range(scenario.decisions)
+            group.decision(number) for group in roster.groups for number in group.decisions
         ]
+        self.proposals = Proposals(roster, self.decisions, keys, opinions)
         self.refused: Counter[str] = Counter()
         self.finished = np.full(n, -1)
         self._cast: list[dict[Vote, int]] = [{} for _ in self.decisions]
@@ -84,8 +98,10 @@ class Ballots:
         self._folder: Path | None = None
         if scenario.kills:
             self._folder = Path(self._stack.enter_context(TemporaryDirectory("-tmesh-votes")))
-        numbers = range(scenario.decisions)
-        self._voters = [[self._voter(agent, number) for number in numbers] for agent in range(n)]
+        self._voters = [
+            {number: self._voter(agent, number) for number in roster.decisions[agent].tolist()}
+            for agent in range(n)
+        ]
         for agent in range(n):
             self._attend(agent)
 
@@ -98,9 +114,12 @@ class Ballots:
     @property
     def final(self) -> IntArray:
         """Outcomes (decisions, agents) of which an agent holds a final certificate, −1 for none."""
-        held = [[voter.certificate for voter in voters] for voters in self._voters]
-        outcomes = [[-1 if one is None else one.outcome for one in some] for some in held]
-        return np.array(outcomes, dtype=np.int64).T
+        outcomes = np.full(self._roster.members.shape, -1)
+        for agent, voters in enumerate(self._voters):
+            for number, voter in voters.items():
+                if voter.certificate is not None:
+                    outcomes[number, agent] = voter.certificate.outcome
+        return outcomes
 
     @property
     def certificates(self) -> list[Certificate]:
@@ -108,7 +127,7 @@ class Ballots:
         held = {
             (number, voter.certificate.outcome): voter.certificate
             for agent, voters in enumerate(self._voters)
-            for number, voter in enumerate(voters)
+            for number, voter in voters.items()
             if voter.certificate is not None and not self._lying[agent]
         }
         return [held[key] for key in sorted(held)]
@@ -119,17 +138,25 @@ class Ballots:
         return sum(
             len(voter.tombstones)
             for agent, voters in enumerate(self._voters)
-            for voter in voters
+            for voter in voters.values()
             if not self._lying[agent]
         )
 
     def done(self, agent: int) -> bool:
-        """Whether an agent holds a final certificate for every decision."""
-        return all(voter.certificate is not None for voter in self._voters[agent])
+        """Whether an agent holds a final certificate for every decision that it has a part in."""
+        return all(voter.certificate is not None for voter in self._voters[agent].values())
+
+    def done_in(self, agent: int, group: int) -> bool:
+        """The same, for those of a group that it is in."""
+        numbers = self._roster.groups[group].decisions
+        return all(self._voters[agent][number].certificate is not None for number in numbers)
 
     def epochs(self, agent: int) -> IntArray:
-        """Which epoch an agent is in, (decisions,)."""
-        return np.array([voter.epoch for voter in self._voters[agent]])
+        """Which epoch an agent is in, (decisions,), 1 where it has no part."""
+        epochs = np.ones(len(self.decisions), dtype=np.int64)
+        for number, voter in self._voters[agent].items():
+            epochs[number] = voter.epoch
+        return epochs
 
     @property
     def last_epoch(self) -> int:
@@ -137,49 +164,61 @@ class Ballots:
         return max(
             voter.epoch
             for agent, voters in enumerate(self._voters)
-            for voter in voters
+            for voter in voters.values()
             if not self._lying[agent]
         )
 
-    def request(self, agent: int, others: Sequence[int]) -> None:
-        """Ask some agents for votes."""
-        known = tuple(voter.summary for voter in self._voters[agent])
-        message = Request(agent, known, int(self._depth[agent]) + 1)
-        size = sum(len(summary.encoded) for summary in known)
+    def request(self, agent: int, group: int, others: Sequence[int]) -> None:
+        """Ask some agents of a group for votes and proposals."""
+        numbers = self._roster.groups[group].decisions
+        known = tuple(self._voters[agent][number].summary for number in numbers)
+        proposed = self.proposals.known(agent, group)
+        message = Request(agent, group, known, proposed, int(self._depth[agent]) + 1)
+        size = sum(len(summary.encoded) for summary in known) + MEMBER_BYTES * len(proposed)
         for other in others:
             self._send(agent, other, message, size, "requests")
 
-    def receive(self, agent: int, message: Request | Ballot | Expire) -> None:
+    def receive(self, agent: int, message: Request | Ballot | Proposed | Expire) -> None:
         """Act on a message."""
         match message:
             case Request():
                 self._answer(agent, message)
             case Ballot():
                 self._hear(agent, message)
+            case Proposed():
+                self._learn(agent, message)
             case Expire(decision, epoch):
                 self._voters[agent][decision].expired(epoch)
         self._attend(agent)
 
     def settle(self, agents: Sequence[int]) -> None:
-        """Attest what the opinions of agents have settled on."""
-        rows = self._rows[:, list(agents)]
-        outcomes = self._opinions.chosen(rows.reshape(-1)).reshape(rows.shape)
-        for column, agent in enumerate(agents):
+        """Attest what the opinions of agents have settled on, if they know what it is."""
+        for agent in agents:
             if not self._lying[agent]:
-                for number, outcome in enumerate(outcomes[:, column].tolist()):
-                    if outcome >= 0:
-                        self._voters[agent][number].collapsed(outcome)
+                rows = self._roster.own(agent)
+                outcomes = self._opinions.chosen(rows).tolist()
+                for voter, row, outcome in zip(
+                    self._voters[agent].values(), rows.tolist(), outcomes, strict=True
+                ):
+                    if outcome >= 0 and self._opinions.knows(row, outcome):
+                        voter.collapsed(outcome)
                 self._attend(agent)
+
+    def propose(self, agent: int, proposal: Event) -> None:
+        """An agent proposes an outcome, and so knows of it."""
+        self.proposals.hear(agent, proposal.encoded)
+        self.settle([agent])
 
     def restart(self, agent: int, torn: bytes) -> None:
         """Kill an agent while it writes, and start it again from its journals."""
-        for number in range(len(self.decisions)):
+        for number in self._voters[agent]:
             journal = self._journals.pop((agent, number))
             journal.close()
             with journal.path.open("ab") as tail:
                 tail.write(torn)
             self._voters[agent][number] = self._voter(agent, number)
-        self._opinions.forget(self._rows[:, agent])
+        self._opinions.forget(self._roster.own(agent))
+        self.proposals.forget(agent)
         self._attend(agent)
 
     def flush(self) -> None:
@@ -205,10 +244,10 @@ class Ballots:
         """Do what the voters of an agent ask for."""
         if self.finished[agent] < 0 and self.done(agent):
             self.finished[agent] = self._rounds[agent]
-        for number, voter in enumerate(self._voters[agent]):
+        for number, voter in self._voters[agent].items():
             for reply in voter.replies:
                 if isinstance(reply, Begin) and not self._lying[agent]:
-                    self._begun[int(self._rows[number, agent])] = reply
+                    self._begun[int(self._roster.rows[number, agent])] = reply
                 elif isinstance(reply, Start):
                     rounds = self.scenario.timeout * reply.epoch
                     seconds = rounds * self.scenario.round_seconds
@@ -220,16 +259,26 @@ class Ballots:
                     cast[vote] = cast.get(vote, 0) | signers & 1 << agent
 
     def _answer(self, agent: int, request: Request) -> None:
-        tell = self._lie if self._lying[agent] else self._tell
-        told = [tell(agent, number, request) for number in range(len(self.decisions))]
+        tell, group = self._lie if self._lying[agent] else self._tell, request.group
+        told = [
+            tell(agent, number, request.asker, known)
+            for number, known in zip(
+                self._roster.groups[group].decisions, request.known, strict=True
+            )
+        ]
+        depth = max(int(self._depth[agent]), request.depth) + 1
         if any(told):
-            depth = max(int(self._depth[agent]), request.depth) + 1
-            ballot = Ballot(tuple(map(pack, told)), depth)
+            ballot = Ballot(group, tuple(map(pack, told)), depth)
             self._send(agent, request.asker, ballot, sum(map(len, ballot.votes)), "votes")
+        events = self.proposals.lacking(agent, group, request.proposed)
+        if events:
+            proposed = Proposed(events, depth)
+            self._send(agent, request.asker, proposed, sum(map(len, events)), "proposals")
 
     def _hear(self, agent: int, ballot: Ballot) -> None:
-        new = False
-        for voter, data in zip(self._voters[agent], ballot.votes, strict=False):
+        new, numbers = False, self._roster.groups[ballot.group].decisions
+        for number, data in zip(numbers, ballot.votes, strict=True):
+            voter = self._voters[agent][number]
             before = voter.state
             try:
                 refused = voter.hear(unpack(data))
@@ -241,25 +290,29 @@ class Ballots:
         if new:
             self._depth[agent] = max(self._depth[agent], ballot.depth)
 
-    def _tell(self, agent: int, number: int, request: Request) -> list[Signed]:
-        voter = self._voters[agent][number]
-        return voter.lacking(request.known[number], self.scenario.votes)
+    def _learn(self, agent: int, proposed: Proposed) -> None:
+        for data in proposed.events:
+            if self.proposals.hear(agent, data):
+                self._depth[agent] = max(self._depth[agent], proposed.depth)
+        self.settle([agent])
 
-    def _lie(self, agent: int, number: int, request: Request) -> list[Signed]:
+    def _tell(self, agent: int, number: int, _asker: int, known: Summary) -> list[Signed]:
+        return self._voters[agent][number].lacking(known, self.scenario.votes)
+
+    def _lie(self, agent: int, number: int, asker: int, _known: Summary) -> list[Signed]:
         decision, signer = self.decisions[number], self._signers[agent]
-        about = np.arange(1, self._voters[request.asker][number].epoch + 1)
+        about = np.arange(1, self._voters[asker][number].epoch + 1)
         outcomes = range(self.scenario.outcomes)
         attested = [
             [self._cast[number].get(Vote(Act.ATTEST, epoch, outcome), 0) for outcome in outcomes]
             for epoch in about.tolist()
         ]
-        asker = 1 << request.asker
         poll = Poll(
-            listeners=np.full(len(about), request.asker),
+            listeners=np.full(len(about), asker),
             epoch=np.full(len(about), about[-1]),
             about=about,
             hidden=np.array([[self._hides(decision, one) for one in some] for some in attested]),
-            first=np.array([any(one & -one == asker for one in some) for some in attested]),
+            first=np.array([any(one & -one == 1 << asker for one in some) for some in attested]),
         )
         return [
             Signed(agent, vote, decision.sign(signer, vote))
@@ -269,5 +322,5 @@ class Ballots:
 
     def _hides(self, decision: Decision, attested: int) -> bool:
         """Whether an outcome would be locked, but for the liars' signatures."""
-        together = (attested | self._liars).bit_count()
+        together = (attested | self._liars & decision.agents).bit_count()
         return attested.bit_count() < decision.quorum <= together

@@ -2,21 +2,24 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections import Counter
+from functools import cached_property
 
 import numpy as np
 
 from tmesh.adversaries import View, adversary
-from tmesh.finality import Coin
-from tmesh.finality.coin import Round as Toss
-from tmesh.golden.reference import FloatArray
 from tmesh.ledger import Event, InvalidEvent, InvalidSignature, KeySet, Kind, Reference
 from tmesh.network import Network
-from tmesh.swarm.ballots import Ballot, Ballots, Expire, Request
+from tmesh.numbers import IntArray
+from tmesh.swarm.ballots import Ballot, Ballots, Expire, Proposed, Request
 from tmesh.swarm.histories import Histories, Missing, Sync
 from tmesh.swarm.opinions import SLACK, Opinions, Statements
+from tmesh.swarm.proposals import OUTCOME_BYTES
+from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
 from tmesh.swarm.statement import pack, unpack
+from tmesh.swarm.tosses import Tosses
 
 #: Agents are killed in about so many rounds from the start.
 KILLING = 6
@@ -27,7 +30,14 @@ HEADER_BYTES = 16
 
 @dataclasses.dataclass(frozen=True)
 class Wake:
-    """To an agent itself: begin a round (the next one), or stop waiting for its answers."""
+    """To an agent itself: begin a round, the next one."""
+
+    round: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Lapse:
+    """To an agent itself: stop waiting for the answers of a round."""
 
     round: int
 
@@ -57,6 +67,7 @@ class Meet:
     of."""
 
     caller: int
+    group: int
     event: bytes
     statements: tuple[bytes, ...]
     depth: int
@@ -72,9 +83,17 @@ class Release:
 
 @dataclasses.dataclass(frozen=True)
 class Forgo:
-    """To an agent itself: stop waiting for the coin."""
+    """To an agent itself: stop waiting for the coin in this round."""
 
-    toss: Toss
+    round: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Publish:
+    """To an agent itself: propose an outcome that nobody knows yet."""
+
+    decision: int
+    outcome: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,13 +106,18 @@ class Kill:
 
 @dataclasses.dataclass
 class Round:
-    """What an agent hears in a round: statements by author. `cites`: what its next statement has
-    for parents, where not these."""
+    """What an agent hears in a round: statements by author. `voices`: whose it uses for the
+    decisions of each group. `cites`: what its next statement has for parents, where not these."""
 
-    asked: set[int]
+    voices: dict[int, list[int]]
     heard: dict[int, Event] = dataclasses.field(default_factory=dict)
     depth: int = 0
     cites: tuple[Reference, ...] | None = None
+
+    @cached_property
+    def asked(self) -> list[int]:
+        """All of them, once."""
+        return list(dict.fromkeys(itertools.chain(*self.voices.values())))
 
 
 class Gossip:
@@ -106,16 +130,16 @@ class Gossip:
     def __init__(
         self,
         scenario: Scenario,
+        roster: Roster,
         network: Network,
         opinions: Opinions,
         lying: np.ndarray[tuple[int], np.dtype[np.bool_]],
         rng: np.random.Generator,
         seed: int,
     ) -> None:
-        n, self.decisions = scenario.agents, scenario.decisions
+        n, self.roster = scenario.agents, roster
         self.scenario, self.network, self.opinions = scenario, network, opinions
         self.lying, self.rng, self.seed = lying, rng, seed
-        self.rows = np.arange(n * self.decisions).reshape(self.decisions, n)
         self.round_trip = 2 * scenario.channel.mean
         self.keys, self._signers = KeySet.simulated(n, seed)
         self.decision = hashlib.sha256(f"tmesh decisions {seed}".encode()).digest()
@@ -124,7 +148,8 @@ class Gossip:
         self.refused: Counter[str] = Counter()
         self.accused: list[set[int]] = [set() for _ in range(n)]
         self._liar, self._first = adversary(scenario.adversary), opinions.vectors.copy()
-        self.preferred = opinions.preferred(np.tile(lying, (self.decisions, 1)))
+        self._lying_rows = np.broadcast_to(lying, roster.members.shape)[roster.members]
+        self.preferred = opinions.preferred(self._lying_rows)
         self._camps = opinions.camps(self.preferred)
         self._seen: list[dict[int, Event]] = [{} for _ in range(n)]
         self._open: dict[int, Round] = {}
@@ -135,11 +160,12 @@ class Gossip:
             if scenario.ledger
             else None
         )
-        self.coin = Coin(scenario.coin, seed, scenario.declared + 1)
+        self.tosses = Tosses(scenario, roster, seed)
         self.ballots: Ballots | None = None
         if scenario.finality:
             self.ballots = Ballots(
                 scenario,
+                roster,
                 network,
                 self._send,
                 self.keys,
@@ -151,12 +177,12 @@ class Gossip:
                 self.depth,
             )
         self.ready: dict[int, Round] = {}
-        self._waiting: dict[Toss, dict[int, Round]] = {}
-        self._tossed: dict[int, Toss] = {}
+        self._waiting: dict[int, Round] = {}
         self.said: list[Event] = []
         self._tips: list[Event] = []
         for agent in range(n):
-            first = Event(agent, 0, Kind.STATEMENT, self.decision, b"", (), self._payload(agent))
+            payload = pack(opinions.said(roster.own(agent)))
+            first = Event(agent, 0, Kind.STATEMENT, self.decision, b"", (), payload)
             self.said.append(first.signed(self._signers[agent]))
             self._tips.append(self.said[agent])
             self._record(agent, self.said[agent])
@@ -164,6 +190,13 @@ class Gossip:
         for agent in rng.choice(honest, scenario.kills).tolist():
             seconds = KILLING * scenario.round_seconds * rng.random()
             network.wake(agent, seconds, Kill(rng.bytes(int(rng.integers(20)))))
+        for late in scenario.late:
+            for number, there in enumerate(roster.members & ~lying):
+                if not np.any(there):
+                    continue
+                agent = int(rng.choice(np.nonzero(there)[0]))
+                seconds = late.round * scenario.round_seconds
+                network.wake(agent, seconds, Publish(number, late.outcome))
 
     def close(self) -> None:
         """Let go of the journals."""
@@ -177,13 +210,16 @@ class Gossip:
 
     def settled(self, agent: int) -> bool:
         """Whether an agent has an outcome for every decision."""
-        return bool(np.all(self.opinions.settled[self.rows[:, agent]]))
+        return bool(np.all(self.opinions.settled[self.roster.own(agent)]))
 
     def receive(self, agent: int, message: object) -> None:
         """Act on a message; rounds that end by it are in `ready`."""
         match message:
             case Wake(number):
                 self._wake(agent, number)
+            case Lapse(number):
+                if number == self.rounds[agent] and agent in self._open:
+                    self._complete(agent)
             case Ask():
                 self._answer(agent, message)
             case Answer():
@@ -195,10 +231,13 @@ class Gossip:
                     del self._engaged[agent]
             case Sync() | Missing() if self.histories is not None:
                 self.histories.receive(agent, message)
-            case Request() | Ballot() | Expire() if self.ballots is not None:
+            case Request() | Ballot() | Proposed() | Expire() if self.ballots is not None:
                 self.ballots.receive(agent, message)
-            case Forgo(toss):
-                self._forgo(agent, toss)
+            case Forgo(number):
+                if number == self.rounds[agent] and agent in self._waiting:
+                    self.ready[agent] = self._waiting.pop(agent)
+            case Publish(decision, outcome) if self.ballots is not None:
+                self._publish(agent, decision, outcome)
             case Kill(torn):
                 self._kill(agent, torn)
 
@@ -210,21 +249,18 @@ class Gossip:
         agents = sorted(ready)
         if not agents:
             return
-        most = max(len(ready[agent].heard) for agent in agents)
-        heard = Statements.silence(len(agents), self.decisions, most)
-        senders = np.zeros((len(agents), self.decisions, most), dtype=np.int64)
+        rows = self.roster.rows[:, agents].T
+        most, decisions = max(len(ready[agent].heard) for agent in agents), len(self.preferred)
+        heard = Statements.silence(len(agents), decisions, most)
+        senders = np.zeros((len(agents), decisions, most), dtype=np.int64)
         for place, agent in enumerate(agents):
             for column, (author, event) in enumerate(sorted(ready[agent].heard.items())):
-                heard[place, :, column] = self._read(event)
-                senders[place, :, column] = self.rows[:, author]
-        rows = self.rows[:, agents].T
-        shift = np.stack([self._shift(agent) for agent in agents])
-        self.opinions.update(
-            rows.reshape(-1),
-            heard.reshape(-1, most),
-            senders.reshape(-1, most),
-            shift.reshape(-1),
-        )
+                used = self._used(ready[agent], author)
+                heard[place, used, column] = self._read(event)[used]
+                senders[place, used, column] = self.roster.rows[used, author]
+        there = ~np.all(np.isnan(heard.vectors[..., 0]), axis=2) & (rows >= 0)
+        shift = np.stack([self.tosses.shift(agent, self._epochs(agent)) for agent in agents])
+        self.opinions.update(rows[there], heard[there], senders[there], shift[there])
         if self.ballots is not None:
             self.ballots.settle(agents)
         for agent in agents:
@@ -232,38 +268,69 @@ class Gossip:
             parents = done.cites
             if parents is None:
                 parents = tuple(sorted(event.reference for event in done.heard.values()))
-            self.said[agent] = self._next(agent, Kind.STATEMENT, parents)
+            self.said[agent] = self._state(agent, parents)
             self.depth[agent] = max(done.depth, self.depth[agent])
             self._rest(agent)
+
+    def _used(self, done: Round, author: int) -> IntArray:
+        """The decisions for which a round uses what an author says, who has a part in them."""
+        used = [
+            number
+            for group in self.roster.memberships[author]
+            if author in done.voices.get(group, ())
+            for number in self.roster.groups[group].decisions
+        ]
+        return np.array(used, dtype=np.int64)
 
     # Rounds
 
     def _wake(self, agent: int, number: int) -> None:
-        if number <= self.rounds[agent]:  # the time for answers is over
-            if number == self.rounds[agent] and agent in self._open:
-                self._complete(agent)
+        if number <= self.rounds[agent]:
             return
-        if agent in self._engaged:
+        if self._busy(agent):
             self._rest(agent)
             return
         self.rounds[agent] = number
         others = self.network.mesh.neighbours[agent]
+        groups = [(one, self.roster.groups[one]) for one in self.roster.memberships[agent]]
+        near = {one: others[group.there[others]] for one, group in groups}
         if self.histories is not None and len(others):
             self.histories.synchronise(agent, int(self.rng.choice(others)))
-        if self.ballots is not None and not self.lying[agent] and not self.ballots.done(agent):
-            self.ballots.request(
-                agent, self.rng.permutation(others)[: self.scenario.spread].tolist()
-            )
-        if self.settled(agent) or not len(others):
+        if self.ballots is not None and not self.lying[agent]:
+            for one in near:
+                if not self.ballots.done_in(agent, one):
+                    asked = self.rng.permutation(near[one])[: self.scenario.spread].tolist()
+                    self.ballots.request(agent, one, asked)
+        called = self.scenario.k - (self.scenario.mode == "symmetric")
+        voices = {
+            one: self.rng.permutation(near[one])[:called].tolist()
+            for one in self._undecided(agent)
+            if len(near[one])
+        }
+        if not voices:
             self._rest(agent)
             return
-        called = self.scenario.k - (self.scenario.mode == "symmetric")
-        asked = self.rng.permutation(others)[:called].tolist()
-        self._open[agent] = Round(set(asked))
-        for other in asked:
+        current = self._open[agent] = Round(voices)
+        for other in current.asked:
             ask = Ask(agent, number, int(self.depth[agent]) + 1)
             self._send(agent, other, ask, 0, "requests")
-        self.network.wake(agent, self.scenario.patience * self.round_trip, Wake(number))
+        self.network.wake(agent, self.scenario.patience * self.round_trip, Lapse(number))
+
+    def _busy(self, agent: int) -> bool:
+        """Whether an agent is in a round of its own, or in a meeting."""
+        return any(agent in some for some in (self._open, self._engaged, self._waiting, self.ready))
+
+    def _undecided(self, agent: int) -> list[int]:
+        """Groups for whose decisions an agent hears others in a round: a meeting is of one."""
+        settled = self.opinions.settled
+        groups = [
+            one
+            for one in self.roster.memberships[agent]
+            if not np.all(settled[self.roster.rows[list(self.roster.groups[one].decisions), agent]])
+        ]
+        if self.scenario.mode == "symmetric" and len(groups) > 1:
+            return [int(self.rng.choice(groups))]
+        return groups
 
     def _complete(self, agent: int) -> None:
         done = self._open.pop(agent)
@@ -271,57 +338,45 @@ class Gossip:
             self._rest(agent)
             return
         if self.scenario.mode == "symmetric":
+            (group,) = done.voices
             cited = tuple(sorted(event.reference for event in done.heard.values()))
             own = self.said[agent]
-            meeting = self._next(agent, Kind.MEETING, cited)
+            meeting = self._next(agent, Kind.MEETING, cited, self.decision)
             statements = (own, *done.heard.values())
             for other in done.heard:
                 encoded = tuple(event.encoded for event in statements)
-                message = Meet(agent, meeting.encoded, encoded, done.depth + 1)
+                message = Meet(agent, group, meeting.encoded, encoded, done.depth + 1)
                 size = len(meeting.encoded) + sum(map(len, encoded))
                 self._send(agent, other, message, size, "meetings")
             done.cites = ()
         self._finish(agent, done)
 
     def _finish(self, agent: int, done: Round) -> None:
-        """A round's sample is fixed: it ends at once, or when the coin that it needs is open."""
-        if not self._tossing(agent):
-            self.ready[agent] = done
-            return
-        toss = self._tossed[agent] = self.coin.commit(agent, self._epoch(agent))
-        self._waiting.setdefault(toss, {})[agent] = done
-        if self.coin.opened(toss):
-            self.ready.update(self._waiting.pop(toss))
-        else:
-            self.network.wake(agent, self.scenario.patience * self.round_trip, Forgo(toss))
+        """A round's sample is fixed: it ends at once, or when the coins that it needs are open."""
+        self._waiting[agent] = done
+        self.tosses.commit(agent, done.voices, self._epochs(agent))
+        for other in [one for one in self._waiting if self.tosses.opened(one)]:
+            self.ready[other] = self._waiting.pop(other)
+        if agent in self._waiting:
+            forgo = Forgo(int(self.rounds[agent]))
+            self.network.wake(agent, self.scenario.patience * self.round_trip, forgo)
 
-    def _forgo(self, agent: int, toss: Toss) -> None:
-        """End a round without the coin, if it still waits for it."""
-        waiting = self._waiting.get(toss, {})
-        if agent in waiting:
-            self.ready[agent] = waiting.pop(agent)
+    def _epochs(self, agent: int) -> IntArray:
+        """Which epoch an agent is in, (decisions,)."""
+        if self.ballots is None:
+            return np.ones(len(self.roster.members), dtype=np.int64)
+        return self.ballots.epochs(agent)
 
-    def _epoch(self, agent: int) -> int:
-        """The last epoch that an agent is in, of all its decisions."""
-        return 1 if self.ballots is None else int(self.ballots.epochs(agent).max())
-
-    def _tossing(self, agent: int) -> bool:
-        """Whether an agent is past the first epoch in some decision, and uses the coin."""
-        if self.ballots is None or not self.scenario.threshold or self.coin.kind == "none":
-            return False
-        return bool(np.any(self.ballots.epochs(agent) > 1))
-
-    def _shift(self, agent: int) -> FloatArray:
-        """How far the coin moves the means of an agent, (decisions,)."""
-        toss = self._tossed.pop(agent, None)
-        if toss is None or self.ballots is None or not self.coin.opened(toss):
-            return np.zeros(self.decisions)
-        shift = self.scenario.threshold * self.coin.number(toss)
-        return np.where(self.ballots.epochs(agent) > 1, shift, 0.0)
+    def _publish(self, agent: int, decision: int, outcome: int) -> None:
+        """Propose an outcome, for those who ask for votes to learn of."""
+        if self.ballots is not None:
+            name = self.ballots.decisions[decision].id
+            payload = outcome.to_bytes(OUTCOME_BYTES, "little")
+            self.ballots.propose(agent, self._next(agent, Kind.PROPOSAL, (), name, payload))
 
     def _kill(self, agent: int, torn: bytes) -> None:
         """An agent loses all but its journals and its own events, and begins anew."""
-        for rounds in (self._open, self.ready, *self._waiting.values()):
+        for rounds in (self._open, self.ready, self._waiting):
             rounds.pop(agent, None)
         self._engaged.pop(agent, None)
         self._seen[agent].clear()
@@ -343,7 +398,7 @@ class Gossip:
 
     def _answer(self, agent: int, ask: Ask) -> None:
         if self.scenario.mode == "symmetric":
-            if agent in self._open or agent in self._engaged:
+            if self._busy(agent):
                 return
             self._engaged[agent] = ask.asker, ask.round
             wait = 2 * self.scenario.patience * self.round_trip
@@ -392,7 +447,8 @@ class Gossip:
                     heard[event.author] = accepted
         self._record(agent, meeting)
         if heard:
-            self._finish(agent, Round(set(), heard, meet.depth, (meeting.reference,)))
+            voices = {meet.group: list(heard)}
+            self._finish(agent, Round(voices, heard, meet.depth, (meeting.reference,)))
 
     def _accepted(self, agent: int, sender: int, data: bytes) -> Event | None:
         """The event in these bytes, if it is a statement that `sender` signed, and no older than
@@ -444,58 +500,66 @@ class Gossip:
         return f"a vector has length {longest:.3g}" if longest > 1 + SLACK else None
 
     def _read(self, event: Event) -> Statements:
-        return unpack(event.payload, self.decisions, self.opinions.bits)
+        """What an author says of each decision (decisions,), silence where he has no part."""
+        own = self.roster.decisions[event.author]
+        said = Statements.silence(len(self.roster.members))
+        said[own] = unpack(event.payload, len(own), self.opinions.bits)
+        return said
 
-    def _payload(self, agent: int) -> bytes:
-        return pack(self.opinions.said(self.rows[:, agent]))
+    def _state(self, agent: int, parents: tuple[Reference, ...]) -> Event:
+        """An agent's next statement."""
+        payload = pack(self.opinions.said(self.roster.own(agent)))
+        return self._next(agent, Kind.STATEMENT, parents, self.decision, payload)
 
-    def _next(self, agent: int, kind: Kind, parents: tuple[Reference, ...]) -> Event:
+    def _next(
+        self,
+        agent: int,
+        kind: Kind,
+        parents: tuple[Reference, ...],
+        decision: bytes,
+        payload: bytes = b"",
+    ) -> Event:
         """The next event of an agent's own chain."""
         last = self._tips[agent]
-        payload = self._payload(agent) if kind == Kind.STATEMENT else b""
-        event = Event(agent, last.seq + 1, kind, self.decision, last.id, parents, payload)
+        event = Event(agent, last.seq + 1, kind, decision, last.id, parents, payload)
         self._tips[agent] = signed = event.signed(self._signers[agent])
         self._record(agent, signed)
         return signed
 
     def _lie(self, agent: int, asker: int) -> Event | None:
         """What a liar sends in place of its statement; None for silence."""
-        senders, receivers, opinions = self.rows[:, agent], self.rows[:, asker], self.opinions
-        n = self.scenario.agents
+        opinions, own = self.opinions, self.roster.decisions[agent]
+        shared = self.roster.members[own, asker]
+        about = own[shared]
+        senders, receivers = self.roster.rows[about, agent], self.roster.rows[about, asker]
         view = View(
             senders=senders,
             receivers=receivers,
             honest=opinions.vectors[senders],
             first=self._first[senders],
             states=opinions.vectors,
-            lying=np.tile(self.lying, self.decisions),
-            camps=self._camps,
-            swarms=np.arange(n * self.decisions) // n,
+            lying=self._lying_rows,
+            camps=self._camps[about],
+            swarms=opinions.swarms,
             round=float(opinions.updates[senders].max()),
-            coin=np.array([self._betrayed(asker)] * len(senders)),
+            coin=self.tosses.betrayed(asker, self._epochs(asker))[about],
             rng=self.rng,
         )
         vectors = self._liar.statements(view)
         if np.any(np.isnan(vectors)):
             return None
         if self._liar.replays:
-            return self.said[(agent + 1) % n]
+            return self.said[(agent + 1) % len(self.said)]
         last = self.said[agent]
-        claim = Statements(vectors, opinions.prefix[receivers], opinions.length[receivers])
+        claim = opinions.said(self.roster.own(agent))
+        claim[shared] = Statements(vectors, opinions.prefix[receivers], opinions.length[receivers])
         payload = pack(claim)
         if payload == last.payload:
             return last
         lie = dataclasses.replace(last, payload=payload, signature=b"")
         if self._liar.forges:
-            lie = dataclasses.replace(lie, author=(agent + 1) % n)
+            lie = dataclasses.replace(lie, author=(agent + 1) % len(self.said))
         return lie.signed(self._signers[agent])
-
-    def _betrayed(self, asker: int) -> float:
-        if not self._tossing(asker):
-            return float("nan")
-        return self.scenario.threshold * self.coin.betrayed(
-            self.coin.next(asker, self._epoch(asker))
-        )
 
     def _record(self, agent: int, event: Event) -> None:
         if self.histories is not None:

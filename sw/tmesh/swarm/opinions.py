@@ -74,6 +74,9 @@ class Opinions:
         or directions, also Bloch vectors (rows, 3) as `start`, in the own frames.
     frames: of direction decisions, rotations (rows, 3, 3) from an agent's own frame to a common
         one; states and statements are in the own frames.
+    swarms: the swarm, or decision, that each row (rows,) is of; default one.
+
+    Outcomes that come late have no weight with an agent before it learns of them.
     """
 
     def __init__(
@@ -83,8 +86,12 @@ class Opinions:
         evidence: FloatArray,
         start: FloatArray | None = None,
         frames: FloatArray | None = None,
+        swarms: IntArray | None = None,
     ) -> None:
         rows, outcomes = evidence.shape
+        self.swarms = np.zeros(rows, dtype=np.int64) if swarms is None else swarms
+        self._known = np.ones(evidence.shape, dtype=np.bool_)
+        self._known[:, [late.outcome for late in rules.late]] = False
         self.rules, self._device, self._evidence, self._frames = rules, device, evidence, frames
         self.bits = max(1, int(outcomes - 1).bit_length())
         self._copies = int(np.ceil(rules.threshold * (rules.k + 1)))
@@ -110,27 +117,37 @@ class Opinions:
 
     @classmethod
     def first(
-        cls, device: Device, rules: Scenario, lying: BoolArray, rng: np.random.Generator
+        cls,
+        device: Device,
+        rules: Scenario,
+        lying: BoolArray,
+        rng: np.random.Generator,
+        members: BoolArray | None = None,
     ) -> Self:
         """What the agents of some swarms think before they hear anything, swarm by swarm; `lying`
-        (swarms, agents)."""
-        if rules.outcomes > 2:
-            evidence = [rules.initial_evidence(rng, liars) for liars in lying]
-            return cls(device, rules, np.concatenate(evidence))
-        start = np.concatenate([rules.initial_states(rng, liars) for liars in lying])
+        (swarms, agents), and which of them are `members` (swarms, agents), default all."""
+        if members is None:
+            members = np.ones(lying.shape, dtype=np.bool_)
+        swarms, agents = np.nonzero(members)
+        crowds = list(zip(lying, members, strict=True))
+        if rules.outcomes > 2 or rules.late:
+            some = [rules.initial_evidence(rng, liars, there) for liars, there in crowds]
+            return cls(device, rules, np.concatenate(some), swarms=swarms)
+        start = np.concatenate([rules.initial_states(rng, liars, there) for liars, there in crowds])
         chances = 0.5 + start[:, 2:] * np.array([0.5, -0.5])
         frames = None
         if rules.direction:
-            frames = np.tile(_rotations(rng, rules.agents), (len(lying), 1, 1))
+            frames = _rotations(rng, rules.agents)[agents]
             start = np.einsum("mji,mj->mi", frames, start)
-        return cls(device, rules, chances, start, frames)
+        return cls(device, rules, chances, start, frames, swarms)
 
     def preferred(self, lying: BoolArray) -> IntArray:
-        """The outcome that the evidence of the most honest agents of each swarm is for, (swarms,);
-        `lying` (swarms, agents). Who gives two outcomes the same, counts for both."""
+        """The outcome that the evidence of the most honest rows of each swarm is for, (swarms,);
+        `lying` (rows,). What gives two outcomes the same, counts for both."""
         best = self._evidence == self._evidence.max(axis=1, keepdims=True)
-        votes = best.reshape(*lying.shape, -1) & ~lying[..., None]
-        return np.asarray(np.argmax(np.sum(votes, axis=1), axis=1))
+        votes = np.zeros((int(self.swarms.max()) + 1, best.shape[1]), dtype=np.int64)
+        np.add.at(votes, self.swarms, best & ~lying[:, None])
+        return np.asarray(np.argmax(votes, axis=1))
 
     def camps(self, preferred: IntArray) -> FloatArray:
         """The side, ±1 along z, that outcomes are on in their first bit."""
@@ -209,16 +226,35 @@ class Opinions:
         if self.rules.direction:
             self._turn(rows, begins)
         else:
+            locked = begins >= 0
+            self._known[rows[locked], begins[locked]] = True
             begins = np.where(begins == NONE, self.prefix[rows], begins)
             certain = begins[:, None] == np.arange(self._evidence.shape[1])
             self._evidence[rows] = np.where((begins == SEVERAL)[:, None], 1.0, certain)
         self._open(rows)
         self._load(rows)
 
+    def knows(self, row: int, outcome: int) -> bool:
+        """Whether an agent may be for an outcome; it may be for any direction."""
+        return self.rules.direction or bool(self._known[row, outcome])
+
+    def learn(self, rows: IntArray, outcome: int) -> None:
+        """Rows (m,) come to know of an outcome. Those who have still to choose between it and
+        others that they knew think again about their next bit."""
+        rows = rows[~self._known[rows, outcome]]
+        self._known[rows, outcome] = True
+        left = self.bits - self.length[rows]
+        fits = (left > 0) & (outcome >> left == self.prefix[rows])
+        rows = rows[fits & (self._evidence[rows, outcome] > 0)]
+        self.streak[rows] = 0
+        self.vectors[rows] = self._prior(rows)
+        self._load(rows)
+
     def forget(self, rows: IntArray) -> None:
-        """Think again as at the start."""
+        """Think again as at the start, and know no more."""
         evidence, start = self._original
         self._evidence[rows] = evidence[rows]
+        self._known[rows[:, None], [late.outcome for late in self.rules.late]] = False
         self._open(rows)
         if start is not None:
             self.vectors[rows] = start[rows]
@@ -330,7 +366,7 @@ class Opinions:
         outcome = np.arange(self._evidence.shape[1])
         left = (self.bits - self.length[rows])[:, None]
         agree = outcome >> left == self.prefix[rows, None]
-        weight = self._evidence[rows] * agree
+        weight = self._evidence[rows] * self._known[rows] * agree
         one = outcome >> np.maximum(left - 1, 0) & 1
         total = np.sum(weight, axis=1)
         difference = np.sum(weight * (1 - 2 * one), axis=1)

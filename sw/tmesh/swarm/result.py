@@ -16,8 +16,9 @@ from tmesh.swarm import metrics
 class Result:
     """The end of a run.
 
-    states: (decisions, agents, 2, 2), of directions in the common frame. entropies: of these, in
-    nats, (decisions, agents). outcomes: (decisions, agents), −1 for none: those of the certificates
+    states: (decisions, agents, 2, 2), of directions in the common frame, NaN for agents who have no
+    part in a decision: who has is in `members` (decisions, agents). entropies: of these, in nats,
+    (decisions, agents). outcomes: (decisions, agents), −1 for none: those of the certificates
     that an agent holds, without finality those that it collapsed to. certificates: the final ones,
     one for each decision, and another for each outcome that is in conflict. preferred: the outcome
     that the evidence of the most honest agents was for, (decisions,); of directions, 0 for up.
@@ -37,6 +38,7 @@ class Result:
     seed: int
     states: ComplexArray
     entropies: FloatArray
+    members: BoolArray
     outcomes: IntArray
     preferred: IntArray
     lying: BoolArray
@@ -60,7 +62,7 @@ class Result:
     @property
     def decided(self) -> float:
         """Share of the honest agents' decisions that have an outcome."""
-        return float(np.mean(self.outcomes[:, ~self.lying] >= 0))
+        return float(np.mean(self.outcomes[self.members & ~self.lying] >= 0))
 
     @property
     def outcome(self) -> int | None:
@@ -90,7 +92,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The documented keys; figures of states are of the honest, in the first decision."""
-        rho, entropies = self.states[0, ~self.lying], self.entropies[0, ~self.lying]
+        there = self.members[0] & ~self.lying
+        rho, entropies = self.states[0, there], self.entropies[0, there]
         return {
             "device": self.device,
             "seed": self.seed,
@@ -112,6 +115,7 @@ class Result:
                     "decision": certificate.decision.id.hex(),
                     "outcome": certificate.outcome,
                     "epoch": certificate.vote.epoch,
+                    "agents": certificate.decision.agents.bit_count(),
                     "signers": certificate.signers.bit_count(),
                     "bytes": certificate.encoded.hex(),
                 }

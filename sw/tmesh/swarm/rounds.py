@@ -95,17 +95,18 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
     """
     if scenario.direction:
         raise ValueError("direction: the round model has no frames of agents")
-    if scenario.decisions != 1:
-        raise ValueError(f"decisions: the round model takes one, not {scenario.decisions}")
+    if scenario.decisions != 1 or scenario.subsets:
+        raise ValueError("decisions: the round model takes one, of all agents")
+    if scenario.late:
+        raise ValueError("late: the round model has no messages to learn from")
     rng = np.random.default_rng(seed)
     n, rows = scenario.agents, np.arange(seeds * scenario.agents)
-    swarms = rows // n
     lying = _liars(scenario, seeds, rng)
-    opinions = Opinions.first(device, scenario, lying, rng)
-    preferred = opinions.preferred(lying)
+    opinions, lying_rows = Opinions.first(device, scenario, lying, rng), lying.ravel()
+    swarms, preferred = opinions.swarms, opinions.preferred(lying_rows)
     camps = opinions.camps(preferred)
     mesh = _meshes(scenario, seeds, rng)
-    liar, first, lying_rows = adversary(scenario.adversary), opinions.vectors.copy(), lying.ravel()
+    liar, first = adversary(scenario.adversary), opinions.vectors.copy()
     settled_at = np.full(len(rows), np.nan)
     tallies = Tallies(scenario, lying, liar) if scenario.finality else None
     draw = sampling.pulled if scenario.mode == "pull" else sampling.grouped

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tmesh.swarm.gluing import gluing
 from tmesh.swarm.gossip import Gossip
 from tmesh.swarm.opinions import Opinions
 from tmesh.swarm.result import Result
+from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
 
 #: A row of the history every so many rounds.
@@ -37,7 +39,7 @@ def run(
     """
     if device is None:
         config = core_config(scenario.config)
-        needed = scenario.agents * scenario.decisions + 4 * scenario.k
+        needed = int(np.count_nonzero(Roster.of(scenario).members)) + 4 * scenario.k
         config = dataclasses.replace(config, agents=max(config.agents, needed))
         with open_device(scenario.device, config) as opened:
             return run(scenario, opened, seed, progress)
@@ -45,13 +47,15 @@ def run(
     lying = rng.permutation(np.arange(scenario.agents) < scenario.faulty)
     mesh = Mesh(scenario.topology, scenario.agents, rng, scenario.initial_edges(), scenario.k)
     network = Network(scenario.channel, mesh, rng, scenario.partitions)
-    opinions = Opinions.first(device, scenario, np.tile(lying, (scenario.decisions, 1)), rng)
-    gossip = Gossip(scenario, network, opinions, lying, rng, seed)
+    roster = Roster.of(scenario)
+    everywhere = np.broadcast_to(lying, roster.members.shape)
+    opinions = Opinions.first(device, scenario, everywhere, rng, roster.members)
+    gossip = Gossip(scenario, roster, network, opinions, lying, rng, seed)
     with contextlib.closing(gossip):
         history, cycles, glued = _simulate(gossip, device, progress)
-    shape = gossip.rows.shape
     accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
-    rounds, outcomes = opinions.updates.reshape(shape).max(axis=0), opinions.outcomes.reshape(shape)
+    rounds = _spread(roster, opinions.updates, 0).max(axis=0)
+    outcomes = _spread(roster, opinions.outcomes, -1)
     updates, certificates, tombstones, epochs = rounds, tuple[Certificate, ...](), 0, 1
     if gossip.ballots is not None:
         gossip.refused.update(gossip.ballots.refused)
@@ -66,8 +70,9 @@ def run(
     return Result(
         device=device.info.device,
         seed=seed,
-        states=density(opinions.common).reshape(*shape, 2, 2),
-        entropies=device.observe(gossip.rows.reshape(-1)).entropy.reshape(shape),
+        states=_spread(roster, density(opinions.common), np.nan),
+        entropies=_spread(roster, device.observe(roster.rows[roster.members]).entropy, np.nan),
+        members=roster.members,
         outcomes=outcomes,
         certificates=certificates,
         preferred=gossip.preferred,
@@ -108,8 +113,9 @@ def _simulate(
         gossip.update()
         cycles += (device.cycles or 0) - before
         while ahead and gossip.network.now >= ahead[0].end:
-            outcomes = gossip.opinions.outcomes.reshape(gossip.rows.shape)
-            glued.append(gluing(outcomes, gossip.lying, ahead.pop(0)))
+            outcomes = _spread(gossip.roster, gossip.opinions.outcomes, -1)
+            counted = gossip.roster.members & ~gossip.lying
+            glued.append(gluing(outcomes, counted, ahead.pop(0)))
         if gossip.histories is not None:
             gossip.histories.watch(float(np.median(gossip.rounds[~gossip.lying])))
         if gossip.network.now >= sample:
@@ -121,6 +127,13 @@ def _simulate(
     return history, cycles, glued
 
 
+def _spread(roster: Roster, values: np.ndarray[Any, Any], none: float) -> np.ndarray[Any, Any]:
+    """Values (rows, ...) by decision and agent, (decisions, agents, ...); `none` for no part."""
+    spread = np.full((*roster.members.shape, *values.shape[1:]), none, dtype=values.dtype)
+    spread[roster.members] = values
+    return spread
+
+
 def _over(gossip: Gossip) -> bool:
     """Whether every honest agent is done, and the histories are whole."""
     if gossip.histories is not None and not gossip.histories.whole:
@@ -129,14 +142,15 @@ def _over(gossip: Gossip) -> bool:
 
 
 def _row(gossip: Gossip, device: Device) -> dict[str, float]:
-    honest = gossip.rows[0, ~gossip.lying]
-    opinions = gossip.opinions
+    roster, opinions = gossip.roster, gossip.opinions
+    honest = roster.rows[0, roster.members[0] & ~gossip.lying]
+    everywhere = roster.rows[roster.members & ~gossip.lying]
     return {
         "time": gossip.network.now,
         "rounds": float(np.mean(opinions.updates[honest])),
         "entropy": float(np.mean(device.observe(honest).entropy)),
         "agreement": metrics.agreement(density(opinions.common[honest])),
-        "collapsed": float(np.mean(opinions.settled[gossip.rows[:, ~gossip.lying]])),
+        "collapsed": float(np.mean(opinions.settled[everywhere])),
         "decided": float(
             np.mean([gossip.done(agent) for agent in np.nonzero(~gossip.lying)[0].tolist()])
         ),

@@ -15,6 +15,7 @@ from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.network import PROFILES, Channel, Partition, Topology
 from tmesh.numbers import BoolArray
 from tmesh.states import bloch, density
+from tmesh.swarm.agenda import Late, Subset
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -38,6 +39,10 @@ class Scenario(BaseModel):
     votes in a round, and `votes`, how many of a decision a message carries. kills: so often an
     honest agent is killed at a random moment, and comes back with its journal of votes.
 
+    decisions: that all agents take. subsets: tables of agents who take others among themselves:
+    `name`, `agents`, `decisions`, `faults`; the mesh has to join them without the rest. late:
+    tables of outcomes that come to be known later: `outcome`, `round`.
+
     `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
     (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the
     mesh; paths are relative to the scenario file.
@@ -51,7 +56,9 @@ class Scenario(BaseModel):
     confidence: Share = 0.6
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
     outcomes: Annotated[int, Field(ge=2, le=1024)] = 2
-    decisions: Annotated[int, Field(ge=1, le=4096)] = 1
+    decisions: Annotated[int, Field(ge=0, le=4096)] = 1
+    subsets: Annotated[tuple[Subset, ...], Field(strict=False)] = ()
+    late: Annotated[tuple[Late, ...], Field(strict=False)] = ()
     mode: Literal["pull", "symmetric"] = "pull"
     amplify: Literal["purify", "interfere"] = "purify"
     direction: bool = False
@@ -106,13 +113,33 @@ class Scenario(BaseModel):
             raise ValueError("kills: without finality agents have no journals to come back with")
         if self.direction and self.outcomes != 2:
             raise ValueError(f"outcomes: a direction is one state, not {self.outcomes} outcomes")
-        if self.outcomes != 2 and self.states is not None:
-            raise ValueError("states: they are for two outcomes; a state has no third")
+        if self.states is not None and (self.outcomes != 2 or self.late):
+            raise ValueError("states: they are for two outcomes that all know; a state has no more")
+        self._check_subsets()
+        self._check_late()
         for partition in self.partitions:
             for agent in (agent for group in partition.groups for agent in group):
                 if not 0 <= agent < self.agents:
                     raise ValueError(f"partitions: there is no agent {agent}")
         return self
+
+    def _check_subsets(self) -> None:
+        if not (self.decisions or self.subsets):
+            raise ValueError("decisions: there are none")
+        if len({subset.name for subset in self.subsets}) != len(self.subsets):
+            raise ValueError("subsets: two have the same name")
+        for subset in self.subsets:
+            if not max(subset.agents) < self.agents:
+                raise ValueError(f"subsets: {subset.name}: there is no agent {max(subset.agents)}")
+
+    def _check_late(self) -> None:
+        outcomes = [late.outcome for late in self.late]
+        if self.late and (self.direction or not self.finality):
+            raise ValueError("late: it is for outcomes, and in requests for votes that they spread")
+        if len(set(outcomes)) != len(outcomes):
+            raise ValueError("late: an outcome is named twice")
+        if not set(outcomes) < set(range(self.outcomes)):
+            raise ValueError(f"late: some of {self.outcomes} outcomes, and not all")
 
     @property
     def round_seconds(self) -> float:
@@ -157,22 +184,29 @@ class Scenario(BaseModel):
         """The shipped scenario."""
         return cls.load(str(files("tmesh.scenarios") / "default.toml"))
 
-    def initial_states(self, rng: np.random.Generator, lying: BoolArray) -> FloatArray:
-        """Bloch vectors (agents, 3) for one decision from the file, or drawn: two camps along ±z
-        with noise, `majority` of the honest agents in the first, and as much of those `lying`."""
+    def initial_states(
+        self, rng: np.random.Generator, lying: BoolArray, there: BoolArray
+    ) -> FloatArray:
+        """Bloch vectors (m, 3) for one decision of those who are `there` (agents,), from the file,
+        or drawn: two camps along ±z with noise, `majority` of the honest in the first, and as much
+        of those `lying` (agents,)."""
         if self.states is not None:
             rho = _read(Path(self.folder, self.states), "states")
             if len(rho) != self.agents:
                 raise ValueError(f"{self.states}: states: {len(rho)} states, not {self.agents}")
-            return bloch(rho)
-        r = rng.normal(0, self.noise, (self.agents, 3))
+            return np.asarray(bloch(rho)[there])
+        lying = lying[there]
+        r = rng.normal(0, self.noise, (len(lying), 3))
         r[:, 2] += self.confidence * (1 - 2 * (self._camps(rng, lying) > 0))
         return np.asarray(r / np.maximum(1, np.linalg.norm(r, axis=1, keepdims=True)))
 
-    def initial_evidence(self, rng: np.random.Generator, lying: BoolArray) -> FloatArray:
-        """Probabilities (agents, outcomes) that agents give to the outcomes of one decision: each
-        prefers one, `majority` of them the first, with `confidence`, and `noise` in all."""
-        camps = self._camps(rng, lying)
+    def initial_evidence(
+        self, rng: np.random.Generator, lying: BoolArray, there: BoolArray
+    ) -> FloatArray:
+        """Probabilities (m, outcomes) that those who are `there` (agents,) give to the outcomes of
+        one decision: each prefers one, `majority` of them the first, with `confidence`, and `noise`
+        in all; as much of those `lying` (agents,)."""
+        camps = self._camps(rng, lying[there])
         weight = self.confidence * np.eye(self.outcomes)[camps]
         weight += (1 - self.confidence) / self.outcomes
         weight *= np.exp(rng.normal(0, self.noise, weight.shape))
@@ -181,8 +215,8 @@ class Scenario(BaseModel):
     def _camps(
         self, rng: np.random.Generator, lying: BoolArray
     ) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The outcome that each agent prefers, (agents,)."""
-        camps = np.zeros(self.agents, dtype=np.int64)
+        """The outcome that each agent prefers, of agents `lying` or not, (agents,)."""
+        camps = np.zeros(len(lying), dtype=np.int64)
         for group in (np.nonzero(~lying)[0], np.nonzero(lying)[0]):
             others = rng.permutation(group)[round(self.majority * len(group)) :]
             camps[others] = 1 + np.arange(len(others)) % (self.outcomes - 1)

@@ -9,7 +9,7 @@ from tmesh.finality.coin import KINDS, Kind, Round
 
 
 def test_it_opens_when_enough_have_committed() -> None:
-    coin = Coin("ideal", seed=0, needed=3)
+    coin = Coin("ideal", name="a", needed=3)
     for agent in (4, 5):
         assert coin.commit(agent, 2) == Round(2, 1)
         assert not coin.opened(Round(2, 1))
@@ -20,7 +20,7 @@ def test_it_opens_when_enough_have_committed() -> None:
 
 
 def test_who_is_late_goes_on_to_where_the_others_are() -> None:
-    coin = Coin("ideal", seed=0, needed=2)
+    coin = Coin("ideal", name="a", needed=2)
     for _ in range(5):
         for agent in (0, 1):
             coin.commit(agent, 2)
@@ -30,18 +30,18 @@ def test_who_is_late_goes_on_to_where_the_others_are() -> None:
 
 
 def test_numbers_are_uniform_and_the_same_for_all() -> None:
-    coin, other = Coin("ideal", 5, 1), Coin("known", 5, 9)
+    coin, other = Coin("ideal", "a", 1), Coin("known", "a", 9)
     rounds = [Round(2, number) for number in range(4000)]
     numbers = [coin.number(round_) for round_ in rounds]
     assert numbers == [other.number(round_) for round_ in rounds]
     assert abs(np.mean(numbers)) < 3 / np.sqrt(3 * 4000)
     assert np.quantile(numbers, [0.25, 0.75]) == pytest.approx([-0.5, 0.5], abs=0.05)
-    assert numbers != [Coin("ideal", 6, 1).number(round_) for round_ in rounds]
+    assert numbers != [Coin("ideal", "b", 1).number(round_) for round_ in rounds]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_liars_know(kind: Kind) -> None:
-    coin = Coin(kind, 0, 1)
+    coin = Coin(kind, "a", 1)
     round_ = coin.next(0, 2)
     before = coin.betrayed(round_)
     coin.commit(0, 2)

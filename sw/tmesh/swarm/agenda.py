@@ -1,0 +1,43 @@
+"""Tables of a scenario: decisions of some agents only, and outcomes that come late."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tmesh.finality import quorum
+from tmesh.network.network import Agents
+
+
+class Subset(BaseModel):
+    """Some agents, who have decisions of their own. faults: how many of them may lie, by default
+    the most there can be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    agents: Agents
+    decisions: Annotated[int, Field(ge=1, le=4096)] = 1
+    faults: Annotated[int | None, Field(ge=0)] = None
+
+    @property
+    def declared(self) -> int:
+        """How many may lie."""
+        return (len(self.agents) - 1) // 3 if self.faults is None else self.faults
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.agents)) != len(self.agents):
+            raise ValueError("agents: one is named twice")
+        if not self.agents:
+            raise ValueError("agents: nobody decides")
+        quorum(len(self.agents), self.declared)
+        return self
+
+
+class Late(BaseModel):
+    """An outcome that nobody knows at first: after so many rounds an honest agent proposes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    outcome: Annotated[int, Field(ge=0)]
+    round: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -1,0 +1,82 @@
+"""Who decides what: all agents together, or subsets of them among themselves."""
+
+import dataclasses
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from tmesh.finality import Decision
+from tmesh.numbers import BoolArray, IntArray
+from tmesh.swarm.scenario import Scenario
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Agents who decide something, `there` (agents,), of whom `faults` may lie. decisions: which
+    ones, by number; who has a part in one has in all. name: empty for that of all agents."""
+
+    name: str
+    there: BoolArray
+    faults: int
+    decisions: range
+
+    def decision(self, number: int) -> Decision:
+        """One of them, as it is signed."""
+        resource = f"decision {number - self.decisions.start}"
+        if self.name:
+            resource = f"{self.name}: {resource}"
+        agents = sum(1 << agent for agent in np.nonzero(self.there)[0].tolist())
+        return Decision(resource.encode(), agents, self.faults)
+
+
+@dataclasses.dataclass(frozen=True)
+class Roster:
+    """All groups of a swarm."""
+
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Self:
+        """Those of a scenario: all agents, if they decide anything, and its subsets."""
+        everyone = np.ones(scenario.agents, dtype=np.bool_)
+        groups = [Group("", everyone, scenario.declared, range(scenario.decisions))]
+        for subset in scenario.subsets:
+            there = np.zeros(scenario.agents, dtype=np.bool_)
+            there[list(subset.agents)] = True
+            first = groups[-1].decisions.stop
+            decisions = range(first, first + subset.decisions)
+            groups.append(Group(subset.name, there, subset.declared, decisions))
+        return cls(tuple(group for group in groups if group.decisions))
+
+    @cached_property
+    def group_of(self) -> IntArray:
+        """The group of each decision, (decisions,)."""
+        return np.repeat(np.arange(len(self.groups)), [len(one.decisions) for one in self.groups])
+
+    @cached_property
+    def members(self) -> BoolArray:
+        """Who has a part in which decision, (decisions, agents)."""
+        return np.stack([group.there for group in self.groups])[self.group_of]
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """The row of each opinion (decisions, agents), −1 for those who have no part."""
+        rows = np.full(self.members.shape, -1)
+        rows[self.members] = np.arange(np.count_nonzero(self.members))
+        return rows
+
+    @cached_property
+    def decisions(self) -> list[IntArray]:
+        """The decisions that each agent has a part in."""
+        return [np.nonzero(there)[0] for there in self.members.T]
+
+    @cached_property
+    def memberships(self) -> list[list[int]]:
+        """The groups that each agent is in."""
+        there = np.stack([group.there for group in self.groups])
+        return [np.nonzero(some)[0].tolist() for some in there.T]
+
+    def own(self, agent: int) -> IntArray:
+        """The rows of an agent, one for each of its decisions."""
+        return self.rows[self.decisions[agent], agent]
