@@ -316,6 +316,14 @@ class BoundByOutcome(Rules):
         return super()._may_attest(state, epoch, outcome) and not newer
 
 
+class SmallQuorum(Rules):
+    """Is content with one signature less than a quorum."""
+
+    @property
+    def quorum(self) -> int:
+        return super().quorum - 1
+
+
 #: Each is found without kills, but for the one that is about them.
 BUGS: tuple[type[Rules], ...] = (
     ForgetsLock,
@@ -324,6 +332,7 @@ BUGS: tuple[type[Rules], ...] = (
     AttestsAhead,
     Forgetful,
     BoundByOutcome,
+    SmallQuorum,
 )
 
 
