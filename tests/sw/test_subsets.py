@@ -88,6 +88,13 @@ def test_a_liar_in_a_small_subset_stops_nothing(device: Device, adversary: str) 
             assert len(set(outcomes[some].tolist())) == 1
 
 
+def test_a_state_that_is_none_is_refused_in_a_subset_too(device: Device) -> None:
+    result = run(device, subsets=TWO[:1], decisions=0, faulty=4, adversary="invalid", rounds=20)
+    assert np.any(result.lying[list(NORTH)])
+    assert result.refused["state"] > 0
+    assert result.rounds > 0  # of those who decide
+
+
 def test_statements_carry_what_their_author_has_a_part_in(device: Device) -> None:
     """16 bytes a decision: a subset of four that decides 40 things costs the others nothing."""
     few = run(device, subsets=TWO[1:], majority=1.0)

@@ -496,8 +496,9 @@ class Gossip:
             said = self._read(event)
         except ValueError as error:
             return str(error)
-        longest = float(np.max(np.linalg.norm(said.vectors, axis=1)))
-        return f"a vector has length {longest:.3g}" if longest > 1 + SLACK else None
+        lengths = np.linalg.norm(said.vectors, axis=1)  # NaN for silence
+        wrong = lengths[lengths > 1 + SLACK]
+        return f"a vector has length {wrong.max():.3g}" if len(wrong) else None
 
     def _read(self, event: Event) -> Statements:
         """What an author says of each decision (decisions,), silence where he has no part."""

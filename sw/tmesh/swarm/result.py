@@ -78,13 +78,18 @@ class Result:
 
     @property
     def rounds(self) -> float:
-        """Median number of rounds of an honest agent."""
-        return float(np.median(self.round_counts[~self.lying]))
+        """Median number of rounds of an honest agent that decides something."""
+        return float(np.median(self.round_counts[self._deciding]))
 
     @property
     def events(self) -> int:
         """Updates of all agents."""
         return int(np.sum(self.updates))
+
+    @property
+    def _deciding(self) -> BoolArray:
+        """Honest agents who have a part in some decision, (agents,)."""
+        return np.asarray(~self.lying & np.any(self.members, axis=0))
 
     def _chosen(self, decision: int) -> IntArray:
         outcomes = self.outcomes[decision, ~self.lying]
@@ -103,7 +108,7 @@ class Result:
             "outcome": self.outcome,
             "disagreements": self.disagreements,
             "rounds": self.rounds,
-            "delays": float(np.median(self.delays[~self.lying])),
+            "delays": float(np.median(self.delays[self._deciding])),
             "events": self.events,
             "cycles": self.cycles,
             "entropy": {"mean": float(entropies.mean()), "variance": float(entropies.var())},
