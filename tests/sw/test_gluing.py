@@ -15,10 +15,12 @@ def test_each_decision_merges_conflicts_or_is_open() -> None:
             [0, 0, 1, 1, 1],  # the sides differ
             [0, 1, 0, 0, 0],  # one side differs from itself
             [-1, -1, 1, 1, 1],  # one has none
+            [0, 0, 0, 0, 0],  # nobody counts
         ]
     )
-    everyone = np.ones(outcomes.shape, dtype=bool)
-    assert gluing(outcomes, everyone, HALVES) == {"agreed": 2, "conflicting": 2, "open": 1}
+    counted = np.ones(outcomes.shape, dtype=bool)
+    counted[-1] = False
+    assert gluing(outcomes, counted, HALVES) == {"agreed": 2, "conflicting": 2, "open": 2}
 
 
 def test_liars_and_those_who_have_no_part_are_not_asked() -> None:

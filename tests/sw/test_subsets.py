@@ -1,8 +1,11 @@
 """Decisions of some of the agents, with faults and quorums of their own."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tmesh
+from tmesh.config import core_config
 from tmesh.devices import Device
 from tmesh.finality import quorum
 from tmesh.finality.encoding import bits
@@ -74,18 +77,22 @@ def test_a_subset_decides_while_it_is_cut_off(device: Device) -> None:
 
 @pytest.mark.parametrize("adversary", ["hold", "hide-lock", "double-spend"])
 def test_a_liar_in_a_small_subset_stops_nothing(device: Device, adversary: str) -> None:
-    """One of four lies, of all agents two do. Epochs are short, so that the coins are used."""
-    for seed in range(4):
-        everyone = [{"name": f"{first}", "agents": range(first, first + 4)} for first in (0, 4, 8)]
-        fields = {"subsets": tuple(everyone), "faulty": 2, "timeout": 4, "rounds": 400, "kappa": 8}
-        result = run(device, seed, **fields, adversary=adversary)
-        lying = [int(result.lying[one["agents"]].sum()) for one in everyone]
-        whole = [0] + [1 + place for place, liars in enumerate(lying) if liars <= 1]
-        chosen = result.outcomes[whole][:, ~result.lying]
-        there = result.members[whole][:, ~result.lying]
-        assert np.all(chosen[there] >= 0)
-        for outcomes, some in zip(chosen, there, strict=True):
-            assert len(set(outcomes[some].tolist())) == 1
+    """One of four lies. Epochs are short, so that the coin of the four is used."""
+    tried, epochs = 0, 0
+    for seed in range(6):
+        fours = [{"name": f"{first}", "agents": range(first, first + 4)} for first in (0, 4, 8, 12)]
+        fields = {"subsets": tuple(fours), "faulty": 4, "timeout": 2, "rounds": 400, "kappa": 8}
+        result = run(device, seed, **fields, agents=16, decisions=0, adversary=adversary)
+        for place, one in enumerate(fours):
+            agents = np.array(one["agents"])
+            if result.lying[agents].sum() == 1:
+                chosen = set(result.outcomes[place, agents[~result.lying[agents]]].tolist())
+                assert len(chosen) == 1
+                assert chosen <= {0, 1}
+                tried += 1
+        epochs = max(epochs, *(one.vote.epoch for one in result.certificates))
+    assert tried > 4
+    assert epochs > 1
 
 
 def test_a_state_that_is_none_is_refused_in_a_subset_too(device: Device) -> None:
@@ -96,22 +103,50 @@ def test_a_state_that_is_none_is_refused_in_a_subset_too(device: Device) -> None
 
 
 def test_statements_carry_what_their_author_has_a_part_in(device: Device) -> None:
-    """16 bytes a decision: a subset of four that decides 40 things costs the others nothing."""
+    """16 bytes a decision: a subset of four that decides 40 things more costs the others little."""
     few = run(device, subsets=TWO[1:], majority=1.0)
     many = run(device, subsets=({**TWO[1], "decisions": 41},), majority=1.0)
     assert many.decided == 1
     grown = many.bytes["statements"] - few.bytes["statements"]
-    assert 0 < grown < 0.5 * 24 / 4 * few.bytes["statements"]
+    answers = few.updates.sum() * 5  # at most: of k neighbours, a sixth of whom are of the subset
+    assert 0 < grown < 0.6 * answers * 40 * 16
+
+
+def test_a_mesh_that_does_not_join_a_subset_is_refused(device: Device) -> None:
+    ring = {"topology": Topology(kind="ring"), "k": 2}
+    apart = ({"name": "north", "agents": (0, 6, 12)},)
+    with pytest.raises(ValueError, match="subsets: the mesh does not join the agents of 'north'"):
+        run(device, **ring, subsets=apart)
+    near = ({"name": "north", "agents": (0, 1, 2, 3)},)
+    assert run(device, **ring, subsets=near, decisions=0, majority=1.0).decided == 1
+
+
+def test_a_subset_of_liars_is_refused(device: Device) -> None:
+    with pytest.raises(ValueError, match="faulty: nobody in subset 'a' is honest"):
+        run(device, subsets=({"name": "a", "agents": (3, 4)},), faulty=23)
+
+
+def test_agents_in_many_groups_use_no_more_room(device: Device) -> None:
+    """What an agent hears for a decision are k statements, in however many groups it is."""
+    groups = tuple({"name": f"{one}", "agents": range(24)} for one in range(8))
+    core = dataclasses.replace(core_config("sim-gossip"), agents=9 * 24 + 8)
+    with tmesh.open_device("reference", core) as small:
+        result = run(small, subsets=groups, majority=0.9)
+    assert result.decided == 1
+    np.testing.assert_array_equal(
+        result.outcomes, run(device, subsets=groups, majority=0.9).outcomes
+    )
 
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"decisions": 0}, "decisions: there are none"),
-        ({"subsets": (TWO[0], TWO[0])}, "subsets: two have the same name"),
+        ({"subsets": (TWO[0], TWO[0])}, "subsets: two are called 'north'"),
+        ({"subsets": ({**TWO[0], "decisions": 4096},)}, "decisions: 4,097 with those of subsets"),
         ({"subsets": ({"name": "a", "agents": (3, 24)},)}, "subsets: a: there is no agent 24"),
         ({"subsets": ({"name": "a", "agents": (3, 3)},)}, "agents: one is named twice"),
-        ({"subsets": ({"name": "a", "agents": ()},)}, "agents: nobody decides"),
+        ({"subsets": ({"name": "a", "agents": (3,)},)}, "agents: 1 cannot ask each other"),
         ({"subsets": ({"name": "a", "agents": (3, 4), "faults": 1},)}, "a third or more"),
     ],
 )

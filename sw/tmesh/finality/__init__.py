@@ -2,7 +2,7 @@
 
 from tmesh.finality.certificate import Certificate, Decision, InvalidCertificate
 from tmesh.finality.coin import Coin
-from tmesh.finality.rules import Act, Vote, quorum
+from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.finality.voter import Signed, Summary, Voter, pack, unpack
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "Voter",
     "pack",
     "quorum",
+    "tolerated",
     "unpack",
 ]

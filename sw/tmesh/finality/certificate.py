@@ -8,7 +8,7 @@ from functools import cached_property
 import cbor2
 
 from tmesh.finality.encoding import bits, fields, loaded, number, octets, packed, unpacked
-from tmesh.finality.rules import Act, Vote, quorum
+from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.ledger import KeySet, Signer
 from tmesh.ledger.keys import SIGNATURE_BYTES
 
@@ -38,7 +38,7 @@ class Decision:
     @classmethod
     def of_all(cls, resource: bytes, agents: int, faults: int | None = None) -> "Decision":
         """By agents 0 to `agents` − 1; faults: default ⌊(n − 1)/3⌋, the most there can be."""
-        return cls(resource, (1 << agents) - 1, (agents - 1) // 3 if faults is None else faults)
+        return cls(resource, (1 << agents) - 1, tolerated(agents) if faults is None else faults)
 
     @cached_property
     def id(self) -> bytes:

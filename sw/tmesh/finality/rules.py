@@ -120,6 +120,11 @@ class State:
         return next((signers for known, signers in self.tallies if known == vote), 0)
 
 
+def tolerated(agents: int) -> int:
+    """⌊(n − 1)/3⌋: the most agents of n that may lie."""
+    return (agents - 1) // 3
+
+
 def quorum(agents: int, faults: int) -> int:
     """⌊(n + f)/2⌋ + 1: two of so many share more than f. Raises ``ValueError`` unless n > 3f."""
     if not 0 <= 3 * faults < agents:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tmesh.golden.reference import FloatArray
-from tmesh.numbers import IntArray
+from tmesh.numbers import BoolArray, IntArray
 
 #: Draws of a random geometric graph until one is connected.
 DRAWS = 100
@@ -64,6 +64,15 @@ class Mesh:
         if edges is not None and len(self.neighbours[fewest]) < k:
             has = len(self.neighbours[fewest])
             raise ValueError(f"k: {k} neighbours, but agent {fewest} has {has}")
+
+    def joins(self, there: BoolArray) -> bool:
+        """Whether some agents (agents,) reach each other without the others."""
+        graph = nx.Graph()
+        for agent in np.nonzero(there)[0].tolist():
+            near = self.neighbours[agent]
+            graph.add_node(agent)
+            graph.add_edges_from((agent, other) for other in near[there[near]].tolist())
+        return bool(nx.is_connected(graph))
 
     def move(self, seconds: float) -> None:
         """Let agents move for some time, each towards its goal, then to a new one."""

@@ -4,8 +4,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tmesh.finality import quorum
+from tmesh.finality import quorum, tolerated
 from tmesh.network.network import Agents
+
+#: A scenario has at most so many.
+MOST_DECISIONS = 4096
 
 
 class Subset(BaseModel):
@@ -16,28 +19,28 @@ class Subset(BaseModel):
 
     name: Annotated[str, Field(min_length=1)]
     agents: Agents
-    decisions: Annotated[int, Field(ge=1, le=4096)] = 1
+    decisions: Annotated[int, Field(ge=1, le=MOST_DECISIONS)] = 1
     faults: Annotated[int | None, Field(ge=0)] = None
 
     @property
     def declared(self) -> int:
         """How many may lie."""
-        return (len(self.agents) - 1) // 3 if self.faults is None else self.faults
+        return tolerated(len(self.agents)) if self.faults is None else self.faults
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.agents)) != len(self.agents):
             raise ValueError("agents: one is named twice")
-        if not self.agents:
-            raise ValueError("agents: nobody decides")
+        if len(self.agents) < 2:
+            raise ValueError(f"agents: {len(self.agents)} cannot ask each other")
         quorum(len(self.agents), self.declared)
         return self
 
 
-class Late(BaseModel):
-    """An outcome that nobody knows at first: after so many rounds an honest agent proposes it."""
+class LateOutcome(BaseModel):
+    """An outcome that nobody knows at first: an honest agent proposes it, in a round of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     outcome: Annotated[int, Field(ge=0)]
-    round: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    round: Annotated[int, Field(ge=1)]

@@ -12,11 +12,11 @@ import numpy as np
 from tmesh.adversaries import Adversary, Poll
 from tmesh.finality import Certificate, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.finality.rules import Act, Begin, Start
-from tmesh.ledger import Event, Journal, KeySet, Signer
+from tmesh.ledger import InvalidEvent, Journal, KeySet, Signer
 from tmesh.network import Network
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm.opinions import NONE, SEVERAL, Opinions
-from tmesh.swarm.proposals import MEMBER_BYTES, Member, Proposals
+from tmesh.swarm.proposals import LEAF_BYTES, Leaf, Proposals
 from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
 
@@ -29,7 +29,7 @@ class Request:
     asker: int
     group: int
     known: tuple[Summary, ...]
-    proposed: frozenset[Member]
+    proposed: frozenset[Leaf]
     depth: int
 
 
@@ -88,7 +88,8 @@ class Ballots:
         self.decisions = [
             group.decision(number) for group in roster.groups for number in group.decisions
         ]
-        self.proposals = Proposals(roster, self.decisions, keys, opinions)
+        late = {one.outcome for one in scenario.late}
+        self.proposals = Proposals(roster, self.decisions, late, keys, opinions)
         self.refused: Counter[str] = Counter()
         self.finished = np.full(n, -1)
         self._cast: list[dict[Vote, int]] = [{} for _ in self.decisions]
@@ -174,7 +175,7 @@ class Ballots:
         known = tuple(self._voters[agent][number].summary for number in numbers)
         proposed = self.proposals.known(agent, group)
         message = Request(agent, group, known, proposed, int(self._depth[agent]) + 1)
-        size = sum(len(summary.encoded) for summary in known) + MEMBER_BYTES * len(proposed)
+        size = sum(len(summary.encoded) for summary in known) + LEAF_BYTES * len(proposed)
         for other in others:
             self._send(agent, other, message, size, "requests")
 
@@ -192,22 +193,14 @@ class Ballots:
         self._attend(agent)
 
     def settle(self, agents: Sequence[int]) -> None:
-        """Attest what the opinions of agents have settled on, if they know what it is."""
+        """Attest what the opinions of agents have settled on."""
         for agent in agents:
             if not self._lying[agent]:
-                rows = self._roster.own(agent)
-                outcomes = self._opinions.chosen(rows).tolist()
-                for voter, row, outcome in zip(
-                    self._voters[agent].values(), rows.tolist(), outcomes, strict=True
-                ):
-                    if outcome >= 0 and self._opinions.knows(row, outcome):
+                outcomes = self._opinions.chosen(self._roster.own(agent)).tolist()
+                for voter, outcome in zip(self._voters[agent].values(), outcomes, strict=True):
+                    if outcome >= 0:
                         voter.collapsed(outcome)
                 self._attend(agent)
-
-    def propose(self, agent: int, proposal: Event) -> None:
-        """An agent proposes an outcome, and so knows of it."""
-        self.proposals.hear(agent, proposal.encoded)
-        self.settle([agent])
 
     def restart(self, agent: int, torn: bytes) -> None:
         """Kill an agent while it writes, and start it again from its journals."""
@@ -226,6 +219,8 @@ class Ballots:
         if self._begun:
             rows = np.array(sorted(self._begun))
             begins = [self._begun[row] for row in rows.tolist()]
+            for row, begin in zip(rows.tolist(), begins, strict=True):
+                self._opinions.admit(row, begin.outcomes)
             single = [begin.outcomes[0] if len(begin.outcomes) == 1 else NONE for begin in begins]
             undecided = np.array([len(begin.outcomes) > 1 for begin in begins])
             epochs = np.array([begin.epoch for begin in begins])
@@ -248,7 +243,7 @@ class Ballots:
             for reply in voter.replies:
                 if isinstance(reply, Begin) and not self._lying[agent]:
                     self._begun[int(self._roster.rows[number, agent])] = reply
-                elif isinstance(reply, Start):
+                elif isinstance(reply, Start) and self._rounds[agent] < self.scenario.rounds:
                     rounds = self.scenario.timeout * reply.epoch
                     seconds = rounds * self.scenario.round_seconds
                     self._network.wake(agent, seconds, Expire(number, reply.epoch))
@@ -270,7 +265,7 @@ class Ballots:
         if any(told):
             ballot = Ballot(group, tuple(map(pack, told)), depth)
             self._send(agent, request.asker, ballot, sum(map(len, ballot.votes)), "votes")
-        events = self.proposals.lacking(agent, group, request.proposed)
+        events = self.proposals.lacking(agent, group, request.proposed)[: self.scenario.votes]
         if events:
             proposed = Proposed(events, depth)
             self._send(agent, request.asker, proposed, sum(map(len, events)), "proposals")
@@ -292,9 +287,11 @@ class Ballots:
 
     def _learn(self, agent: int, proposed: Proposed) -> None:
         for data in proposed.events:
-            if self.proposals.hear(agent, data):
-                self._depth[agent] = max(self._depth[agent], proposed.depth)
-        self.settle([agent])
+            try:
+                if self.proposals.hear(agent, data):
+                    self._depth[agent] = max(self._depth[agent], proposed.depth)
+            except InvalidEvent:
+                self.refused["proposal"] += 1
 
     def _tell(self, agent: int, number: int, _asker: int, known: Summary) -> list[Signed]:
         return self._voters[agent][number].lacking(known, self.scenario.votes)

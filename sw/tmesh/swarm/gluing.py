@@ -22,7 +22,7 @@ def gluing(outcomes: IntArray, counted: BoolArray, partition: Partition) -> dict
         if len(set().union(*found)) > 1:
             counts["conflicting"] += 1
         else:
-            counts["agreed" if all(found) else "open"] += 1
+            counts["agreed" if found and all(found) else "open"] += 1
     return counts
 
 

@@ -15,7 +15,7 @@ from tmesh.numbers import IntArray
 from tmesh.swarm.ballots import Ballot, Ballots, Expire, Proposed, Request
 from tmesh.swarm.histories import Histories, Missing, Sync
 from tmesh.swarm.opinions import SLACK, Opinions, Statements
-from tmesh.swarm.proposals import OUTCOME_BYTES
+from tmesh.swarm.proposals import OUTCOME_BYTES, Leaf
 from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
 from tmesh.swarm.statement import pack, unpack
@@ -24,7 +24,7 @@ from tmesh.swarm.tosses import Tosses
 #: Agents are killed in about so many rounds from the start.
 KILLING = 6
 
-#: Bytes of a message beside the event in it: who, to whom, which round, how long.
+#: Bytes of a message beside what is in it: who, to whom, which round or group, how long.
 HEADER_BYTES = 16
 
 
@@ -86,14 +86,6 @@ class Forgo:
     """To an agent itself: stop waiting for the coin in this round."""
 
     round: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Publish:
-    """To an agent itself: propose an outcome that nobody knows yet."""
-
-    decision: int
-    outcome: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,13 +182,12 @@ class Gossip:
         for agent in rng.choice(honest, scenario.kills).tolist():
             seconds = KILLING * scenario.round_seconds * rng.random()
             network.wake(agent, seconds, Kill(rng.bytes(int(rng.integers(20)))))
+        self._proposing: dict[tuple[int, int], list[Leaf]] = {}
         for late in scenario.late:
             for number, there in enumerate(roster.members & ~lying):
-                if not np.any(there):
-                    continue
-                agent = int(rng.choice(np.nonzero(there)[0]))
-                seconds = late.round * scenario.round_seconds
-                network.wake(agent, seconds, Publish(number, late.outcome))
+                proposer = int(rng.choice(np.nonzero(there)[0]))
+                leaves = self._proposing.setdefault((proposer, late.round), [])
+                leaves.append(Leaf(number, late.outcome))
 
     def close(self) -> None:
         """Let go of the journals."""
@@ -236,8 +227,6 @@ class Gossip:
             case Forgo(number):
                 if number == self.rounds[agent] and agent in self._waiting:
                     self.ready[agent] = self._waiting.pop(agent)
-            case Publish(decision, outcome) if self.ballots is not None:
-                self._publish(agent, decision, outcome)
             case Kill(torn):
                 self._kill(agent, torn)
 
@@ -250,17 +239,21 @@ class Gossip:
         if not agents:
             return
         rows = self.roster.rows[:, agents].T
-        most, decisions = max(len(ready[agent].heard) for agent in agents), len(self.preferred)
-        heard = Statements.silence(len(agents), decisions, most)
-        senders = np.zeros((len(agents), decisions, most), dtype=np.int64)
+        most = max(len(ready[agent].heard) for agent in agents)
+        heard = Statements.silence(*rows.shape, most)
+        senders = np.zeros((*rows.shape, most), dtype=np.int64)
+        count = np.zeros(rows.shape, dtype=np.int64)
         for place, agent in enumerate(agents):
-            for column, (author, event) in enumerate(sorted(ready[agent].heard.items())):
+            for author, event in sorted(ready[agent].heard.items()):
                 used = self._used(ready[agent], author)
-                heard[place, used, column] = self._read(event)[used]
-                senders[place, used, column] = self.roster.rows[used, author]
-        there = ~np.all(np.isnan(heard.vectors[..., 0]), axis=2) & (rows >= 0)
+                heard[place, used, count[place, used]] = self._read(event)[used]
+                senders[place, used, count[place, used]] = self.roster.rows[used, author]
+                count[place, used] += 1
+        there, most = (count > 0) & (rows >= 0), int(count.max())
         shift = np.stack([self.tosses.shift(agent, self._epochs(agent)) for agent in agents])
-        self.opinions.update(rows[there], heard[there], senders[there], shift[there])
+        self.opinions.update(
+            rows[there], heard[there][:, :most], senders[there][:, :most], shift[there]
+        )
         if self.ballots is not None:
             self.ballots.settle(agents)
         for agent in agents:
@@ -297,6 +290,7 @@ class Gossip:
         if self.histories is not None and len(others):
             self.histories.synchronise(agent, int(self.rng.choice(others)))
         if self.ballots is not None and not self.lying[agent]:
+            self._propose(agent, self.ballots)
             for one in near:
                 if not self.ballots.done_in(agent, one):
                     asked = self.rng.permutation(near[one])[: self.scenario.spread].tolist()
@@ -367,12 +361,13 @@ class Gossip:
             return np.ones(len(self.roster.members), dtype=np.int64)
         return self.ballots.epochs(agent)
 
-    def _publish(self, agent: int, decision: int, outcome: int) -> None:
-        """Propose an outcome, for those who ask for votes to learn of."""
-        if self.ballots is not None:
-            name = self.ballots.decisions[decision].id
-            payload = outcome.to_bytes(OUTCOME_BYTES, "little")
-            self.ballots.propose(agent, self._next(agent, Kind.PROPOSAL, (), name, payload))
+    def _propose(self, agent: int, ballots: Ballots) -> None:
+        """Publish the outcomes that it is time for, for those who ask for votes to learn of."""
+        for leaf in self._proposing.pop((agent, int(self.rounds[agent])), ()):
+            name = ballots.decisions[leaf.decision].id
+            payload = leaf.outcome.to_bytes(OUTCOME_BYTES, "little")
+            event = self._next(agent, Kind.PROPOSAL, (), name, payload)
+            ballots.proposals.hear(agent, event.encoded)
 
     def _kill(self, agent: int, torn: bytes) -> None:
         """An agent loses all but its journals and its own events, and begins anew."""

@@ -1,6 +1,7 @@
 """What agents think: their states on a device, and what becomes of them when others are heard."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -201,7 +202,10 @@ class Opinions:
         rows, heard, senders = rows[open_], heard[open_], senders[open_]
         values = self._trimmed(rows, self._understood(rows, heard, senders))
         if shift is not None and self.rules.threshold:
-            values = np.concatenate([values, self._pushed(values, shift[open_])], axis=1)
+            shift = shift[open_]
+            if self.rules.late:
+                shift = np.where(np.all(self._open_sides(rows), axis=0), shift, 0.0)
+            values = np.concatenate([values, self._pushed(values, shift)], axis=1)
         entropy, bit = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
         amplifying = self.updates[rows] >= self.rules.mixing
         for amplify in (False, True):
@@ -226,17 +230,16 @@ class Opinions:
         if self.rules.direction:
             self._turn(rows, begins)
         else:
-            locked = begins >= 0
-            self._known[rows[locked], begins[locked]] = True
             begins = np.where(begins == NONE, self.prefix[rows], begins)
             certain = begins[:, None] == np.arange(self._evidence.shape[1])
             self._evidence[rows] = np.where((begins == SEVERAL)[:, None], 1.0, certain)
         self._open(rows)
         self._load(rows)
 
-    def knows(self, row: int, outcome: int) -> bool:
-        """Whether an agent may be for an outcome; it may be for any direction."""
-        return self.rules.direction or bool(self._known[row, outcome])
+    def admit(self, row: int, outcomes: Sequence[int]) -> None:
+        """A row knows of outcomes, as they are locked."""
+        if not self.rules.direction:
+            self._known[row, list(outcomes)] = True
 
     def learn(self, rows: IntArray, outcome: int) -> None:
         """Rows (m,) come to know of an outcome. Those who have still to choose between it and
@@ -322,6 +325,9 @@ class Opinions:
             further = ahead > 0
             vote = heard.prefix[further] >> (ahead[further] - 1) & 1
             vectors[further] = np.stack([0 * vote, 0 * vote, 1 - 2 * vote], axis=1)
+        if self.rules.late:
+            zero, one = self._open_sides(rows)[..., None]
+            valid &= (zero | ~(vectors[..., 2] > 0)) & (one | ~(vectors[..., 2] < 0))
         vectors[~valid] = np.nan
         return vectors
 
@@ -342,6 +348,13 @@ class Opinions:
         pushed[shift == 0] = np.nan  # they would draw the mean towards zero
         return pushed
 
+    def _open_sides(self, rows: IntArray) -> BoolArray:
+        """Whether a row knows an outcome where its next bit is 0, and where it is 1, (2, m). It is
+        deaf to what it has never heard of."""
+        under, one = self._ahead(rows)
+        under &= self._known[rows]
+        return np.stack([np.any(under & ~one, axis=1), np.any(under & one, axis=1)])
+
     def _settle(self, rows: IntArray, bit: IntArray) -> None:
         self.prefix[rows] = 2 * self.prefix[rows] + bit
         self.length[rows] += 1
@@ -361,15 +374,19 @@ class Opinions:
             self.prefix[forced] *= 2
             self.length[forced] += 1
 
-    def _prior(self, rows: IntArray) -> FloatArray:
-        """Vectors (m, 3) of the next bit, from the evidence given the prefix."""
+    def _ahead(self, rows: IntArray) -> tuple[BoolArray, BoolArray]:
+        """Which outcomes have a row's prefix, and which a 1 for its next bit, (m, outcomes)."""
         outcome = np.arange(self._evidence.shape[1])
         left = (self.bits - self.length[rows])[:, None]
-        agree = outcome >> left == self.prefix[rows, None]
-        weight = self._evidence[rows] * self._known[rows] * agree
         one = outcome >> np.maximum(left - 1, 0) & 1
+        return outcome >> left == self.prefix[rows, None], one == 1
+
+    def _prior(self, rows: IntArray) -> FloatArray:
+        """Vectors (m, 3) of the next bit, from the evidence given the prefix."""
+        agree, one = self._ahead(rows)
+        weight = self._evidence[rows] * self._known[rows] * agree
         total = np.sum(weight, axis=1)
-        difference = np.sum(weight * (1 - 2 * one), axis=1)
+        difference = np.sum(np.where(one, -weight, weight), axis=1)
         r = np.zeros((len(rows), 3))
         r[:, 2] = np.divide(difference, total, out=np.zeros(len(rows)), where=total > 0)
         return r

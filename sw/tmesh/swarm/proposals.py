@@ -1,7 +1,6 @@
 """Outcomes that come late: who knows of which, and the signed events by which others learn."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from tmesh.finality import Decision
@@ -12,54 +11,52 @@ from tmesh.swarm.roster import Roster
 #: An outcome's number in the payload of a proposal, little-endian.
 OUTCOME_BYTES = 2
 
-#: Bytes of a `Member` in a message.
-MEMBER_BYTES = 4
+#: Bytes of a `Leaf` in a message.
+LEAF_BYTES = 4
 
 
-class Member(NamedTuple):
-    """An outcome of a decision, one of the conflict set."""
+class Leaf(NamedTuple):
+    """An outcome of a decision: one of a conflict set, and where its bits lead."""
 
     decision: int
     outcome: int
 
 
 class Proposals:
-    """The proposals that each agent holds, and what follows for its opinions.
-
-    refused: events that are none, by reason.
-    """
+    """The proposals of `late` outcomes that each agent holds, and what follows for its opinions."""
 
     def __init__(
-        self, roster: Roster, decisions: Sequence[Decision], keys: KeySet, opinions: Opinions
+        self,
+        roster: Roster,
+        decisions: Sequence[Decision],
+        late: Collection[int],
+        keys: KeySet,
+        opinions: Opinions,
     ) -> None:
-        self._roster, self._keys, self._opinions = roster, keys, opinions
+        self._roster, self._late, self._keys, self._opinions = roster, late, keys, opinions
         self._numbers = {decision.id: number for number, decision in enumerate(decisions)}
-        self._held: list[dict[Member, Event]] = [{} for _ in range(roster.members.shape[1])]
-        self.refused: Counter[str] = Counter()
+        self._held: list[dict[Leaf, Event]] = [{} for _ in range(roster.members.shape[1])]
 
-    def known(self, agent: int, group: int) -> frozenset[Member]:
+    def known(self, agent: int, group: int) -> frozenset[Leaf]:
         """Outcomes of a group's decisions that an agent has been told of."""
         decisions = self._roster.groups[group].decisions
-        return frozenset(member for member in self._held[agent] if member.decision in decisions)
+        return frozenset(leaf for leaf in self._held[agent] if leaf.decision in decisions)
 
-    def lacking(self, agent: int, group: int, known: frozenset[Member]) -> tuple[bytes, ...]:
+    def lacking(self, agent: int, group: int, known: frozenset[Leaf]) -> tuple[bytes, ...]:
         """Proposals of those of them that somebody else does not know."""
         there = sorted(self.known(agent, group) - known)
         return tuple(self._held[agent][one].encoded for one in there)
 
     def hear(self, agent: int, data: bytes) -> bool:
-        """Learn of an outcome; whether it was a proposal."""
-        try:
-            event = Event.decode(data)
-            event.verify(self._keys)
-            member = self._meant(event)
-        except InvalidEvent:
-            self.refused["proposal"] += 1
+        """Learn of an outcome; whether it is news. Raises `InvalidEvent` for what proposes none."""
+        event = Event.decode(data)
+        event.verify(self._keys)
+        leaf = self._meant(event)
+        row = self._roster.rows[[leaf.decision], agent]
+        if leaf in self._held[agent] or row[0] < 0:
             return False
-        row = self._roster.rows[[member.decision], agent]
-        if member not in self._held[agent] and row[0] >= 0:
-            self._held[agent][member] = event
-            self._opinions.learn(row, member.outcome)
+        self._held[agent][leaf] = event
+        self._opinions.learn(row, leaf.outcome)
         return True
 
     def forget(self, agent: int) -> None:
@@ -69,13 +66,13 @@ class Proposals:
         for event in own:
             self.hear(agent, event.encoded)
 
-    def _meant(self, event: Event) -> Member:
+    def _meant(self, event: Event) -> Leaf:
         """What is proposed. Raises `InvalidEvent` if an author proposes what he cannot."""
         number = self._numbers.get(event.decision)
         outcome = int.from_bytes(event.payload, "little")
-        right = event.kind == Kind.PROPOSAL and len(event.payload) == OUTCOME_BYTES
-        if number is None or not right or outcome >= self._opinions.outcome_count:
-            raise InvalidEvent("it proposes no outcome of a decision that there is")
+        bare = len(event.payload) == OUTCOME_BYTES and not event.parents
+        if number is None or event.kind != Kind.PROPOSAL or not bare or outcome not in self._late:
+            raise InvalidEvent("it proposes no late outcome of a decision that there is")
         if not self._roster.members[number, event.author]:
             raise InvalidEvent(f"agent {event.author} has no part in the decision")
-        return Member(number, outcome)
+        return Leaf(number, outcome)

@@ -11,6 +11,7 @@ from tmesh.config import core_config
 from tmesh.devices import Device, open_device
 from tmesh.finality import Certificate
 from tmesh.network import Mesh, Network
+from tmesh.numbers import BoolArray
 from tmesh.states import density
 from tmesh.swarm import metrics
 from tmesh.swarm.gluing import gluing
@@ -32,10 +33,12 @@ def run(
 ) -> Result:
     """Run `scenario` on `device` (default: the scenario's own); deterministic in `seed`.
 
-    `progress` is called with the share of honest agents that are done: have final certificates, or
-    without finality outcomes, for all decisions. They keep their states and go on answering; the
-    run ends when all honest agents are done, and with ledgers every partition has healed, or when
-    all have had the scenario's number of rounds.
+    `progress` is called with the share of honest agents that are done, of those who decide
+    something: have final certificates, or without finality outcomes, for all their decisions. They
+    keep their states and go on answering; the run ends when all honest agents are done, and with
+    ledgers every partition has healed, or when all have had the scenario's number of rounds.
+
+    Raises ``ValueError`` where a subset cannot decide, or the device has no room.
     """
     if device is None:
         config = core_config(scenario.config)
@@ -48,6 +51,7 @@ def run(
     mesh = Mesh(scenario.topology, scenario.agents, rng, scenario.initial_edges(), scenario.k)
     network = Network(scenario.channel, mesh, rng, scenario.partitions)
     roster = Roster.of(scenario)
+    _check(roster, lying, mesh)
     everywhere = np.broadcast_to(lying, roster.members.shape)
     opinions = Opinions.first(device, scenario, everywhere, rng, roster.members)
     gossip = Gossip(scenario, roster, network, opinions, lying, rng, seed)
@@ -107,9 +111,9 @@ def _simulate(
         arrived = gossip.network.window(np.inf)
         if not arrived:
             break
+        before = device.cycles or 0
         for _, agent, message in arrived:
             gossip.receive(agent, message)
-        before = device.cycles or 0
         gossip.update()
         cycles += (device.cycles or 0) - before
         while ahead and gossip.network.now >= ahead[0].end:
@@ -125,6 +129,15 @@ def _simulate(
                 progress(history[-1]["decided"])
     history.append(_row(gossip, device))
     return history, cycles, glued
+
+
+def _check(roster: Roster, lying: BoolArray, mesh: Mesh) -> None:
+    """Raise ``ValueError`` for a subset that cannot decide: all lie, or the mesh splits it."""
+    for group in roster.groups:
+        if np.all(lying[group.there]):
+            raise ValueError(f"faulty: nobody in subset {group.name!r} is honest")
+        if group.name and not (mesh.topology.speed or mesh.joins(group.there)):
+            raise ValueError(f"subsets: the mesh does not join the agents of {group.name!r}")
 
 
 def _spread(roster: Roster, values: np.ndarray[Any, Any], none: float) -> np.ndarray[Any, Any]:
@@ -145,13 +158,12 @@ def _row(gossip: Gossip, device: Device) -> dict[str, float]:
     roster, opinions = gossip.roster, gossip.opinions
     honest = roster.rows[0, roster.members[0] & ~gossip.lying]
     everywhere = roster.rows[roster.members & ~gossip.lying]
+    deciding = np.nonzero(np.any(roster.members, axis=0) & ~gossip.lying)[0]
     return {
         "time": gossip.network.now,
         "rounds": float(np.mean(opinions.updates[honest])),
         "entropy": float(np.mean(device.observe(honest).entropy)),
         "agreement": metrics.agreement(density(opinions.common[honest])),
         "collapsed": float(np.mean(opinions.settled[everywhere])),
-        "decided": float(
-            np.mean([gossip.done(agent) for agent in np.nonzero(~gossip.lying)[0].tolist()])
-        ),
+        "decided": float(np.mean([gossip.done(agent) for agent in deciding.tolist()])),
     }

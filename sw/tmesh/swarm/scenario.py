@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tmesh.adversaries import adversary
-from tmesh.finality import quorum
+from tmesh.finality import quorum, tolerated
 from tmesh.finality.coin import Kind
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.network import PROFILES, Channel, Partition, Topology
 from tmesh.numbers import BoolArray
 from tmesh.states import bloch, density
-from tmesh.swarm.agenda import Late, Subset
+from tmesh.swarm.agenda import MOST_DECISIONS, LateOutcome, Subset
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -41,7 +41,8 @@ class Scenario(BaseModel):
 
     decisions: that all agents take. subsets: tables of agents who take others among themselves:
     `name`, `agents`, `decisions`, `faults`; the mesh has to join them without the rest. late:
-    tables of outcomes that come to be known later: `outcome`, `round`.
+    tables of outcomes that nobody knows at first: `outcome`, and the `round` in which an honest
+    agent proposes it.
 
     `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
     (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the
@@ -56,9 +57,9 @@ class Scenario(BaseModel):
     confidence: Share = 0.6
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
     outcomes: Annotated[int, Field(ge=2, le=1024)] = 2
-    decisions: Annotated[int, Field(ge=0, le=4096)] = 1
+    decisions: Annotated[int, Field(ge=0, le=MOST_DECISIONS)] = 1
     subsets: Annotated[tuple[Subset, ...], Field(strict=False)] = ()
-    late: Annotated[tuple[Late, ...], Field(strict=False)] = ()
+    late: Annotated[tuple[LateOutcome, ...], Field(strict=False)] = ()
     mode: Literal["pull", "symmetric"] = "pull"
     amplify: Literal["purify", "interfere"] = "purify"
     direction: bool = False
@@ -126,16 +127,22 @@ class Scenario(BaseModel):
     def _check_subsets(self) -> None:
         if not (self.decisions or self.subsets):
             raise ValueError("decisions: there are none")
-        if len({subset.name for subset in self.subsets}) != len(self.subsets):
-            raise ValueError("subsets: two have the same name")
+        count = self.decisions + sum(subset.decisions for subset in self.subsets)
+        if count > MOST_DECISIONS:
+            raise ValueError(f"decisions: {count:,} with those of subsets, over {MOST_DECISIONS:,}")
+        names = [subset.name for subset in self.subsets]
         for subset in self.subsets:
+            if names.count(subset.name) > 1:
+                raise ValueError(f"subsets: two are called {subset.name!r}")
             if not max(subset.agents) < self.agents:
                 raise ValueError(f"subsets: {subset.name}: there is no agent {max(subset.agents)}")
 
     def _check_late(self) -> None:
         outcomes = [late.outcome for late in self.late]
-        if self.late and (self.direction or not self.finality):
-            raise ValueError("late: it is for outcomes, and in requests for votes that they spread")
+        if self.late and self.direction:
+            raise ValueError("late: directions are all known")
+        if self.late and not self.finality:
+            raise ValueError("late: without finality nobody asks for votes, and so for proposals")
         if len(set(outcomes)) != len(outcomes):
             raise ValueError("late: an outcome is named twice")
         if not set(outcomes) < set(range(self.outcomes)):
@@ -149,7 +156,7 @@ class Scenario(BaseModel):
     @property
     def declared(self) -> int:
         """How many agents may lie."""
-        return (self.agents - 1) // 3 if self.faults is None else self.faults
+        return tolerated(self.agents) if self.faults is None else self.faults
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -19,10 +19,9 @@ class Tosses:
 
     def __init__(self, scenario: Scenario, roster: Roster, seed: int) -> None:
         self._scenario, self._roster = scenario, roster
-        names = [f"{seed} {group.name}".strip() for group in roster.groups]
         self._coins = [
-            Coin(scenario.coin, name, group.faults + 1)
-            for name, group in zip(names, roster.groups, strict=True)
+            Coin(scenario.coin, f"{seed} {number}" if number else f"{seed}", group.faults + 1)
+            for number, group in enumerate(roster.groups)
         ]
         self._taken: dict[int, dict[int, Round]] = {}
 
