@@ -136,6 +136,7 @@ class Voter:
         own = self._restored()
         self.state, replies = self._rules.resume(own)
         self._act(replies)
+        self._forget_entries()
         if self.certificate is not None:
             self.state = dataclasses.replace(self.state, final=self.certificate.vote)
             self.replies.clear()
@@ -247,25 +248,22 @@ class Voter:
         return vote.outcome in said
 
     def _store(self, vote: Vote, signed: dict[int, bytes]) -> None:
-        """Keep signatures; of who entered which epoch the last of each is enough."""
-        if vote.act == Act.ENTER:
-            for other, there in self._signatures.items():
-                if other.act == Act.ENTER and other.epoch > vote.epoch:
-                    signed = {author: signed[author] for author in signed.keys() - there.keys()}
-            for other in [one for one in self._signatures if one.act == Act.ENTER]:
-                if other.epoch < vote.epoch:
-                    left = self._signatures[other]
-                    for author in signed.keys() & left.keys():
-                        del left[author]
-                    if not left:
-                        del self._signatures[other]
-        if not signed:
-            return
-        self._signatures.setdefault(vote, {}).update(signed)
+        if signed:
+            self._signatures.setdefault(vote, {}).update(signed)
+
+    def _forget_entries(self) -> None:
+        """Of who entered which epoch, keep the signatures that the rules still count."""
+        for vote in [one for one in self._signatures if one.act == Act.ENTER]:
+            signers = self.state.signers(vote)
+            signed = self._signatures.pop(vote)
+            kept = {author: one for author, one in signed.items() if signers >> author & 1}
+            if kept:
+                self._signatures[vote] = kept
 
     def _step(self, message: Message) -> None:
         self.state, replies = self._rules.step(self.state, message)
         self._act(replies)
+        self._forget_entries()
 
     def _act(self, replies: Iterable[Reply]) -> None:
         for reply in replies:
