@@ -70,13 +70,17 @@ def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int)
     bundles, the core waits by itself.
     """
     written, read = np.full(agents, -distance), np.full(agents, -1)
-    last = len(pairs) * (distance + 1) + 2
-    taken = np.zeros((lanes, last), dtype=np.int32)  # see `_free`
+    # Cycles, twice as many whenever they run out: most need few of what the slowest would.
+    slots = (lanes, 2 * (len(pairs) // lanes + distance + 4))
+    taken = np.zeros(slots, dtype=np.int32)  # see `_free`
+    doubles = np.zeros(slots, dtype=np.bool_)
     full = np.zeros(lanes, dtype=np.int64)  # cycles of a lane before this one are taken
-    doubles = np.zeros((last, lanes), dtype=np.bool_)
-    used = np.zeros(last, dtype=np.bool_)
+    latest = 0
     result = np.empty(len(pairs), dtype=np.int64)
     for event in range(len(pairs)):
+        if latest + distance + 4 > taken.shape[1]:
+            taken = np.concatenate((taken, np.zeros_like(taken)), axis=1)
+            doubles = np.concatenate((doubles, np.zeros_like(doubles)), axis=1)
         a, b = pairs[event, 0], pairs[event, 1]
         mine, his = a % lanes, b % lanes
         time = max(written[a] + distance, written[b] + distance, read[a], 0)
@@ -90,23 +94,26 @@ def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int)
                 time = _free(taken[mine], other)
                 other = _free(taken[his], time)
             taken[his, time] = 1
+            second = time
         elif both:
             second = _free(taken[mine], time + 1)
-            while np.any(doubles[time:second, mine]):
+            while np.any(doubles[mine, time:second]):
                 time = second
                 second = _free(taken[mine], time + 1)
             taken[mine, second] = 1
-            doubles[time:second, mine] = True
-            used[second] = True
+            doubles[mine, time:second] = True
         taken[mine, time] = 1
-        used[time] = True
         written[a] = time
         if both:
-            written[b] = second if mine == his else time
+            written[b] = second
+        latest = max(latest, second)
         read[a] = max(read[a], time)
         read[b] = max(read[b], time)
         full[mine] = _free(taken[mine], full[mine])
         result[event] = time
+    used = np.zeros(taken.shape[1], dtype=np.int64)
+    for lane in taken:
+        used |= lane != 0
     return (np.cumsum(used) - 1)[result]
 
 
