@@ -6,6 +6,7 @@ from amaranth import ClockDomain, Elaboratable, Module, Signal
 from amaranth.back import rtlil
 
 from tmesh_hw import yosys
+from tmesh_hw.concise import concise
 
 #: Name of the exported top module.
 TOP = "tmesh"
@@ -75,9 +76,5 @@ def pins_verilog(component: Any) -> str:
 
 
 def _verilog(text: str) -> str:
-    return yosys.run(
-        text,
-        "proc -nomux",
-        "memory_collect",
-        "write_verilog -norename -noattr {out}",
-    )
+    passes = ("proc -nomux", "memory_collect", "write_verilog -norename -noattr {out}")
+    return concise(yosys.run(text, *passes))
