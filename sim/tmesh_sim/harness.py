@@ -38,6 +38,8 @@ _FLAGS = (
     "--x-initial",
     "fast",
     "--noassert",
+    # Tables of branches that are seldom taken are slower than the branches.
+    "-fno-table",
     "-Wno-fatal",
     "-Wno-WIDTH",
     "-Werror-USERERROR",
