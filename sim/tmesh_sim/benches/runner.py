@@ -41,22 +41,46 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     else:
         text, module, touched = verilog(dut), "stream_bench", PORTS
     folder.mkdir(parents=True, exist_ok=True)
-    source, archive = folder / "tmesh.v", folder / "vectors.npz"
-    source.write_text(text, encoding="utf-8")
-    np.savez(archive, sent=_bytes(sent, i), expected=_bytes(expected, o))
-    environment = verilator_environment()
+    archive = folder / "vectors.npz"
+    np.savez(archive, sent=payloads(sent, i), expected=payloads(expected, o))
+    variables = {
+        "TMESH_VECTORS": str(archive),
+        "TMESH_SEED": str(seed),
+        "TMESH_SHAPE": f"{f} {lanes}",
+        **({"TMESH_STEADY": "1"} if dut.o.signature.always_ready else {}),
+    }
     # A bench simulates for a second, so compiling is what takes time: without optimisation, and all
     # in one file.
-    environment["MAKEFLAGS"] += f" OPT_FAST=-O0 OPT_SLOW=-O0 VM_PARALLEL_BUILDS=0 {runtime_flags()}"
+    quick = f"OPT_FAST=-O0 OPT_SLOW=-O0 VM_PARALLEL_BUILDS=0 {runtime_flags()}"
+    simulate(text, module, folder, variables, touched, quick)
+
+
+def simulate(
+    text: str,
+    module: str,
+    folder: Path,
+    variables: dict[str, str],
+    touched: list[str] | None,
+    make: str,
+) -> None:
+    """Build Verilog in `folder`, with variables for Verilator's makefile, and run the tests of a
+    `module` on it, with variables of the environment. Raises ``AssertionError`` when one fails.
+
+    touched: the ports that cocotb sees; None: all there is, as the runner has it by itself, which
+    takes twice as long to build and to run.
+    """
+    source = folder / "tmesh.v"
+    source.write_text(text, encoding="utf-8")
+    environment = verilator_environment()
+    environment["MAKEFLAGS"] += f" {make}"
     os.environ.update(environment)
     runner = get_runner("verilator")
-    # Only the ports are visible to cocotb: with everything public, builds and runs take twice as
-    # long.
-    visible = folder / "visible.vlt"
-    public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in touched]
-    visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
     arguments = ["-Wno-fatal", "-Wno-WIDTH", "--x-assign", "fast", "--x-initial", "fast"]
-    arguments += ["--no-public-flat-rw", str(visible)]
+    if touched is not None:
+        visible = folder / "visible.vlt"
+        public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in touched]
+        visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
+        arguments += ["--no-public-flat-rw", str(visible)]
     runner.build(
         sources=[source],
         hdl_toplevel=TOP,
@@ -69,12 +93,7 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
         test_module=f"tmesh_sim.benches.{module}",
         build_dir=folder,
         test_dir=folder,
-        extra_env={
-            "TMESH_VECTORS": str(archive),
-            "TMESH_SEED": str(seed),
-            "TMESH_SHAPE": f"{f} {lanes}",
-            **({"TMESH_STEADY": "1"} if dut.o.signature.always_ready else {}),
-        },
+        extra_env=variables,
         log_file=folder / "test.log",
     )
     tests, failures = get_results(results)
@@ -82,7 +101,10 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     assert failures == 0, f"see {folder}/test.log"
 
 
-def _bytes(rows: IntArray, layout: list[Field]) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def payloads(
+    rows: IntArray, layout: list[Field]
+) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Rows as the bytes of payloads, little-endian."""
     size = -(-sum(field.width for field in layout) // 8)
     data = [pack(row, layout).to_bytes(size, "little") for row in rows]
     return np.frombuffer(b"".join(data), dtype=np.uint8).reshape(len(rows), size)

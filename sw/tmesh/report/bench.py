@@ -28,6 +28,9 @@ BATCH, SPECTRAL_BATCH = 10_000, 100_000
 #: Resident agents, and meetings of them.
 AGENTS, MEETINGS = 4096, 100_000
 
+#: Meetings under cocotb.
+COCOTB_MEETINGS = 2_000
+
 #: Rounds of agents.
 ROUNDS = 10_000
 
@@ -168,9 +171,10 @@ def _meetings(rng: np.random.Generator) -> Iterator[Row]:
         with open_device("model", "sim-gossip") as device:
             ns = _meeting(device, r, pairs, u, write)
         yield Row(work, "model", MEETINGS, ns, ns / base, "integers, the core's bits")
-        for name in ("sim-gossip", "three-lanes"):
+        verilated = {}
+        for name in ("sim-gossip", "three-lanes", "default"):
             with open_device("verilator", name) as device:
-                ns = _meeting(device, r, pairs, u, write)
+                ns = verilated[name] = _meeting(device, r, pairs, u, write)
                 before = device.cycles or 0
                 device.gossip(pairs, u, write)
                 cycles = ((device.cycles or 0) - before) / MEETINGS
@@ -182,7 +186,25 @@ def _meetings(rng: np.random.Generator) -> Iterator[Row]:
             note = f"{cycles:.3f} cycles at an assumed {clock / 1e6:g} MHz"
             yield Row(work, f"core, {name}", MEETINGS, ns, ns / base, note)
         if write == "first":
+            yield from _cocotb(work, r, pairs, u, base, verilated["sim-gossip"])
             yield from _routed(work, "engine", MEETINGS, base)
+
+
+def _cocotb(
+    work: str, r: FloatArray, pairs: IntArray, u: ComplexArray, base: float, verilated: float
+) -> Iterator[Row]:
+    """The same core under the same Verilator, a cycle at a time from a Python bench."""
+    from tmesh_sim.benches.rate import seconds
+    from tmesh_sim.benches.runner import PORTS
+
+    config = CONFIGS["sim-gossip"]
+    form = config.q.quantise(np.clip(pauli.rows(u), -1, 1))
+    for by, touched in (("cocotb", None), ("cocotb, ports alone visible", PORTS)):
+        few = pairs[:COCOTB_MEETINGS]
+        spent = seconds(config, config.q.quantise(r), form, few, touched, REPEATS)
+        ns = spent / COCOTB_MEETINGS * 1e9
+        note = f"{ns / verilated:.0f} times verilator, sim-gossip"
+        yield Row(work, by, COCOTB_MEETINGS, ns, ns / base, note)
 
 
 def _rounds(rng: np.random.Generator) -> Iterator[Row]:
