@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim verilog bench growth scale finality accuracy convergence area \
+.PHONY: setup fpga run test sim verilog bench growth start scale finality accuracy convergence area \
   timing bitstream figures lint doctor lock clean
 
 setup: $(VENV)/.done
@@ -56,6 +56,10 @@ bench: setup
 
 growth: setup
 	$(RUN) $(BIN)/python -m tmesh.report.growth
+
+# Seconds until a Verilated core answers, built anew and built before: two minutes.
+start: setup
+	$(RUN) $(BIN)/python -m tmesh.report.start
 
 scale: setup
 	$(BIN)/python -m tmesh.report.scale

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from tmesh.report import growth
 
 
@@ -12,3 +13,12 @@ def test_points_become_a_picture(tmp_path: Path) -> None:
     assert 1 <= (measured[-1].cycles or 0) < 1.2
     growth.picture(measured, tmp_path / "growth.svg")
     assert "multiplications per cycle" in (tmp_path / "growth.svg").read_text(encoding="utf-8")
+
+
+def test_every_slot_is_accounted_for() -> None:
+    for use in growth.uses(seed=1, most=1, events=2000):
+        shares = [use.useful, use.empty, use.held, use.starved, use.other]
+        assert sum(shares) == pytest.approx(1)
+        assert min(shares) >= 0
+        # A packet of 2000 events, and what is around it: the operator, the drain and the reply.
+        assert use.useful > 0.8

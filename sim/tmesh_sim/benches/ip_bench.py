@@ -32,7 +32,6 @@ with warnings.catch_warnings():
     )
 warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"cocotbext\.axi\.")
 
-CONFIG = engine_config(*map(int, os.environ["TMESH_SHAPE"].split()))
 ADDRESS = {register.name: register.address for register in REGISTERS}
 
 
@@ -109,12 +108,13 @@ async def registers_say_what_it_is(dut: Any) -> None:
     """Constants are those of the configuration; nothing else can be read, or written."""
     bench = IpBench(dut)
     await bench.reset()
+    config = engine_config(*map(int, os.environ["TMESH_SHAPE"].split()))
     assert (await bench.registers.read(ADDRESS["identity"], 4)).data == b"TMSH"
     assert await bench.read("version") == packets.VERSION
     shape = (await bench.registers.read(ADDRESS["format"], 4)).data
-    assert tuple(shape) == (CONFIG.f, CONFIG.gossip_lanes, CONFIG.lanes, CONFIG.cordics)
-    assert await bench.read("states") == CONFIG.agents
-    assert await bench.read("operators") == CONFIG.operators
+    assert tuple(shape) == (config.f, config.gossip_lanes, config.lanes, config.cordics)
+    assert await bench.read("states") == config.agents
+    assert await bench.read("operators") == config.operators
     digest = (await bench.registers.read(ADDRESS["build0"], 16)).data
     assert int.from_bytes(digest, "little") == DIGEST
     assert (await bench.registers.read(0x1C, 4)).resp == AxiResp.SLVERR

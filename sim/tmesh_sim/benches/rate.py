@@ -1,6 +1,7 @@
 """What resident meetings take under cocotb, the same Verilator driven from a Python bench."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from tmesh.devices.client import EngineClient, Words
 from tmesh.golden.engine import EngineModel
 from tmesh.numbers import IntArray
 from tmesh_hw.digest import build_digest
-from tmesh_hw.engine import DISTANCE, component, word_layout
+from tmesh_hw.engine import DISTANCE, Engine, word_layout
 from tmesh_hw.export import verilog
+from tmesh_hw.ip import package, ports
 
-from tmesh_sim.benches.runner import payloads, simulate
+from tmesh_sim.benches.runner import PORTS, payloads, simulate
 from tmesh_sim.packing import fields
 
 #: As `tmesh_sim.harness` compiles.
@@ -22,16 +24,11 @@ OPTIMISED = "OPT_FAST=-O2"
 
 
 def seconds(
-    config: CoreConfig,
-    r: IntArray,
-    form: IntArray,
-    pairs: IntArray,
-    touched: list[str] | None,
-    repeats: int,
-) -> float:
+    config: CoreConfig, r: IntArray, form: IntArray, pairs: IntArray, repeats: int
+) -> Iterator[tuple[str, float]]:
     """Of meetings `pairs` (m, 2) of agents with Bloch vectors `r` (n, 3) under an operator, both on
-    the grid, the fastest of some repetitions; building, loading and the start of the simulator are
-    not counted. `touched` is that of `simulate`.
+    the grid, the fastest of some repetitions, by how the engine is driven; building, loading and
+    the start of the simulator are not counted.
 
     The packets are those of `EngineClient`, and replies that are not the model's are an error.
     """
@@ -57,14 +54,18 @@ def seconds(
     for n, part in enumerate(parts):
         for name, rows in zip(("sent", "expected"), zip(*part, strict=True), strict=True):
             vectors[f"{name}{n}"] = payloads(np.concatenate(rows).astype(np.int64), layout)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        archive, measured = folder / "vectors.npz", folder / "seconds"
-        np.savez(archive, **vectors)
-        variables = {"TMESH_VECTORS": str(archive), "TMESH_SECONDS": str(measured)}
-        text = verilog(component(config, digest))
-        simulate(text, "rate_bench", folder, variables, touched, OPTIMISED)
-        return float(measured.read_text(encoding="utf-8"))
+    engine = Engine(config=config, digest=digest)
+    seen = [port.name for port in ports(config)]
+    for by, text, touched, variables in (
+        ("bus models", package.verilog(engine), seen, {"TMESH_BUS": str(len(parts))}),
+        ("driver and monitor", verilog(Engine(config=config, digest=digest)), PORTS, {}),
+    ):
+        with tempfile.TemporaryDirectory() as name:
+            archive, measured = Path(name, "vectors.npz"), Path(name, "seconds")
+            np.savez(archive, **vectors)
+            variables |= {"TMESH_VECTORS": str(archive), "TMESH_SECONDS": str(measured)}
+            simulate(text, "rate_bench", Path(name), variables, touched, OPTIMISED)
+            yield by, float(measured.read_text(encoding="utf-8"))
 
 
 def _rows(words: Words, last: npt.NDArray[np.bool_] | None = None) -> Words:

@@ -22,6 +22,10 @@ PORTS = ["aclk", "aresetn"] + [
     f"{side}_axis_{name}" for side in "sm" for name in ("tdata", "tvalid", "tready")
 ]
 
+#: A bench simulates for a second, so compiling is what takes time: without optimisation, and all in
+#: one file.
+QUICK = "OPT_FAST=-O0 OPT_SLOW=-O0 VM_PARALLEL_BUILDS=0"
+
 #: The engine with AXI ports, as others get it, driven by bus models.
 IP = "ip"
 
@@ -49,25 +53,17 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
         "TMESH_SHAPE": f"{f} {lanes}",
         **({"TMESH_STEADY": "1"} if dut.o.signature.always_ready else {}),
     }
-    # A bench simulates for a second, so compiling is what takes time: without optimisation, and all
-    # in one file.
-    quick = f"OPT_FAST=-O0 OPT_SLOW=-O0 VM_PARALLEL_BUILDS=0 {runtime_flags()}"
-    simulate(text, module, folder, variables, touched, quick)
+    simulate(text, module, folder, variables, touched, f"{QUICK} {runtime_flags()}")
 
 
 def simulate(
-    text: str,
-    module: str,
-    folder: Path,
-    variables: dict[str, str],
-    touched: list[str] | None,
-    make: str,
+    text: str, module: str, folder: Path, variables: dict[str, str], touched: list[str], make: str
 ) -> None:
     """Build Verilog in `folder`, with variables for Verilator's makefile, and run the tests of a
     `module` on it, with variables of the environment. Raises ``AssertionError`` when one fails.
 
-    touched: the ports that cocotb sees; None: all there is, as the runner has it by itself, which
-    takes twice as long to build and to run.
+    touched: the ports that cocotb sees. With everything public, as the runner has it by itself,
+    builds and runs take twice as long.
     """
     source = folder / "tmesh.v"
     source.write_text(text, encoding="utf-8")
@@ -76,11 +72,10 @@ def simulate(
     os.environ.update(environment)
     runner = get_runner("verilator")
     arguments = ["-Wno-fatal", "-Wno-WIDTH", "--x-assign", "fast", "--x-initial", "fast"]
-    if touched is not None:
-        visible = folder / "visible.vlt"
-        public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in touched]
-        visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
-        arguments += ["--no-public-flat-rw", str(visible)]
+    visible = folder / "visible.vlt"
+    public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in touched]
+    visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
+    arguments += ["--no-public-flat-rw", str(visible)]
     runner.build(
         sources=[source],
         hdl_toplevel=TOP,

@@ -32,6 +32,13 @@ class EngineDevice(CoreDevice):
     def cycles(self) -> int:
         return self._cycles
 
+    def counters(self) -> dict[Counter, int]:
+        """What the engine has counted; to ask takes none of `cycles`."""
+        cycles = self._cycles
+        counted = {counter: self._client.counter(counter) for counter in Counter}
+        self._cycles = cycles
+        return counted
+
     def _execute(self, opcode: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
         return self._client.matrix(opcode, u, x)
 

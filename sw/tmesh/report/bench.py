@@ -194,17 +194,14 @@ def _cocotb(
     work: str, r: FloatArray, pairs: IntArray, u: ComplexArray, base: float, verilated: float
 ) -> Iterator[Row]:
     """The same core under the same Verilator, a cycle at a time from a Python bench."""
-    from tmesh_sim.benches.rate import seconds
-    from tmesh_sim.benches.runner import PORTS
+    from tmesh_sim.benches import rate
 
-    config = CONFIGS["sim-gossip"]
+    config, few = CONFIGS["sim-gossip"], pairs[:COCOTB_MEETINGS]
     form = config.q.quantise(np.clip(pauli.rows(u), -1, 1))
-    for by, touched in (("cocotb", None), ("cocotb, ports alone visible", PORTS)):
-        few = pairs[:COCOTB_MEETINGS]
-        spent = seconds(config, config.q.quantise(r), form, few, touched, REPEATS)
-        ns = spent / COCOTB_MEETINGS * 1e9
-        note = f"{ns / verilated:.0f} times verilator, sim-gossip"
-        yield Row(work, by, COCOTB_MEETINGS, ns, ns / base, note)
+    for by, seconds in rate.seconds(config, config.q.quantise(r), form, few, REPEATS):
+        ns = seconds / COCOTB_MEETINGS * 1e9
+        note = f"sim-gossip; {ns / verilated:.0f} times verilator, sim-gossip"
+        yield Row(work, f"cocotb, {by}", COCOTB_MEETINGS, ns, ns / base, note)
 
 
 def _rounds(rng: np.random.Generator) -> Iterator[Row]:

@@ -5,14 +5,19 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from tmesh import schedule
 from tmesh.config import CoreConfig
 from tmesh.devices import Device, open_device
+from tmesh.devices.client import EVENTS as PACKET
+from tmesh.devices.engine import EngineDevice
 from tmesh.golden.reference import SYMMETRIC, partial_swap
 from tmesh.numbers import IntArray
+from tmesh.packets import Counter
 from tmesh.report.picture import write
 
 #: Agents at a fixed number of events, and events at a fixed number of agents.
@@ -23,6 +28,9 @@ MULTIPLIERS, USEFUL = 48, 45
 
 #: Rounds one after another.
 ROUNDS = 2_000
+
+#: Why slots are not useful: see `Use`.
+CAUSES = ("empty", "held", "starved", "other")
 
 #: Devices that are compared.
 DEVICES = ("reference", "model", "verilator")
@@ -51,12 +59,8 @@ def points(seed: int) -> Iterator[Point]:
 
 
 def _point(name: str, lanes: int, agents: int, events: int, seed: int) -> Point:
-    rng = np.random.default_rng(seed)
-    first = rng.integers(0, agents, events)
-    pairs: IntArray = np.stack([first, (first + rng.integers(1, agents, events)) % agents], axis=1)
-    link = 64 if lanes == 1 else 128
-    config = CoreConfig(lanes=0, gossip_lanes=lanes, agents=agents, link=link, cordics=0)
-    with open_device(name, config) as device:
+    pairs = _pairs(agents, events, seed)
+    with open_device(name, _config(lanes, agents)) as device:
         device.load(np.zeros((agents, 3)))
         seconds = []
         for _ in range(3):
@@ -65,6 +69,17 @@ def _point(name: str, lanes: int, agents: int, events: int, seed: int) -> Point:
             seconds.append(time.perf_counter() - start)
         cycles = None if device.cycles is None else (device.cycles - (before or 0)) / events
     return Point(name, lanes, agents, events, min(seconds) / events * 1e9, cycles)
+
+
+def _pairs(agents: int, events: int, seed: int) -> IntArray:
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, agents, events)
+    return np.stack([first, (first + rng.integers(1, agents, events)) % agents], axis=1)
+
+
+def _config(lanes: int, agents: int) -> CoreConfig:
+    link = 64 if lanes == 1 else 128
+    return CoreConfig(lanes=0, gossip_lanes=lanes, agents=agents, link=link, cordics=0)
 
 
 def rounds(seed: int) -> Iterator[tuple[str, int, float]]:
@@ -92,6 +107,51 @@ def rounds(seed: int) -> Iterator[tuple[str, int, float]]:
                 call(device, count)
                 cycles.append((device.cycles or 0) - before)
             yield work, cycles[0], cycles[1] / ROUNDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Use:
+    """Where the slots of lanes and cycles went, as shares: an event, a bundle that leaves it empty,
+    a bundle that waits for a result, one that waits for the link or the drain, and the rest:
+    operator, headers and replies."""
+
+    lanes: int
+    write: str
+    useful: float
+    empty: float
+    held: float
+    starved: float
+    other: float
+
+
+def uses(seed: int, most: int = 3, events: int = EVENTS[-1]) -> Iterator[Use]:
+    """Of random pairs of 4 096 agents, by up to `most` lanes, the first written and both."""
+    kinds: tuple[Literal["first", "both"], ...] = ("first", "both")
+    pairs = _pairs(4096, events, seed)
+    for lanes in range(1, most + 1):
+        with open_device("verilator", _config(lanes, 4096)) as device:
+            assert isinstance(device, EngineDevice)
+            device.load(np.zeros((4096, 3)))
+            for kind in kinds:
+                before, start = device.counters(), device.cycles
+                device.gossip(pairs, partial_swap(0.5), kind)
+                spent = {k: count - before[k] for k, count in device.counters().items()}
+                cycles = device.cycles - start
+                useful = spent[Counter.EVENTS] / lanes / cycles
+                held, starved = (spent[k] / cycles for k in (Counter.HELD, Counter.STARVED))
+                # For second halves of events the core may take fewer bundles than were scheduled.
+                filled = max(useful, sum(_bundles(pairs, kind == "both", lanes)) / cycles)
+                rest = 1 - filled - held - starved
+                yield Use(lanes, kind, useful, filled - useful, held, starved, rest)
+
+
+def _bundles(pairs: IntArray, both: bool, lanes: int) -> Iterator[int]:
+    """Bundles of each packet."""
+    from tmesh_hw.engine import DISTANCE
+
+    for first in range(0, len(pairs), PACKET):
+        part = pairs[first : first + PACKET]
+        yield int(schedule.bundles(part, both, 4096, lanes, DISTANCE).max()) + 1
 
 
 def picture(measured: list[Point], path: Path) -> None:
@@ -130,6 +190,13 @@ def main() -> None:
         cycles = "" if p.cycles is None else f"{p.cycles:.3f}"
         figures = f"{p.lanes} | {p.agents:,} | {p.events:,} | {p.nanoseconds:,.0f}"
         print(f"| {p.device} | {figures} | {cycles} |", flush=True)
+    columns = ("lanes", "written", "useful slots", "useful multiplications", *CAUSES)
+    print(f"\n| {' | '.join(columns)} |\n|--:|---|{'--:|' * (len(columns) - 2)}")
+    for use in uses(arguments.seed):
+        shares = [use.useful, use.useful * USEFUL / MULTIPLIERS]
+        shares += [getattr(use, cause) for cause in CAUSES]
+        row = " | ".join(f"{share:.4f}" for share in shares)
+        print(f"| {use.lanes} | {use.write} | {row} |", flush=True)
     print("\n| command | cycles alone | one after another |\n|---|--:|--:|")
     for work, alone, following in rounds(arguments.seed):
         print(f"| {work} | {alone} | {following:.1f} |", flush=True)
