@@ -16,12 +16,12 @@ def test_bench(name: str, f: int, lanes: int, tmp_path: Path) -> None:
 
 
 def test_what_is_timed_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to drive the engine give the model's replies, and a time."""
+    """Both ways to build the engine give the model's replies, and a time."""
     monkeypatch.setattr(rate, "OPTIMISED", QUICK)
     config, rng = engine_config(14, 1), np.random.default_rng(1)
     r = rng.integers(-9000, 9000, (config.agents, 3))
     form = config.q.quantise(pauli.rows(reference.partial_swap(0.5)))
     pairs = np.array([[0, 1], [1, 2], [2, 0], [3, 4]])
     measured = dict(rate.seconds(config, r, form, pairs, repeats=2))
-    assert list(measured) == ["bus models", "driver and monitor"]
+    assert list(measured) == ["as it comes", "ports alone, -O2"]
     assert min(measured.values()) > 0

@@ -57,13 +57,18 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
 
 
 def simulate(
-    text: str, module: str, folder: Path, variables: dict[str, str], touched: list[str], make: str
+    text: str,
+    module: str,
+    folder: Path,
+    variables: dict[str, str],
+    touched: list[str] | None,
+    make: str,
 ) -> None:
     """Build Verilog in `folder`, with variables for Verilator's makefile, and run the tests of a
     `module` on it, with variables of the environment. Raises ``AssertionError`` when one fails.
 
-    touched: the ports that cocotb sees. With everything public, as the runner has it by itself,
-    builds and runs take twice as long.
+    touched: the ports that cocotb sees; None: everything, as the runner has it by itself. Builds
+    and runs take twice as long then.
     """
     source = folder / "tmesh.v"
     source.write_text(text, encoding="utf-8")
@@ -72,10 +77,11 @@ def simulate(
     os.environ.update(environment)
     runner = get_runner("verilator")
     arguments = ["-Wno-fatal", "-Wno-WIDTH", "--x-assign", "fast", "--x-initial", "fast"]
-    visible = folder / "visible.vlt"
-    public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in touched]
-    visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
-    arguments += ["--no-public-flat-rw", str(visible)]
+    if touched is not None:
+        visible = folder / "visible.vlt"
+        public = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in touched]
+        visible.write_text("\n".join(["`verilator_config", *public, ""]), encoding="utf-8")
+        arguments += ["--no-public-flat-rw", str(visible)]
     runner.build(
         sources=[source],
         hdl_toplevel=TOP,

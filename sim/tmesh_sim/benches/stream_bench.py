@@ -81,8 +81,7 @@ class StreamBench:
             assert not int(self.dut.m_axis_tvalid.value), "a reply too many"
 
 
-def integers(words: Any) -> list[int]:
-    """Payloads as numbers."""
+def _payloads(words: Any) -> list[int]:
     return [int.from_bytes(row.tobytes(), "little") for row in words]
 
 
@@ -90,7 +89,7 @@ def integers(words: Any) -> list[int]:
 async def replies_equal_the_model(dut: Any) -> None:
     """Without stalls, with stalls on each side, and on both."""
     with np.load(Path(os.environ["TMESH_VECTORS"])) as archive:
-        sent, expected = integers(archive["sent"]), integers(archive["expected"])
+        sent, expected = _payloads(archive["sent"]), _payloads(archive["expected"])
     quarter, answers = len(sent) // 4, len(expected) // 4
     for n, (stall_in, stall_out) in enumerate([(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)]):
         part = sent[n * quarter : (n + 1) * quarter]
