@@ -404,8 +404,7 @@ class Engine(wiring.Component):
         }
         self._counts = []
         for counter in Counter:
-            # A bit less than there is room for: a simulator has no numbers for the sum of 64 bits.
-            count = Signal(2 * INTEGER - 1, name=counter.name.lower())
+            count = Signal(2 * INTEGER, name=counter.name.lower())
             m.d.sync += count.eq(Mux(self._reset, 0, count + steps[counter]))
             self._counts.append(count)
 
