@@ -12,11 +12,12 @@ from amaranth import ClockDomain, Module, Mux, Signal
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Elaboratable
 from amaranth.lib import wiring
+from amaranth.sim import Simulator
 from tmesh.config import CoreConfig
 from tmesh.packets import Command
 from tmesh_hw.engine import rounds
 from tmesh_hw.engine.gather import Gather
-from tmesh_hw.engine.resident import READ_LATENCY, place_layout
+from tmesh_hw.engine.resident import READ_LATENCY, WRITE_LATENCY, Resident, place_layout
 from tmesh_hw.engine.rounds import Rounds
 from tmesh_hw.engine.weigh import Weigh
 
@@ -137,7 +138,7 @@ class Proof(Elaboratable):
 
         memory, write, writes = Signal(NUMBER), dut.write.r[0][:NUMBER], Signal()
         m.d.comb += writes.eq(dut.write.valid & (dut.write.place == self.place))
-        for _ in range(self.late):
+        for _ in range(WRITE_LATENCY - 1 + self.late):
             m.d.sync += [(later := Signal.like(write)).eq(write), (valid := Signal()).eq(writes)]
             write, writes = later, valid
         with m.If(writes):
@@ -171,3 +172,27 @@ def test_no_round_reads_what_is_still_to_be_written(tmp_path: Path) -> None:
     # The proof would notice a write that comes a cycle later, and one that is forgotten.
     assert not check(1, Gather, tmp_path)
     assert not check(0, Forgetful, tmp_path)
+
+
+def test_memory_takes_as_long_as_the_proof_has_it() -> None:
+    """Read in the first cycle in which what is written can be, and in the one before."""
+    seen = []
+    for wait in (WRITE_LATENCY - 1, WRITE_LATENCY):
+        dut = Resident(f=8, lanes=1, rows=2)
+
+        async def bench(ctx: Any, dut: Resident = dut, wait: int = wait) -> None:
+            place = {"row": 1, "bank": 0}
+            ctx.set(dut.write, {"place": place, "r": [7, 0, 0], "valid": 1})
+            for cycle in range(wait + 1):
+                ctx.set(dut.read, {"place": place, "valid": cycle == wait})
+                await ctx.tick()
+                ctx.set(dut.write.valid, 0)
+            ctx.set(dut.read.valid, 0)
+            await ctx.tick().repeat(READ_LATENCY - 1)
+            seen.append(ctx.get(dut.r[0]))
+
+        simulator = Simulator(dut)
+        simulator.add_clock(1e-8)
+        simulator.add_testbench(bench)
+        simulator.run()
+    assert seen == [0, 7]

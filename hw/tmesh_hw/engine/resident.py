@@ -13,6 +13,9 @@ from tmesh_hw.engine.interlock import Interlock, slot_layout
 #: From an issued event to its lane: the memory, and a register behind it.
 READ_LATENCY = 2
 
+#: From a write, while idle, to a read of it.
+WRITE_LATENCY = 1
+
 #: From an event to one that may read what it wrote: written in the cycle in which the lane answers,
 #: readable in the next.
 DISTANCE = READ_LATENCY + PauliLane.latency + 1
