@@ -49,8 +49,8 @@ CONFIG ?= default
 verilog: setup
 	$(RUN) $(BIN)/python -m tmesh_hw.ip.package --config $(CONFIG)
 
-# Figures, each printed as a table: speed beside other software, cost against agents and events,
-# swarms of up to 1e5 agents, errors beside bounds, ECP5 cells.
+# Figures, each printed as a table: speed beside other software and cocotb, cost against agents and
+# events, swarms of up to 1e5 agents, errors beside bounds, ECP5 cells.
 bench: setup
 	$(RUN) $(BIN)/tmesh bench --json build/bench.json
 
