@@ -23,5 +23,5 @@ def test_what_is_timed_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     form = config.q.quantise(pauli.rows(reference.partial_swap(0.5)))
     pairs = np.array([[0, 1], [1, 2], [2, 0], [3, 4]])
     measured = dict(rate.seconds(config, r, form, pairs, repeats=2))
-    assert list(measured) == ["as it comes", "ports alone, -O2"]
+    assert list(measured) == ["as it comes", "ports alone, -O3"]
     assert min(measured.values()) > 0

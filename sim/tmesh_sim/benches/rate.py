@@ -19,7 +19,7 @@ from tmesh_sim.benches.runner import payloads, simulate
 from tmesh_sim.packing import fields
 
 #: As `tmesh_sim.harness` compiles.
-OPTIMISED = "OPT_FAST=-O2"
+OPTIMISED = "OPT_FAST=-O3"
 
 
 def seconds(
@@ -55,7 +55,7 @@ def seconds(
             vectors[f"{name}{n}"] = payloads(np.concatenate(rows).astype(np.int64), layout)
     text = package.verilog(Engine(config=config, digest=digest))
     seen = [port.name for port in ports(config)]
-    for by, touched, make in (("as it comes", None, ""), ("ports alone, -O2", seen, OPTIMISED)):
+    for by, touched, make in (("as it comes", None, ""), ("ports alone, -O3", seen, OPTIMISED)):
         with tempfile.TemporaryDirectory() as name:
             archive, measured = Path(name, "vectors.npz"), Path(name, "seconds")
             np.savez(archive, **vectors)
