@@ -44,7 +44,7 @@ _FLAGS = (
     "-Wno-WIDTH",
     "-Werror-USERERROR",
 )
-_CXXFLAGS = "-O3"
+_CXXFLAGS = "-O2"
 #: A netlist takes longer to compile than it ever runs.
 _CXXFLAGS_NETLIST = "-O1"
 
