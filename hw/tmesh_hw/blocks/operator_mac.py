@@ -215,7 +215,8 @@ class OperatorMac(wiring.Component):
 
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        y = self.o.payload.y
+        y = Signal.like(self.o.payload.y, reset_less=True)
+        m.d.comb += self.o.payload.y.eq(y)
         for unit, total in enumerate(totals):
             parts = {
                 p: saturate(round_shift(total[p], f), width, fixed.SLACK) for p in ("re", "im")

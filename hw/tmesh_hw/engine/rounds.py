@@ -33,7 +33,7 @@ class Rounds(wiring.Component):
     start, i, done, status, ended, read, r, waits: see `Gather`
     address, coefficient: see `Weigh`
     write: ``{place, r: 3 × signed(f+2), valid: 1}``
-    idle: no round is under way
+    idle: no round was under way in the cycle before
     saturates: a vector that saturated is written
     o: stream of replies, see `ReplyWriter`
     """
@@ -52,7 +52,7 @@ class Rounds(wiring.Component):
                 **{name: gather[name] for name in passed},
                 **{name: weigh[name] for name in ("address", "coefficient")},
                 "write": Out(data.StructLayout(write)),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
                 "saturates": Out(1),
                 "o": Out(stream.Signature(reply_layout())),
             }
@@ -106,7 +106,7 @@ class Rounds(wiring.Component):
                 m.d.sync += turn.eq(Mux(turn == last, 0, turn + 1))
         m.d.sync += under_way.eq(under_way + accepted - self._take)
         finishing = self._finish(m)
-        m.d.comb += self.idle.eq((under_way == 0) & ~finishing & ~gather.o.valid)
+        m.d.sync += self.idle.eq((under_way == 0) & ~finishing & ~gather.o.valid)
         return m
 
     def _finish(self, m: Module) -> Any:

@@ -22,36 +22,6 @@ def reply_layout() -> data.StructLayout:
     return data.StructLayout({**fields, "body": data.ArrayLayout(signed(packets.INTEGER), 4)})
 
 
-class WordRegister(wiring.Component):
-    """A stream of words in registers: no path from one side to the other, a word every cycle.
-
-    That cuts long wires, and a simulator need not follow them.
-
-    Members
-    -------
-    i, o: streams of words
-    """
-
-    def __init__(self, *, link: int) -> None:
-        word = stream.Signature(word_layout(link))
-        super().__init__({"i": In(word), "o": Out(word)})
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        first = self.o.payload
-        second, full = Signal.like(first, reset_less=True), Signal()
-        m.d.comb += self.i.ready.eq(~full)
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += [
-                self.o.valid.eq(full | self.i.valid),
-                first.eq(Mux(full, second, self.i.payload)),
-                full.eq(0),
-            ]
-        with m.Elif(self.i.valid & ~full):
-            m.d.sync += [second.eq(self.i.payload), full.eq(1)]
-        return m
-
-
 class BundleReader(wiring.Component):
     """Words to bundles, until one is bad.
 

@@ -30,7 +30,7 @@ class Link(wiring.Component):
     -------
     i, o: streams of bytes, from and to the host; any transport that keeps their order
     commands, replies: streams of words, to and from the engine
-    reset: for a cycle: begin anew, as after power-up
+    reset: for a cycle: begin anew, as after power-up; what comes in the next cycle is ignored too
     """
 
     def __init__(self, *, link: int, depth: int = 512) -> None:
@@ -56,7 +56,9 @@ class Link(wiring.Component):
         wiring.connect(m, inward.o, wiring.flipped(self.commands))
         wiring.connect(m, wiring.flipped(self.replies), outward.i)
         wiring.connect(m, sender.o, wiring.flipped(self.o))
-        m.d.comb += [inward.clear.eq(self.reset), outward.clear.eq(self.reset)]
+        still = Signal()
+        m.d.sync += still.eq(self.reset)
+        m.d.comb += [queue.clear.eq(self.reset | still) for queue in (inward, outward)]
 
         header, session = receiver.header, Signal(16)
         ours = fits(header, self.link) & (header.session == session) & (header.kind != Kind.RESET)

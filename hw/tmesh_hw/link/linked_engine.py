@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, ResetInserter
+from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
@@ -41,7 +41,10 @@ class LinkedEngine(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.link = link = self._link
-        m.submodules.engine = ResetInserter(link.reset)(self._engine)
+        # From a register: it reaches all over the device.
+        reset = Signal()
+        m.d.sync += reset.eq(link.reset)
+        m.submodules.engine = ResetInserter(reset)(self._engine)
         m.d.comb += [link.i.payload.eq(self.i.payload), link.i.valid.eq(self.i.valid)]
         wiring.connect(m, link.o, wiring.flipped(self.o))
         wiring.connect(m, link.commands, self._engine.i)
