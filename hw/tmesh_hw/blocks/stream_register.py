@@ -30,21 +30,22 @@ class StreamRegister(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         first = Signal.like(self.o.payload, reset_less=True)
-        m.d.comb += self.o.payload.eq(first)
+        # Kept apart from copies of it, here and elsewhere, that drive what is wide.
+        there = Signal(attrs={"keep": 1})
+        m.d.comb += [self.o.payload.eq(first), self.o.valid.eq(there)]
         if self._halved:
-            # Kept apart: it drives every register.
             free = Signal(init=1, attrs={"keep": 1})
-            valid = Mux(self.o.valid, ~self.o.ready, self.i.valid)
-            m.d.comb += self.i.ready.eq(~self.o.valid)
-            m.d.sync += [self.o.valid.eq(valid), free.eq(~valid)]
+            valid = Mux(there, ~self.o.ready, self.i.valid)
+            m.d.comb += self.i.ready.eq(~there)
+            m.d.sync += [there.eq(valid), free.eq(~valid)]
             with m.If(free):
                 m.d.sync += first.eq(self.i.payload)
             return m
         second, full = Signal.like(first, reset_less=True), Signal()
         m.d.comb += self.i.ready.eq(~full)
-        with m.If(self.o.ready | ~self.o.valid):
+        with m.If(self.o.ready | ~there):
             m.d.sync += [
-                self.o.valid.eq(full | self.i.valid),
+                there.eq(full | self.i.valid),
                 first.eq(Mux(full, second, self.i.payload)),
                 full.eq(0),
             ]

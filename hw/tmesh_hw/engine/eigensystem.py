@@ -63,7 +63,9 @@ class Eigensystem(wiring.Component):
             carry=wants,
         )
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
+        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), halved=True)
         m.submodules.entropies = entropies = StreamRegister(entropy.o.payload.shape())
+        wiring.connect(m, spectra.o, entropy.i)
         wiring.connect(m, entropy.o, entropies.i)
         # What waits for the entropy of its matrix.
         m.submodules.kept = kept = SyncFIFOBuffered(width=self._kept.size, depth=8)
@@ -91,9 +93,9 @@ class Eigensystem(wiring.Component):
             flags.append(flag & used)
         m.d.comb += [
             keep.saturated.eq(result.saturated | flags[0] | flags[1] | flags[2] | flags[3]),
-            solver.o.ready.eq(entropy.i.ready & kept.w_rdy),
-            entropy.i.valid.eq(solver.o.valid & kept.w_rdy),
-            entropy.i.payload["values"].eq(result["values"]),
+            solver.o.ready.eq(spectra.i.ready & kept.w_rdy),
+            spectra.i.valid.eq(solver.o.valid & kept.w_rdy),
+            spectra.i.payload["values"].eq(result["values"]),
             kept.w_en.eq(solver.o.valid & solver.o.ready),
             kept.w_data.eq(keep),
         ]

@@ -86,6 +86,7 @@ class Engine(wiring.Component):
         self._status, self._follows = Signal(Status), Signal()
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
         self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
+        self._body_words = Signal(range(packets.OPERANDS + 1))
         self._operators(m)
         self._counters(m)
         saturated = Signal()
@@ -257,7 +258,13 @@ class Engine(wiring.Component):
             m.d.comb += verdict.eq(Status.BAD_LENGTH)
         with m.Elif(~there):
             m.d.comb += verdict.eq(Status.BAD_ADDRESS)
-        m.d.sync += [self._status.eq(verdict), self._follows.eq(follows)]
+        each, command = self.config.link // INTEGER, head.command
+        words = Mux(command == Command.WRITE_STATE, 4 // each, packets.ROW_LENGTH // each)
+        m.d.sync += [
+            self._status.eq(verdict),
+            self._follows.eq(follows),
+            self._body_words.eq(Mux(command == Command.MATRIX, packets.OPERANDS // each, words)),
+        ]
         m.next = "START"
 
     def _start(self, m: Module) -> None:
@@ -296,13 +303,6 @@ class Engine(wiring.Component):
             ]
             with m.If(self._words.payload.last | (self._count == self._body_words - 1)):
                 m.next = "CHECK"
-
-    @property
-    def _body_words(self) -> Any:
-        """Words in the body of the command in the header."""
-        each, command = self.config.link // INTEGER, self._head.command
-        words = Mux(command == Command.WRITE_STATE, 4 // each, packets.ROW_LENGTH // each)
-        return Mux(command == Command.MATRIX, packets.OPERANDS // each, words)
 
     @property
     def _body_length(self) -> int:
@@ -349,7 +349,8 @@ class Engine(wiring.Component):
                 m.next = "SKIP"
             with m.Case(Command.WRITE_OPERATOR):
                 m.d.comb += self._write.en.eq(1)
-                m.d.sync += [self._body.eq(self._body.as_value().rotate_right(self.config.f + 2))]
+                row = Cat(self._body[n] for n in range(-packets.ROW_LENGTH, 0))
+                m.d.sync += row.eq(row.rotate_right(self.config.f + 2))
                 m.d.sync += self._loaded_valid.eq(0)
                 with m.If(count == packets.ROW_LENGTH - 1):
                     m.next = "SKIP"
@@ -393,7 +394,8 @@ class Engine(wiring.Component):
     def _counters(self, m: Module) -> None:
         resident, rounds = self._resident, self._rounds
         matrices = self._matrices.saturates if self.config.lanes else Const(0)
-        self._reset = Signal()
+        self._reset, reset = Signal(), Signal(init=1)
+        m.d.sync += reset.eq(self._reset)
         starved = self._bundles.i.ready & ~self._bundles.i.valid & ~resident.idle
         steps = {
             Counter.CYCLES: Const(1),
@@ -406,10 +408,10 @@ class Engine(wiring.Component):
         }
         self._counts = []
         for counter in Counter:
-            count = Signal(2 * INTEGER, name=counter.name.lower())
+            count = Signal(2 * INTEGER, name=counter.name.lower(), reset_less=True)
             step = Signal(Value.cast(steps[counter]).shape(), name=f"{count.name}_step")
             m.d.sync += [step.eq(steps[counter]), count.eq(count + step)]
-            with m.If(self._reset):
+            with m.If(reset):
                 m.d.sync += count.eq(0)
             self._counts.append(count)
 

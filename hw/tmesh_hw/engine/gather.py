@@ -163,13 +163,13 @@ class Gather(wiring.Component):
                     with m.If(left == 1):
                         m.next = "END"
             with m.State("END"):
-                with m.If(self.ended):
-                    m.next = "OFFER"
-                with m.Else():
+                with m.If(~self.ended):
                     refuse(Status.BAD_LENGTH)
+                with m.Elif(arrived):
+                    m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += self.o.valid.eq(arrived)
-                with m.If(self.o.valid & self.o.ready):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
                     m.d.comb += [self.done.eq(1), self.status.eq(Status.OK)]
                     m.next = "IDLE"
         return m

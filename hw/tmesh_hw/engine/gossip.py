@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -46,7 +46,8 @@ class GossipDatapath(wiring.Component):
     def __init__(self, *, config: CoreConfig) -> None:
         self.config = config
         f, lanes = config.f, config.lanes
-        self._descriptor = data.StructLayout({"opcode": OPCODE_BITS, "u": matrix(4, f + 2)})
+        flags = dict.fromkeys(("left_identity", "identity", "hermitian", "joint", "traces"), 1)
+        self._descriptor = data.StructLayout({"u": matrix(4, f + 2), **flags})
         self._carry = data.StructLayout({"joint": 1, "traces": 1, "saturated": 1})
         self._mac = OperatorMac(f=f, lanes=lanes, carry=self._carry)
         kronecker_lanes = next(n for n in (1, 2, 4, 8, 16) if 16 // n <= self._mac.interval(True))
@@ -100,12 +101,25 @@ class GossipDatapath(wiring.Component):
         square = command.opcode == Opcode.SQUARE
         # A product that is a result, or a matrix as it could be in a command.
         result = (command.opcode == Opcode.KRON) | (command.opcode == Opcode.JOINT)
+        untouched = (command.opcode == Opcode.KRON) | (command.opcode == Opcode.PARTIAL_TRACE)
+        # Raw commands go past the multiplication, once no product is on its way.
+        m.submodules.product = product = StreamRegister(kronecker.o.payload.shape(), halved=True)
+        passes = raw & ~waiting.r_rdy
         into = data.View(self._descriptor, waiting.w_data)
         m.d.comb += [
             kronecker.i.valid.eq(self.i.valid & ~raw & waiting.w_rdy),
-            waiting.w_en.eq(self.i.valid & ~raw & kronecker.i.ready),
             kronecker.i.payload.fine.eq(~result),
-            into.opcode.eq(command.opcode),
+            product.i.valid.eq(kronecker.o.valid | (passes & self.i.valid)),
+            product.i.payload.k.eq(Mux(waiting.r_rdy, kronecker.o.payload.k, command.x)),
+            product.i.payload.saturated.eq(waiting.r_rdy & kronecker.o.payload.saturated),
+            kronecker.o.ready.eq(product.i.ready),
+            self.i.ready.eq(Mux(raw, passes & product.i.ready, kronecker.i.ready & waiting.w_rdy)),
+            waiting.w_en.eq(self.i.valid & self.i.ready),
+            into.identity.eq(untouched),
+            into.left_identity.eq(untouched | square),
+            into.hermitian.eq(command.opcode != Opcode.KRON),
+            into.joint.eq(result | (command.opcode == Opcode.CONJUGATE)),
+            into.traces.eq(command.opcode == Opcode.PARTIAL_TRACE),
         ]
         for i in range(2):
             for j in range(2):
@@ -126,34 +140,22 @@ class GossipDatapath(wiring.Component):
                         Mux(square, a_times_identity, command.u[i][j][part])
                     )
 
-        # Raw commands enter the MAC directly, once no product is on its way.
-        m.submodules.product = product = StreamRegister(kronecker.o.payload.shape(), halved=True)
-        wiring.connect(m, kronecker.o, product.i)
-        bypass = Signal()
         descriptor = data.View(self._descriptor, waiting.r_data)
+        for side, identity in (("left", descriptor.left_identity), ("right", descriptor.identity)):
+            # By gates: what is chosen from zero becomes a reset of many registers.
+            for i, j, part in itertools.product(range(4), range(4), ("re", "im")):
+                one = identity << f if i == j and part == "re" else 0
+                entry = descriptor.u[i][j][part].as_unsigned() & ~identity.replicate(f + 2)
+                m.d.comb += mac.i.payload[side][i][j][part].eq(entry | one)
         m.d.comb += [
-            bypass.eq(raw & ~waiting.r_rdy),
-            mac.i.valid.eq(Mux(bypass, self.i.valid, product.o.valid)),
-            product.o.ready.eq(mac.i.ready & ~bypass),
-            waiting.r_en.eq(product.o.valid & product.o.ready),
-            self.i.ready.eq(Mux(raw, bypass & mac.i.ready, kronecker.i.ready & waiting.w_rdy)),
-            mac.i.payload.x.eq(Mux(bypass, command.x.as_value(), product.o.payload.k.as_value())),
-        ]
-        opcode = Mux(bypass, command.opcode, descriptor.opcode)
-        u = Mux(bypass, command.u.as_value(), descriptor.u.as_value())
-        eye = Const(
-            [[{"re": (1 << f) * (i == j), "im": 0} for j in range(4)] for i in range(4)],
-            matrix(4, f + 2),
-        ).as_value()
-        untouched = (opcode == Opcode.KRON) | (opcode == Opcode.PARTIAL_TRACE)
-        joint = (opcode == Opcode.KRON) | (opcode == Opcode.CONJUGATE) | (opcode == Opcode.JOINT)
-        m.d.comb += [
-            mac.i.payload.left.eq(Mux(untouched | (opcode == Opcode.SQUARE), eye, u)),
-            mac.i.payload.right.eq(Mux(untouched, eye, u)),
-            mac.i.payload.hermitian.eq(opcode != Opcode.KRON),
-            mac.i.payload.carry.joint.eq(joint),
-            mac.i.payload.carry.traces.eq(opcode == Opcode.PARTIAL_TRACE),
-            mac.i.payload.carry.saturated.eq(~bypass & product.o.payload.saturated),
+            mac.i.valid.eq(product.o.valid),
+            product.o.ready.eq(mac.i.ready),
+            waiting.r_en.eq(product.o.valid & mac.i.ready),
+            mac.i.payload.x.eq(product.o.payload.k),
+            mac.i.payload.hermitian.eq(descriptor.hermitian),
+            mac.i.payload.carry.joint.eq(descriptor.joint),
+            mac.i.payload.carry.traces.eq(descriptor.traces),
+            mac.i.payload.carry.saturated.eq(product.o.payload.saturated),
         ]
         self._results(m)
         return m
@@ -164,7 +166,9 @@ class GossipDatapath(wiring.Component):
         traces = [PartialTrace(width=2 * f + 7, keep=keep) for keep in (0, 1)]
         m.submodules.trace_first, m.submodules.trace_second = traces
         carried, traced = mac.o.payload.carry, Signal(self._carry, reset_less=True)
-        traces_valid = traces[0].o.valid
+        # The other stands apart, for all that it selects.
+        traces_valid, selects = traces[0].o.valid, Signal(attrs={"keep": 1})
+        m.d.sync += selects.eq(Mux(traces_valid, ~traces[0].o.ready, mac.o.valid & ~carried.joint))
         # What is not normalised is rounded first; it waits until nothing is normalised.
         wide, parts = 2 * f + 8, 32
         rounded = data.StructLayout(
@@ -174,8 +178,11 @@ class GossipDatapath(wiring.Component):
         normalising, busy = Signal(range(16)), Signal()
         entering = normalise.i.valid & normalise.i.ready
         leaving = normalise.o.valid & normalise.o.ready
-        following = normalising + entering - leaving
-        m.d.sync += [normalising.eq(following), busy.eq(following != 0)]
+        remains = Mux(leaving, normalising != 1, normalising != 0)
+        m.d.sync += [
+            normalising.eq(normalising + entering - leaving),
+            busy.eq(entering | remains),
+        ]
 
         passes = rounding.i.ready & ~busy
         keep = traces_valid & traced.traces
@@ -203,7 +210,7 @@ class GossipDatapath(wiring.Component):
         for n, (i, j, part) in enumerate(itertools.product(range(4), range(4), ("re", "im"))):
             value = Signal(signed(wide), name=f"value{n}")
             m.d.comb += value.eq(mac.o.payload.y[i][j][part])
-            with m.If(traces_valid):
+            with m.If(selects):
                 same = i >> 1 == j >> 1
                 kept = traces[i >> 1].o.payload.r[i & 1][j & 1][part] if same else 0
                 m.d.comb += value.eq(kept)
@@ -219,7 +226,9 @@ class GossipDatapath(wiring.Component):
             normalise.o.ready.eq(reply.i.ready & ~first),
         ]
         clipped = [saturate(value, f + 2) for value in rounding.o.payload.y]
-        with m.If(first):
+        selected = Signal(attrs={"keep": 1})
+        m.d.sync += selected.eq(Mux(first, ~rounding.o.ready, rounding.i.valid))
+        with m.If(selected):
             flags = Cat(flag for _, flag in clipped)
             m.d.comb += [
                 into.y.eq(Cat(value for value, _ in clipped)),

@@ -88,6 +88,9 @@ class Matrices(wiring.Component):
             reply.body[1].eq(answer.entropy),
             into.results.eq(Cat(answer["values"].as_value(), answer.y.as_value())),
         ]
-        following = under_way + accepted - answered
-        m.d.sync += [under_way.eq(following), self.idle.eq(following == 0)]
+        remains = Mux(answered, under_way != 1, under_way != 0)
+        m.d.sync += [
+            under_way.eq(under_way + accepted - answered),
+            self.idle.eq(~accepted & ~remains),
+        ]
         return m

@@ -92,7 +92,10 @@ class Rounds(wiring.Component):
                     self._done_valid.eq(quotient.o.valid),
                     quotient.o.ready.eq(self._take),
                 ]
-            with m.If(quotient.o.valid & quotient.o.ready):
+            # It is written a cycle after it is taken.
+            taken = Signal(name=f"taken{k}")
+            m.d.sync += taken.eq(quotient.o.valid & quotient.o.ready)
+            with m.If(taken):
                 m.d.sync += target.valid.eq(0)
             with m.If(quotient.i.valid & quotient.i.ready):
                 m.d.sync += [

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh import frames
@@ -87,9 +87,9 @@ class Link(wiring.Component):
             sender.start.payload.limit.eq(inward.limit),
         ]
         # Between frames, so that the words of one follow each other.
-        settling = Signal()
-        m.d.sync += settling.eq(outward.update)
-        with m.If(sender.start.ready & ~settling & ~self.reset):
+        settling = Signal(2)
+        m.d.sync += settling.eq(Cat(outward.update, settling))
+        with m.If(sender.start.ready & ~settling.any() & ~self.reset):
             with m.If(news):
                 m.d.comb += outward.update.eq(1)
                 m.d.sync += [news.eq(0), rewind.eq(0)]
