@@ -89,7 +89,7 @@ class Normalise(wiring.Component):
         left = Signal(range(elements + 1))
         shift = Signal(range(fixed.WEIGHT_BITS + 1), reset_less=True)
 
-        # p < 2^-8, p >= 2, and what is left of [2^-8, 2), by bits: a comparison takes a carry chain.
+        # p < 2^-8, p >= 2, and what is left between, by bits: a comparison takes a carry chain.
         bits = fixed.WEIGHT_BITS
         window, above = p[full - 1 - bits : full], p[full:-1].any()
         vanished, overflow = p[-1] | ~(above | window.any()), ~p[-1] & above

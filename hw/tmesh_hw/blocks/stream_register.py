@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class StreamRegister(wiring.Component):
-    """``o`` is ``i``, from registers: no path from one side to the other, a transaction every cycle.
+    """``o`` is ``i``, from registers: no path from one side to the other; one every cycle.
 
     That cuts long wires, and a simulator need not follow them. Latency 1.
 

@@ -89,7 +89,7 @@ class GossipDatapath(wiring.Component):
         f = self.config.f
         m.submodules.kronecker = kronecker = self._kronecker
         m.submodules.mac = mac = self._mac
-        m.submodules.normalise = normalise = self._normalise
+        m.submodules.normalise = self._normalise
         # What the MAC needs of a command while its Kronecker product is under way.
         m.submodules.waiting = waiting = SyncFIFO(width=self._descriptor.size, depth=4)
 

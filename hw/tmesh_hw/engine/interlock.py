@@ -70,9 +70,9 @@ class Interlock(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bundle = data.ArrayLayout(issued_layout(self.row), self.lanes)
-        entered, compared, found, issuing = stages = [
-            Signal(bundle, name=name) for name in ("entered", "compared", "found", "issuing")
-        ]
+        names = ("entered", "compared", "found", "issuing")
+        stages = [Signal(bundle, name=name) for name in names]
+        entered, issuing = stages[0], stages[-1]
         advance = ~self.held
         waiting = self._enter(m, entered, advance)
         holds = [Signal(name=f"held{k}", attrs={"keep": 1}) for k in range(self.COPIES)]
