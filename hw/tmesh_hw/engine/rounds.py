@@ -75,7 +75,11 @@ class Rounds(wiring.Component):
             Quotient(f=self.config.f, carry=ticket_layout(self.config))
             for _ in range(self.config.rounds)
         ]
-        into, out_of = (Signal(range(len(quotients))) for _ in range(2))
+        # The turn of a result, and once more to choose its bits.
+        into, out_of, chosen = (
+            Signal(range(len(quotients)), name=name, attrs={"keep": 1})
+            for name in ("into", "out_of", "chosen")
+        )
         self._done = Signal(quotients[0].o.payload.shape())
         self._done_valid, self._take = Signal(), Signal()
         for k, (quotient, target) in enumerate(zip(quotients, gather.pending, strict=True)):
@@ -86,9 +90,10 @@ class Rounds(wiring.Component):
                     quotient.i.valid.eq(weigh.o.valid),
                     weigh.o.ready.eq(quotient.i.ready),
                 ]
+            with m.If(chosen == k):
+                m.d.comb += self._done.eq(quotient.o.payload)
             with m.If(out_of == k):
                 m.d.comb += [
-                    self._done.eq(quotient.o.payload),
                     self._done_valid.eq(quotient.o.valid),
                     quotient.o.ready.eq(self._take),
                 ]
@@ -104,7 +109,7 @@ class Rounds(wiring.Component):
                 ]
         last = len(quotients) - 1
         accepted, under_way = weigh.o.valid & weigh.o.ready, Signal(range(len(quotients) + 1))
-        for turn, moves in ((into, accepted), (out_of, self._take)):
+        for turn, moves in ((into, accepted), (out_of, self._take), (chosen, self._take)):
             with m.If(moves):
                 m.d.sync += turn.eq(Mux(turn == last, 0, turn + 1))
         m.d.sync += under_way.eq(under_way + accepted - self._take)
