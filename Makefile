@@ -78,9 +78,12 @@ convergence: setup
 area: setup
 	$(RUN) $(BIN)/python -m tmesh_hw.synthesis.area
 
-# Routes eigensolver and engine on ECP5, five seeds a row: an hour; DESIGN=eigensolver for a part.
+# Routes engine and eigensolver on ECP5, by lanes and units: hours; DESIGN="1 unit LFE5U-25F" for one,
+# SEEDS=1 for fewer than five. Each is kept at once; with MISSING=1 those that are there are left.
+SEEDS ?= 5
 timing: fpga
-	$(BIN)/python -m tmesh_hw.synthesis.timing --only "$(DESIGN)"
+	$(BIN)/python -m tmesh_hw.synthesis.timing --only "$(DESIGN)" --seeds $(SEEDS) \
+	  $(if $(MISSING),--missing)
 
 # BOARD=icebreaker, ulx3s-25f or ulx3s-85f: half a minute, a minute, half an hour. Missed timing fails.
 bitstream: fpga

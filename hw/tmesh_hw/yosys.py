@@ -12,9 +12,19 @@ from pyosys import libyosys
 libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
 """
 
+#: What goes before ``synth_ecp5``. No memory is read where it is written in the same cycle, unless
+#: what is read is not used, so that none needs a bypass; netlists are simulated with memories that
+#: then give what is wrong. And equal registers that are to be kept are only kept as cells.
+PREPARE_ECP5 = (
+    "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i",
+    "proc",
+    "setattr -set keep 1 a:keep=1 %ci t:$*dff* %i",
+)
+
 #: ``synth_ecp5`` in the order that survives instantiated multipliers: its own abc9 step can end
 #: Yosys without a word.
 SYNTH_ECP5 = (
+    *PREPARE_ECP5,
     "synth_ecp5 -run begin:map_luts",
     "abc -lut 4:7 -dress",
     "clean",
@@ -25,7 +35,10 @@ SYNTH_ECP5 = (
 SYNTH_ICE40 = ("synth_ice40 -dsp -device u",)
 
 #: Only as far as block memories and multipliers: what is left is logic.
-MACROS_ECP5 = ("synth_ecp5 -run begin:map_gates",)
+MACROS_ECP5 = (
+    *PREPARE_ECP5,
+    "synth_ecp5 -run begin:map_gates",
+)
 
 
 def run(rtlil: str, *commands: str) -> str:

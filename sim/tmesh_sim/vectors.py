@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
+from amaranth.lib import data
 from tmesh.config import CoreConfig
 from tmesh.golden import fixed, jacobi, pauli, reference
 from tmesh.numbers import IntArray, Q
@@ -25,9 +26,11 @@ from tmesh_hw.blocks import (
     Quotient,
     Reciprocal,
     SquareRoot,
+    StreamRegister,
 )
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.engine import Core, Engine, GossipDatapath, MicrocodedEngine
+from tmesh_hw.numbers import matrix
 
 from tmesh_sim.engine_packets import DIGEST, engine_config, sections
 from tmesh_sim.packing import rows
@@ -61,6 +64,9 @@ def build(name: str, f: int, lanes: int) -> Any:
         "jacobi_8": lambda: solver(n=8, vectors=False),
         "quotient": lambda: Quotient(f=f, carry=5),
         "square_root": lambda: SquareRoot(width=f + 7),
+        "stream_register": lambda: StreamRegister(
+            data.StructLayout({"x": matrix(2, f + 2)}), halved=lanes == 1
+        ),
         "pauli_lane": lambda: PauliLane(f=f),
         "engine": lambda: Engine(config=engine_config(f, lanes), digest=DIGEST),
         "microcoded_engine": lambda: MicrocodedEngine(
@@ -93,6 +99,7 @@ BLOCKS = {
     "core": True,
     "quotient": False,
     "square_root": False,
+    "stream_register": True,
     "pauli_lane": False,
     "engine": True,
     "microcoded_engine": False,
@@ -251,6 +258,12 @@ def _operator_mac(dut: OperatorMac, rng: np.random.Generator, n: int) -> Vectors
 def _partial_trace(dut: PartialTrace, rng: np.random.Generator, n: int) -> Vectors:
     x = integers(rng, (n, 4, 4, 2), dut.width)
     return rows(x), rows(dut.model(x))
+
+
+def _stream_register(dut: StreamRegister, rng: np.random.Generator, n: int) -> Vectors:
+    width = len(dut.o.payload.x[0][0].re)
+    x = integers(rng, (n, 2, 2, 2), width)
+    return rows(x), rows(x)
 
 
 def _reciprocal(dut: Reciprocal, rng: np.random.Generator, n: int) -> Vectors:
@@ -434,6 +447,7 @@ _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "core": _core,
     "quotient": _quotient,
     "square_root": _square_root,
+    "stream_register": _stream_register,
     "pauli_lane": _pauli_lane,
     "engine": _engine,
     "microcoded_engine": _engine,

@@ -72,7 +72,7 @@ def test_bad_parameters_are_named() -> None:
         OperatorMac(f=17, lanes=1)
     with pytest.raises(ValueError, match=r"keep must be one of \(0, 1\), not 2"):
         PartialTrace(width=18, keep=2)
-    with pytest.raises(ValueError, match="interval must be at least 2, not 1"):
-        Reciprocal(f=16, interval=1)
+    with pytest.raises(ValueError, match="interval must be at least 3, not 2"):
+        Reciprocal(f=16, interval=2)
     with pytest.raises(ValueError, match="states must be at least 1, not 0"):
         Normalise(f=16, width=40, states=0, interval=7)

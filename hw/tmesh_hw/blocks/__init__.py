@@ -17,6 +17,7 @@ from .pauli_lane import PauliLane
 from .quotient import Quotient
 from .reciprocal import Reciprocal
 from .square_root import SquareRoot
+from .stream_register import StreamRegister
 
 __all__ = [
     "ComplexMultiply",
@@ -30,4 +31,5 @@ __all__ = [
     "Quotient",
     "Reciprocal",
     "SquareRoot",
+    "StreamRegister",
 ]

@@ -27,7 +27,7 @@ class Entropy(wiring.Component):
 
     Each eigenvalue is clipped to [0, 1], so values outside do not count. ln m by a table of 64
     segments with linear interpolation. Format: values Q(4, f+6), result Q(2, f), rounded half to
-    even. Error: 1e-4 nat and half an LSB at most for eigenvalues that sum to 1. Latency n + 6; one
+    even. Error: 1e-4 nat and half an LSB at most for eigenvalues that sum to 1. Latency n + 9; one
     matrix per n cycles; 2 multipliers.
 
     Parameters
@@ -63,8 +63,8 @@ class Entropy(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Load, one issue a value, five stages."""
-        return self.n + 6
+        """Load, one issue a value, eight stages."""
+        return self.n + 9
 
     def model(self, values: IntArray) -> IntArray:
         """Integers (..., n) in, (...,) out."""
@@ -77,7 +77,7 @@ class Entropy(wiring.Component):
         carry = Signal(self._carry, reset_less=True)
         left = Signal(range(n + 1))
         tag = data.StructLayout({"valid": 1, "first": 1, "last": 1, "carry": self._carry})
-        tags = [Signal(tag, name=f"tag{k}") for k in range(6)]
+        tags = [Signal(tag, name=f"tag{k}") for k in range(9)]
         arriving = tags[-1]
         advance = Signal()
         m.d.comb += [
@@ -101,18 +101,19 @@ class Entropy(wiring.Component):
                 carry.eq(self.i.payload.carry),
             ]
 
-        # 1: clip, count leading zeros.
+        # 1: clip.
         value = values[0]
-        u = Signal(fraction + 1, reset_less=True)
+        u, counted = (Signal(fraction + 1, name=n, reset_less=True) for n in ("u", "counted"))
         shift = Signal(range(fraction + 1))
         above = (value >= 0) & value[fraction:].any()
         for k in range(fraction + 1):
             with m.If(u[k]):
                 m.d.comb += shift.eq(fraction - k)
-        # 2: the mantissa without its leading one. 3: the table. 4: ln m and s ln 2. 5: product.
+        # 2: count leading zeros. 3: the mantissa without its leading one. 4: the table. 5: between
+        # its entries. 6: ln m and s ln 2. 7: product. 8: shift it back.
         mantissa = Signal(fraction, reset_less=True)
-        shifts = [Signal(range(fraction + 1), name=f"shift{k}", reset_less=True) for k in range(4)]
-        nones = [Signal(name=f"none{k}", reset_less=True) for k in range(4)]
+        shifts = [Signal(range(fraction + 1), name=f"shift{k}", reset_less=True) for k in range(6)]
+        nones = [Signal(name=f"none{k}", reset_less=True) for k in range(6)]
         start, rise = (Array(C(v, LOG_FRACTION) for v in t) for t in entropy.logarithms())
         doubling = Array(C(v, LOG_FRACTION + 4) for v in entropy.doublings(f))
         rise_bits = LOG_FRACTION - SEGMENT_BITS + 1
@@ -120,29 +121,39 @@ class Entropy(wiring.Component):
         padded = Cat(C(0, SEGMENT_BITS + PLACE_BITS), mantissa)
         place = padded[fraction : fraction + PLACE_BITS]
         wide = Cat(C(0, MANTISSA), mantissa)[fraction : fraction + MANTISSA]
-        at_start, above_start = Signal(LOG_FRACTION), Signal(rise_bits + PLACE_BITS)
+        entry, at_start = (Signal(LOG_FRACTION, name=n) for n in ("entry", "at_start"))
+        entry_rise, entry_place = Signal(rise_bits), Signal(PLACE_BITS)
+        above_start = Signal(rise_bits + PLACE_BITS)
         scaled, log = Signal(LOG_FRACTION + 4), Signal(FACTOR + 4)
-        factors = [Signal(MANTISSA + 1, name=f"factor{k}", reset_less=True) for k in range(2)]
+        factors = [Signal(MANTISSA + 1, name=f"factor{k}", reset_less=True) for k in range(3)]
         product = Signal(MANTISSA + FACTOR + 5, reset_less=True)
         total = Signal(SUM_FRACTION + 2, reset_less=True)
         with m.If(advance):
             m.d.sync += [
                 u.eq(Mux(above, 1 << fraction, Mux(value < 0, 0, value))),
-                mantissa.eq((u << shift)[:fraction]),
+                counted.eq(u),
+                mantissa.eq((counted << shifts[0])[:fraction]),
                 shifts[0].eq(shift),
                 nones[0].eq(u == 0),
-                at_start.eq(start[segment]),
-                above_start.eq(rise[segment][:rise_bits] * place),
-                scaled.eq(doubling[shifts[0]]),
+                entry.eq(start[segment]),
+                entry_rise.eq(rise[segment][:rise_bits]),
+                entry_place.eq(place),
+                at_start.eq(entry),
+                above_start.eq(entry_rise * entry_place),
+                scaled.eq(doubling[shifts[2]]),
                 factors[0].eq(Cat(wide, 1)),
                 log.eq((scaled - at_start - (above_start >> PLACE_BITS))[LOG_FRACTION - FACTOR :]),
                 factors[1].eq(factors[0]),
-                product.eq(factors[1] * log),
+                factors[2].eq(factors[1]),
+                product.eq(factors[2] * log),
             ]
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(shifts)]
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(nones)]
-        term = (product >> (MANTISSA + FACTOR - SUM_FRACTION)) >> shifts[3]
-        sum_now = Mux(arriving.first, 0, total) + Mux(nones[3], 0, term)
+        term = Signal(SUM_FRACTION + 2, reset_less=True)
+        shifted = (product >> (MANTISSA + FACTOR - SUM_FRACTION)) >> shifts[5]
+        with m.If(advance):
+            m.d.sync += term.eq(Mux(nones[5], 0, shifted))
+        sum_now = Mux(arriving.first, 0, total) + term
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(advance & arriving.valid):

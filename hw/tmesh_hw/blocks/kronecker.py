@@ -93,6 +93,8 @@ class Kronecker(wiring.Component):
 
         saturated = Signal()
         overflow = Signal(lanes)
+        k = Signal.like(self.o.payload.k, reset_less=True)
+        m.d.comb += self.o.payload.k.eq(k)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         for lane in range(lanes):
@@ -107,7 +109,7 @@ class Kronecker(wiring.Component):
             flags = []
             for s in range(steps):
                 n = s * lanes + lane
-                entry = self.o.payload.k[n >> 2][n & 3]
+                entry = k[n >> 2][n & 3]
                 with m.If(advance & arriving.valid & (arriving.step == s)):
                     for part in ("re", "im"):
                         rounded, flag = self._round(multiply.o.payload.p[part], arriving.fine)

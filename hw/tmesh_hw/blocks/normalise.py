@@ -28,7 +28,7 @@ class Normalise(wiring.Component):
     f: fraction bits of Q(2, f); inputs have 2f+1 fraction bits.
     width: bits of the input's parts.
     states: matrices per transaction.
-    interval: cycles between transactions that the reciprocal must sustain, at least 2.
+    interval: cycles between transactions that the reciprocal must sustain, at least 3.
 
     Members
     -------
@@ -87,22 +87,29 @@ class Normalise(wiring.Component):
         p = Signal(signed(self.width + 1), reset_less=True)
         loaded, decoded, done, saturated = Signal(), Signal(), Signal(), Signal()
         left = Signal(range(elements + 1))
-        shift = Signal(range(fixed.WEIGHT_BITS + 2), reset_less=True)
+        shift = Signal(range(fixed.WEIGHT_BITS + 1), reset_less=True)
 
-        vanished = p < 1 << (full - 1 - fixed.WEIGHT_BITS)
-        overflow = p >= 1 << full
-        bounded = Mux(vanished, 1 << (full - 1), Mux(overflow, (1 << full) - 1, p))[:full]
-        amount = sum(
-            (bounded < 1 << (full - bit) for bit in range(1, fixed.WEIGHT_BITS + 2)), start=0
-        )
+        # p < 2^-8, p >= 2, and what is left between, by bits: a comparison takes a carry chain.
+        bits = fixed.WEIGHT_BITS
+        window, above = p[full - 1 - bits : full], p[full:-1].any()
+        vanished, overflow = p[-1] | ~(above | window.any()), ~p[-1] & above
+        amount = Signal.like(shift)
+        for k in range(bits + 1):
+            with m.If(window[k] & ~p[-1] & ~above):
+                m.d.comb += amount.eq(bits - k)
         weight, _ = saturate(round_shift(p, f + 1), f + 2)
 
         shifted = Signal(signed(self.width + 1 + fixed.WEIGHT_BITS + 1), reset_less=True)
         shifting, shifted_valid, waiting = Signal(), Signal(), Signal()
         rounded, flag = saturate(round_shift(shifted, f + 1), f + 2, fixed.SLACK)
-        flags, numerators = o.payload.carry.flags, o.payload.carry.numerators
-        held_flags = Signal(self._flags, reset_less=True)
+        result = Signal.like(o.payload, reset_less=True)
+        m.d.comb += o.payload.eq(result)
+        flags, numerators = result.carry.flags, result.carry.numerators
+        held_flags, beyond = Signal(self._flags, reset_less=True), Signal(reset_less=True)
         held_p = Signal(f + 5, reset_less=True)
+        # A cycle after `shift`; that of the first element to be rounded.
+        bounded = Mux(held_flags.vanished, 1 << (full - 1), Mux(beyond, (1 << full) - 1, p[:full]))
+        m.d.sync += held_p.eq((bounded << shift) >> (f - 3))
         collected = Signal(range(elements + 1))
         m.d.comb += [
             waiting.eq(o.valid & ~o.ready),
@@ -115,7 +122,7 @@ class Normalise(wiring.Component):
                 decoded.eq(1),
                 left.eq(elements),
                 shift.eq(amount),
-                held_p.eq((bounded << amount) >> (f - 3)),
+                beyond.eq(overflow),
                 held_flags.weight.eq(weight),
                 held_flags.saturated.eq(overflow | saturated),
                 held_flags.vanished.eq(vanished),
@@ -151,7 +158,7 @@ class Normalise(wiring.Component):
                 ]
                 with m.If(collected == 0):
                     m.d.sync += [
-                        o.payload.p.eq(held_p),
+                        result.p.eq(held_p),
                         flags.eq(held_flags),
                         flags.saturated.eq(held_flags.saturated | flag),
                     ]
@@ -164,6 +171,8 @@ class Normalise(wiring.Component):
         """Numerators times 1/p, rounded into the output."""
         f, elements = self.f, 3 * self.states
         i, o = self._reciprocal.o, self.o
+        result = Signal.like(o.payload, reset_less=True)
+        m.d.comb += o.payload.eq(result)
         numerators = Signal(self._numerators, reset_less=True)
         g = Signal(signed(f + 2), reset_less=True)
         flags = Signal(self._flags, reset_less=True)
@@ -204,7 +213,7 @@ class Normalise(wiring.Component):
                 m.d.sync += leaving.eq(flags)
             with m.If(arriving.valid):
                 for s in range(self.states):
-                    rho = o.payload.states[s]
+                    rho = result.states[s]
                     z = round_shift((1 << (2 * f + 3)) + total, f + 4)
                     c = round_shift(total, f + 4)
                     with m.If(arriving.element == 3 * s):
@@ -221,9 +230,9 @@ class Normalise(wiring.Component):
                 with m.If(arriving.element == elements - 1):
                     m.d.sync += [
                         o.valid.eq(1),
-                        o.payload.weight.eq(leaving.weight),
-                        o.payload.saturated.eq(leaving.saturated),
-                        o.payload.vanished.eq(leaving.vanished),
+                        result.weight.eq(leaving.weight),
+                        result.saturated.eq(leaving.saturated),
+                        result.vanished.eq(leaving.vanished),
                     ]
         with m.If(i.valid & i.ready):
             top = i.payload.g[f + 1]

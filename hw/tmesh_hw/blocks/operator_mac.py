@@ -94,16 +94,22 @@ class OperatorMac(wiring.Component):
         x = Signal(matrix(4, width), reset_less=True)
         t = [Signal(matrix(4, width), name=f"t{n}", reset_less=True) for n in (0, 1)]
         right = [Signal(matrix(4, width), name=f"right{n}", reset_less=True) for n in (0, 1)]
-        hermitian, saturated, full, t_ready = (
-            Signal(2, name=n) for n in ("hermitian", "saturated", "full", "t_ready")
-        )
+        hermitian, saturated, full = (Signal(2, name=n) for n in ("hermitian", "saturated", "full"))
         carry_shape = self.i.payload.shape()["carry"].shape
         carry = [Signal(carry_shape, name=f"carry{n}", reset_less=True) for n in (0, 1)]
-        next_slot, slot1, slot2 = Signal(), Signal(), Signal()
+        next_slot, slot1 = Signal(), Signal()
         busy1 = Signal()
         step1, step2 = Signal(range(steps)), Signal(range(steps))
+        last1, last2 = Signal(), Signal()  # they are the last
         term = Signal(range(terms))
-        held = Signal()  # phase of the inner product under way
+        # Of phase 2: its slot, which slots are ready for it, whether the inner product under way is
+        # of it; and all again, to select operands: these stand where those are.
+        states = [("slot2", 1), ("t_ready", 2), ("held", 1)]
+        slot2, t_ready, held, operand_slot2, operand_t_ready, operand_held = (
+            Signal(n, name=prefix + name, attrs={"keep": 1})
+            for prefix in ("", "operand_")
+            for name, n in states
+        )
 
         tag = data.StructLayout(
             {
@@ -120,20 +126,40 @@ class OperatorMac(wiring.Component):
         tags = [Signal(tag, name=f"tag{n}") for n in range(ComplexMultiply.latency + 2)]
         issue, summing, arriving = tags[0], tags[-2], tags[-1]
         advance, finish1, finish2 = Signal(), Signal(), Signal()
-        last_step2 = Mux(hermitian.bit_select(slot2, 1), hermitian_steps - 1, steps - 1)
+        # Stall as a whole rather than overwrite a result that was not taken yet. Decided a cycle
+        # ahead, since it drives everything: a register for each multiplier, and one for the rest.
+        stalled = [Signal(name=f"stalled{n}", attrs={"keep": 1}) for n in range(units * group + 1)]
+        full_next, arriving_next = Signal(), Mux(advance, summing.as_value(), arriving.as_value())
+        arriving_next = data.View(tag, arriving_next)
+        m.d.sync += self.o.valid.eq(full_next)
+        m.d.sync += [
+            copy.eq(arriving_next.valid & arriving_next.phase2 & full_next) for copy in stalled
+        ]
+        m.d.comb += full_next.eq(
+            (self.o.valid & ~self.o.ready)
+            | (advance & arriving.valid & arriving.phase2 & arriving.finish)
+        )
+        phase2, last = Signal(), Signal()
+        following1, following2, following_slot2 = (
+            Signal.like(now, name=name)
+            for name, now in (("following1", step1), ("following2", step2), ("following", slot2))
+        )
         m.d.comb += [
-            # Stall as a whole rather than overwrite a result that was not taken yet.
-            advance.eq(~(arriving.valid & arriving.phase2 & self.o.valid & ~self.o.ready)),
-            issue.phase2.eq(Mux(term == 0, t_ready.bit_select(slot2, 1), held)),
-            issue.valid.eq(issue.phase2 | busy1),
-            issue.slot.eq(Mux(issue.phase2, slot2, slot1)),
+            phase2.eq(Mux(term == 0, t_ready.bit_select(slot2, 1), held)),
+            last.eq(term == terms - 1),
+            advance.eq(~stalled[-1]),
+            issue.phase2.eq(
+                Mux(term == 0, operand_t_ready.bit_select(operand_slot2, 1), operand_held)
+            ),
+            issue.valid.eq(phase2 | busy1),
+            issue.slot.eq(Mux(issue.phase2, operand_slot2, slot1)),
             issue.step.eq(Mux(issue.phase2, step2, step1)),
             issue.hermitian.eq(hermitian.bit_select(issue.slot, 1)),
             issue.first.eq(term == 0),
-            issue.last.eq(term == terms - 1),
-            issue.finish.eq(issue.last & (issue.step == Mux(issue.phase2, last_step2, steps - 1))),
-            finish1.eq(issue.valid & ~issue.phase2 & issue.finish),
-            finish2.eq(issue.phase2 & issue.finish),
+            issue.last.eq(last),
+            issue.finish.eq(last & Mux(phase2, last2, last1)),
+            finish1.eq(busy1 & ~phase2 & last & last1),
+            finish2.eq(phase2 & last & last2),
             self.i.ready.eq(
                 advance
                 & (~busy1 | finish1)
@@ -142,33 +168,54 @@ class OperatorMac(wiring.Component):
         ]
         with m.If(advance):
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
-            with m.If(issue.valid):
-                m.d.sync += [held.eq(issue.phase2), term.eq(Mux(issue.last, 0, term + 1))]
-                with m.If(issue.last & issue.phase2):
-                    m.d.sync += step2.eq(Mux(issue.finish, 0, step2 + 1))
-                with m.If(issue.last & ~issue.phase2):
-                    m.d.sync += step1.eq(Mux(issue.finish, 0, step1 + 1))
+            with m.If(phase2 | busy1):
+                m.d.sync += [
+                    held.eq(phase2),
+                    operand_held.eq(phase2),
+                    term.eq(Mux(last, 0, term + 1)),
+                ]
             with m.If(finish1):
                 m.d.sync += busy1.eq(0)
             with m.If(finish2):
                 m.d.sync += [
                     full.bit_select(slot2, 1).eq(0),
                     t_ready.bit_select(slot2, 1).eq(0),
-                    slot2.eq(~slot2),
+                    operand_t_ready.bit_select(slot2, 1).eq(0),
                 ]
+        m.d.comb += [following1.eq(step1), following2.eq(step2), following_slot2.eq(slot2)]
+        with m.If(advance & last & phase2):
+            m.d.comb += following2.eq(Mux(last2, 0, step2 + 1))
+        with m.If(advance & last & ~phase2 & busy1):
+            m.d.comb += following1.eq(Mux(last1, 0, step1 + 1))
+        with m.If(advance & finish2):
+            m.d.comb += following_slot2.eq(~slot2)
+        # Of two transactions under way, the second is known before the first one ends.
+        end2 = Mux(hermitian.bit_select(following_slot2, 1), hermitian_steps - 1, steps - 1)
+        m.d.sync += [
+            step1.eq(following1),
+            step2.eq(following2),
+            slot2.eq(following_slot2),
+            operand_slot2.eq(following_slot2),
+            last1.eq(following1 == steps - 1),
+            last2.eq(following2 == end2),
+        ]
         for slot in (0, 1):
-            with m.If(self.i.valid & self.i.ready & (next_slot == slot)):
+            # Whatever is there, while there is room for it: that need not wait for `valid`.
+            with m.If(~full[slot] | (advance & finish2 & (slot2 == slot))):
                 m.d.sync += [
                     right[slot].eq(self.i.payload.right),
                     carry[slot].eq(self.i.payload.carry),
+                ]
+            with m.If(self.i.valid & self.i.ready & (next_slot == slot)):
+                m.d.sync += [
                     hermitian[slot].eq(self.i.payload.hermitian),
                     saturated[slot].eq(0),
                     full[slot].eq(1),
                 ]
+        with m.If(~busy1 | (advance & finish1)):
+            m.d.sync += [left.eq(self.i.payload.left), x.eq(self.i.payload.x)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
-                left.eq(self.i.payload.left),
-                x.eq(self.i.payload.x),
                 busy1.eq(1),
                 slot1.eq(next_slot),
                 next_slot.eq(~next_slot),
@@ -193,13 +240,13 @@ class OperatorMac(wiring.Component):
                         columns2.append((q, k))
                 t_slots = [Array(s[i][k] for i, k in rows2)[position2] for s in t]
                 right_slots = [Array(s[i][k] for i, k in columns2)[position2] for s in right]
-                a2 = Mux(slot2, t_slots[1].as_value(), t_slots[0].as_value())
-                b2 = Mux(slot2, right_slots[1].as_value(), right_slots[0].as_value())
+                a2 = Mux(operand_slot2, t_slots[1].as_value(), t_slots[0].as_value())
+                b2 = Mux(operand_slot2, right_slots[1].as_value(), right_slots[0].as_value())
                 a1 = Array(rows)[position1].as_value()
                 b1 = Array(columns)[position1].as_value()
                 m.d.comb += [
                     mul.i.valid.eq(1),
-                    mul.o.ready.eq(advance),
+                    mul.o.ready.eq(~stalled[unit * group + lane]),
                     mul.i.payload.a.eq(Mux(issue.phase2, a2, a1)),
                     mul.i.payload.b.eq(Mux(issue.phase2, b2, b1)),
                     mul.i.payload.conjugate.eq(issue.phase2),
@@ -213,9 +260,8 @@ class OperatorMac(wiring.Component):
                     )
             totals.append(total)
 
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        y = self.o.payload.y
+        y = Signal.like(self.o.payload.y, reset_less=True)
+        m.d.comb += self.o.payload.y.eq(y)
         for unit, total in enumerate(totals):
             parts = {
                 p: saturate(round_shift(total[p], f), width, fixed.SLACK) for p in ("re", "im")
@@ -244,11 +290,11 @@ class OperatorMac(wiring.Component):
                     & overflow
                 ):
                     m.d.sync += saturated[slot].eq(1)
-        with m.If(advance & arriving.valid & arriving.finish):
-            with m.If(arriving.phase2):
-                m.d.sync += self.o.valid.eq(1)
-            with m.Else():
-                m.d.sync += t_ready.bit_select(arriving.slot, 1).eq(1)
+        with m.If(advance & arriving.valid & arriving.finish & ~arriving.phase2):
+            m.d.sync += [
+                t_ready.bit_select(arriving.slot, 1).eq(1),
+                operand_t_ready.bit_select(arriving.slot, 1).eq(1),
+            ]
         # A slot is free again once phase 2 has been *issued*, so what its reply needs is kept from
         # then on in registers of its own, one a slot because two may be on their way.
         for slot in (0, 1):

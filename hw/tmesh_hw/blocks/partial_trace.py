@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module
+from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.golden import fixed
@@ -48,7 +48,8 @@ class PartialTrace(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        r = Signal.like(self.o.payload.r, reset_less=True)
+        m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), self.o.payload.r.eq(r)]
         with m.If(self.i.ready):
             m.d.sync += self.o.valid.eq(self.i.valid)
             for i in range(2):
@@ -58,5 +59,5 @@ class PartialTrace(wiring.Component):
                             terms = [self.i.payload.x[2 * i + k][2 * j + k][part] for k in (0, 1)]
                         else:
                             terms = [self.i.payload.x[2 * k + i][2 * k + j][part] for k in (0, 1)]
-                        m.d.sync += self.o.payload.r[i][j][part].eq(terms[0] + terms[1])
+                        m.d.sync += r[i][j][part].eq(terms[0] + terms[1])
         return m

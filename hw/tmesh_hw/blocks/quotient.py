@@ -20,7 +20,7 @@ class Quotient(wiring.Component):
     That is ρ^κ/Tr ρ^κ, κ = 2^squarings, of any ρ that is given by a fraction: see
     `tmesh.golden.rounds`. Restoring division, one bit a cycle, three components at a time; each
     quotient is exact, rounded half to even, and clipped to ±(2^(f+1) − 1), flagged. One multiplier.
-    One vector at a time: the period is the latency, f + 13 cycles for each division and 8 more.
+    One vector at a time: the period is the latency, f + 14 cycles for each division and 8 more.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ class Quotient(wiring.Component):
         )
 
     def latency(self, squarings: int = 0) -> int:
-        """Of each division f + 2 bits, three cycles around them, and the length; the last step."""
+        """Of each division f + 2 bits, five cycles around them, and the length; the last step."""
         products = MULTIPLY_LATENCY + 4
-        return (squarings + 1) * (self.f + 6 + products) + products + 1
+        return (squarings + 1) * (self.f + 7 + products) + products + 1
 
     def model(self, n: IntArray, d: IntArray, squarings: int) -> tuple[IntArray, BoolArray]:
         """Integers (m, 3) and (m,) in; vectors (m, 3), and which saturated."""
@@ -130,13 +130,16 @@ class Quotient(wiring.Component):
                     double = value << 1
                     half = double == divisor
                     m.d.sync += up[n].eq((double > divisor) | (half & bits[0]))
+                m.next = "UP"
+            with m.State("UP"):
+                for n, bits in enumerate(quotient):
+                    m.d.sync += [bits.eq(bits + up[n]), over[n].eq(over[n] | bits[f + 1])]
                 m.next = "SIGN"
             with m.State("SIGN"):
                 clipped = []
                 for n, bits in enumerate(quotient):
-                    rounded = bits + up[n]
-                    beyond = over[n] | (rounded > limit)
-                    magnitude = Mux(beyond, limit, rounded)[: f + 1]
+                    beyond = over[n] | bits[f + 1]
+                    magnitude = Mux(beyond, limit, bits)[: f + 1]
                     m.d.sync += r[n].eq(Mux(negative[n], -magnitude, magnitude))
                     clipped.append(beyond)
                 m.d.sync += [
@@ -153,7 +156,7 @@ class Quotient(wiring.Component):
                     m.next = "NEXT"
             with m.State("NEXT"):
                 one = 1 << (2 * f)
-                excess = (square - one + (1 << f)) >> (f + 1)
+                excess = (square + ((1 << f) - one)) >> (f + 1)
                 most = rounds.longest(f)
                 m.d.sync += [
                     longer.eq(Mux(excess < 0, 0, Mux(excess > most, most, excess[: f - 1]))),

@@ -14,7 +14,8 @@ from tmesh_hw.blocks.checks import check_fraction
 
 
 class _Stage(wiring.Component):
-    """`bits` iterations of the division, one per cycle; period and latency ``bits + 1``."""
+    """`bits` iterations of the division, one per cycle; latency ``bits + 1``, period one more: it
+    takes nothing while it has a result, so that no path goes through it."""
 
     def __init__(self, layout: data.StructLayout, bits: int) -> None:
         self.bits = bits
@@ -30,7 +31,7 @@ class _Stage(wiring.Component):
         m.d.comb += [
             self.o.valid.eq(busy & (left == 0)),
             self.o.payload.eq(state),
-            self.i.ready.eq(~busy | (self.o.valid & self.o.ready)),
+            self.i.ready.eq(~busy),
         ]
         with m.If(busy & (left != 0)):
             m.d.sync += [
@@ -55,7 +56,7 @@ class Reciprocal(wiring.Component):
     Parameters
     ----------
     f: fraction bits of the datapath's Q(2, f).
-    interval: cycles between transactions, at least 2; large values give one iterative stage.
+    interval: cycles between transactions, at least 3; large values give one iterative stage.
     carry: shape of data forwarded with the result.
 
     Members
@@ -66,10 +67,10 @@ class Reciprocal(wiring.Component):
 
     def __init__(self, *, f: int, interval: int, carry: Any = 0) -> None:
         self.f = check_fraction(f)
-        if operator.index(interval) < 2:
-            raise ValueError(f"interval must be at least 2, not {interval!r}")
+        if operator.index(interval) < 3:
+            raise ValueError(f"interval must be at least 3, not {interval!r}")
         self._carry = carry
-        per_stage, bits = interval - 1, f + 3
+        per_stage, bits = interval - 2, f + 3
         self._stages = [min(per_stage, bits - done) for done in range(0, bits, per_stage)]
         super().__init__(
             {

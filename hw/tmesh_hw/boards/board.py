@@ -53,14 +53,14 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         board = self.board
-        add_clock(m, platform, board.config.clock_hz)
+        reset = add_clock(m, platform, board.config.clock_hz)
         m.submodules.engine = engine = SerialEngine(
             config=board.config, divisor=board.divisor, depth=board.depth, digest=self.digest
         )
         port = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", port.rx)
         m.submodules.tx = tx = io.Buffer("o", port.tx)
-        m.d.comb += [engine.rx.eq(rx.i), tx.o.eq(engine.tx)]
+        m.d.comb += [engine.rx.eq(rx.i), tx.o.eq(engine.tx), engine.reset.eq(reset)]
         return m
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from amaranth.build.run import BuildPlan
 
+from tmesh_hw import yosys
 from tmesh_hw.boards.board import BOARDS, Board, BoardTop
 from tmesh_hw.digest import build_digest
 
@@ -100,6 +101,7 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     else:
         # `tmesh_hw.yosys.SYNTH_ECP5`.
         options |= {
+            "script_after_read": "\n".join(yosys.PREPARE_ECP5),
             "synth_opts": "-run begin:map_luts",
             "script_after_synth": "abc -lut 4:7 -dress\nclean\nsynth_ecp5 -run map_cells: -top top",
         }

@@ -4,20 +4,21 @@ from typing import Any
 
 from amaranth import ClockDomain, Const, Instance, Module, Signal
 from amaranth.lib import io
-from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 
 #: Seconds of reset after the clock is steady: block memories of iCE40 are empty for some
 #: microseconds after configuration.
 SETTLE = 15e-6
 
 
-def add_clock(m: Module, platform: Any, hertz: float) -> None:
-    """The domain ``sync`` at `hertz`, reset until its clock is steady and `SETTLE` has passed.
+def add_clock(m: Module, platform: Any, hertz: float) -> Any:
+    """The domain ``sync`` at `hertz`, without a reset; returns one that is high until the clock is
+    steady and `SETTLE` has passed.
 
     Raises ``ValueError`` for a frequency that the device cannot make from its oscillator.
     """
     m.domains.power = power = ClockDomain(reset_less=True)
-    m.domains.sync = domain = ClockDomain()
+    m.domains.sync = domain = ClockDomain(reset_less=True)
     clock, locked = Signal(name="clock"), Signal()
     oscillator = platform.request(platform.default_clk, dir="-")
     source = platform.default_clk_constraint.frequency
@@ -31,7 +32,9 @@ def add_clock(m: Module, platform: Any, hertz: float) -> None:
     m.submodules.steady = FFSynchronizer(locked, steady, o_domain="power")
     with m.If(steady & (left != 0)):
         m.d.power += left.eq(left - 1)
-    m.submodules.reset = ResetSynchronizer(left != 0, domain="sync")
+    reset = Signal(init=1, reset_less=True)
+    m.d.power += reset.eq(left != 0)
+    return reset
 
 
 def _ice40(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked: Any) -> None:

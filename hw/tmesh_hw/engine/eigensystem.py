@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.opcodes import OPCODE_BITS, Opcode
 
-from tmesh_hw.blocks.entropy import Entropy
+from tmesh_hw.blocks import Entropy, StreamRegister
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.numbers import matrix, round_shift, saturate
 
@@ -63,6 +63,10 @@ class Eigensystem(wiring.Component):
             carry=wants,
         )
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
+        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), halved=True)
+        m.submodules.entropies = entropies = StreamRegister(entropy.o.payload.shape())
+        wiring.connect(m, spectra.o, entropy.i)
+        wiring.connect(m, entropy.o, entropies.i)
         # What waits for the entropy of its matrix.
         m.submodules.kept = kept = SyncFIFOBuffered(width=self._kept.size, depth=8)
         opcode, command = self.i.payload.opcode, solver.i.payload
@@ -89,9 +93,9 @@ class Eigensystem(wiring.Component):
             flags.append(flag & used)
         m.d.comb += [
             keep.saturated.eq(result.saturated | flags[0] | flags[1] | flags[2] | flags[3]),
-            solver.o.ready.eq(entropy.i.ready & kept.w_rdy),
-            entropy.i.valid.eq(solver.o.valid & kept.w_rdy),
-            entropy.i.payload["values"].eq(result["values"]),
+            solver.o.ready.eq(spectra.i.ready & kept.w_rdy),
+            spectra.i.valid.eq(solver.o.valid & kept.w_rdy),
+            spectra.i.payload["values"].eq(result["values"]),
             kept.w_en.eq(solver.o.valid & solver.o.ready),
             kept.w_data.eq(keep),
         ]
@@ -105,10 +109,10 @@ class Eigensystem(wiring.Component):
 
         out = data.View(self._kept, kept.r_data)
         m.d.comb += [
-            self.o.valid.eq(entropy.o.valid & kept.r_rdy),
-            entropy.o.ready.eq(self.o.ready & kept.r_rdy),
-            kept.r_en.eq(self.o.ready & entropy.o.valid),
-            self.o.payload.entropy.eq(entropy.o.payload.entropy),
+            self.o.valid.eq(entropies.o.valid & kept.r_rdy),
+            entropies.o.ready.eq(self.o.ready & kept.r_rdy),
+            kept.r_en.eq(self.o.ready & entropies.o.valid),
+            self.o.payload.entropy.eq(entropies.o.payload.entropy),
         ]
         for name, _ in self._kept:
             m.d.comb += self.o.payload[name].eq(out[name])

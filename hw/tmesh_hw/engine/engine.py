@@ -3,7 +3,7 @@
 import operator
 from typing import Any
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -12,10 +12,11 @@ from tmesh.config import CoreConfig
 from tmesh.opcodes import Opcode
 from tmesh.packets import INTEGER, Command, Counter, Status
 
+from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine.matrices import Matrices
 from tmesh_hw.engine.resident import READ_LATENCY, Resident
 from tmesh_hw.engine.rounds import Rounds
-from tmesh_hw.engine.words import BundleReader, ReplyWriter, WordRegister, word_layout
+from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
 
 #: Bits of the header of a command.
 HEADER = 8 * packets.HEADER.itemsize
@@ -70,8 +71,8 @@ class Engine(wiring.Component):
             m.submodules.matrices = matrices = self._matrices = Matrices(config=config)
             overlapping.append((matrices.idle, (Command.MATRIX,)))
         wiring.connect(m, bundles.o, resident.i)
-        m.submodules.into = into = WordRegister(link=config.link)
-        m.submodules.out_of = out_of = WordRegister(link=config.link)
+        m.submodules.into = into = StreamRegister(word_layout(config.link))
+        m.submodules.out_of = out_of = StreamRegister(word_layout(config.link))
         wiring.connect(m, wiring.flipped(self.i), into.i)
         wiring.connect(m, self._replies.o, out_of.i)
         wiring.connect(m, out_of.o, wiring.flipped(self.o))
@@ -82,9 +83,10 @@ class Engine(wiring.Component):
         self._body = Signal(
             data.ArrayLayout(signed(config.f + 2), self._body_length), reset_less=True
         )
-        self._status = Signal(Status)
+        self._status, self._follows = Signal(Status), Signal()
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
         self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
+        self._body_words = Signal(range(packets.OPERANDS + 1))
         self._operators(m)
         self._counters(m)
         saturated = Signal()
@@ -111,9 +113,11 @@ class Engine(wiring.Component):
             with m.State("HEADER"):
                 self._receive_header(m)
             with m.State("DECODE"):
+                self._decode(m)
+            with m.State("START"):
                 m.d.sync += saturated.eq(0)
                 with m.If(may_start):
-                    self._decode(m)
+                    self._start(m)
             with m.State("BODY"):
                 self._receive_body(m)
             with m.State("CHECK"):
@@ -168,11 +172,17 @@ class Engine(wiring.Component):
                 rounds.o.ready.eq(reply.ready),
             ]
         if config.lanes:
+            command = matrices.i.payload
+            m.d.comb += [
+                command.tag.eq(self._head.tag),
+                command.command.opcode.eq(self._head.argument),
+                Cat(command.command.u, command.command.x).eq(self._body.as_value()),
+                reply.payload.results.eq(matrices.o.payload.results),
+            ]
             with m.If(~matrices.idle):
                 m.d.comb += [
                     answer.eq(matrices.o.payload.reply),
                     reply.payload.long.eq(1),
-                    reply.payload.results.eq(matrices.o.payload.results),
                     reply.valid.eq(matrices.o.valid),
                     matrices.o.ready.eq(reply.ready),
                 ]
@@ -248,15 +258,21 @@ class Engine(wiring.Component):
             m.d.comb += verdict.eq(Status.BAD_LENGTH)
         with m.Elif(~there):
             m.d.comb += verdict.eq(Status.BAD_ADDRESS)
-
-        m.d.comb += self._bundles.start.eq(1)
+        each, command = self.config.link // INTEGER, head.command
+        words = Mux(command == Command.WRITE_STATE, 4 // each, packets.ROW_LENGTH // each)
         m.d.sync += [
             self._status.eq(verdict),
-            self._value.eq(0),
-            self._count.eq(0),
-            self._fits.eq(1),
+            self._follows.eq(follows),
+            self._body_words.eq(Mux(command == Command.MATRIX, packets.OPERANDS // each, words)),
         ]
-        with m.If(verdict != Status.OK):
+        m.next = "START"
+
+    def _start(self, m: Module) -> None:
+        """Execute what is good, once what it must wait for has ended."""
+        head = self._head
+        m.d.comb += self._bundles.start.eq(1)
+        m.d.sync += [self._value.eq(0), self._count.eq(0), self._fits.eq(1)]
+        with m.If(self._status != Status.OK):
             m.next = "SKIP"
         with m.Elif(self._round):
             m.d.comb += self._rounds.start.valid.eq(1)
@@ -266,7 +282,7 @@ class Engine(wiring.Component):
                 m.next = "BUNDLES"
             with m.Else():
                 m.next = "LOAD"
-        with m.Elif(follows):
+        with m.Elif(self._follows):
             m.next = "BODY"
         with m.Else():
             m.next = "EXECUTE"
@@ -287,13 +303,6 @@ class Engine(wiring.Component):
             ]
             with m.If(self._words.payload.last | (self._count == self._body_words - 1)):
                 m.next = "CHECK"
-
-    @property
-    def _body_words(self) -> Any:
-        """Words in the body of the command in the header."""
-        each, command = self.config.link // INTEGER, self._head.command
-        words = Mux(command == Command.WRITE_STATE, 4 // each, packets.ROW_LENGTH // each)
-        return Mux(command == Command.MATRIX, packets.OPERANDS // each, words)
 
     @property
     def _body_length(self) -> int:
@@ -340,21 +349,15 @@ class Engine(wiring.Component):
                 m.next = "SKIP"
             with m.Case(Command.WRITE_OPERATOR):
                 m.d.comb += self._write.en.eq(1)
-                m.d.sync += [self._body.eq(self._body.as_value().rotate_right(self.config.f + 2))]
+                row = Cat(self._body[n] for n in range(-packets.ROW_LENGTH, 0))
+                m.d.sync += row.eq(row.rotate_right(self.config.f + 2))
                 m.d.sync += self._loaded_valid.eq(0)
                 with m.If(count == packets.ROW_LENGTH - 1):
                     m.next = "SKIP"
             if self.config.lanes:
                 with m.Case(Command.MATRIX):
-                    command = self._matrices.i
-                    operands = Cat(command.payload.command.u, command.payload.command.x)
-                    m.d.comb += [
-                        command.valid.eq(1),
-                        command.payload.tag.eq(head.tag),
-                        command.payload.command.opcode.eq(head.argument),
-                        operands.eq(self._body.as_value()),
-                    ]
-                    with m.If(command.ready):
+                    m.d.comb += self._matrices.i.valid.eq(1)
+                    with m.If(self._matrices.i.ready):
                         m.d.sync += count.eq(0)
                         m.next = "HEADER"
 
@@ -391,7 +394,8 @@ class Engine(wiring.Component):
     def _counters(self, m: Module) -> None:
         resident, rounds = self._resident, self._rounds
         matrices = self._matrices.saturates if self.config.lanes else Const(0)
-        self._reset = Signal()
+        self._reset, reset = Signal(), Signal(init=1)
+        m.d.sync += reset.eq(self._reset)
         starved = self._bundles.i.ready & ~self._bundles.i.valid & ~resident.idle
         steps = {
             Counter.CYCLES: Const(1),
@@ -404,8 +408,11 @@ class Engine(wiring.Component):
         }
         self._counts = []
         for counter in Counter:
-            count = Signal(2 * INTEGER, name=counter.name.lower())
-            m.d.sync += count.eq(Mux(self._reset, 0, count + steps[counter]))
+            count = Signal(2 * INTEGER, name=counter.name.lower(), reset_less=True)
+            step = Signal(Value.cast(steps[counter]).shape(), name=f"{count.name}_step")
+            m.d.sync += [step.eq(steps[counter]), count.eq(count + step)]
+            with m.If(reset):
+                m.d.sync += count.eq(0)
             self._counts.append(count)
 
     @property

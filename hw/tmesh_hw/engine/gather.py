@@ -49,7 +49,8 @@ class Gather(wiring.Component):
     i: stream of words
     done, status, ended: the words are taken, or refused and nothing is done; whether the last word
        of the packet is among them
-    read: ``{place, valid: 1}``: a state to read; r: what it was, `READ_LATENCY` cycles later
+    read: ``{place, valid: 1}``: a state to read, again while it `waits`; r: what it was,
+       `READ_LATENCY` cycles later
     pending: ``{place, valid: 1}``: what is still to be written
     waits: a state is waited for
     o: stream of rounds, see `round_layout`
@@ -87,22 +88,34 @@ class Gather(wiring.Component):
         )
         row, bank = integer[: packets.ROW_BITS], integer[packets.ROW_BITS :]
         exists = (row < config.rows) & (bank < config.gossip_lanes)
-        conflict = Signal()
-        m.d.comb += conflict.eq(
-            Cat(p.valid & (p.place == self.read.place) for p in self.pending).any()
-        )
-        arrived = self._arriving(m)
+        # A place is compared in one cycle and waits, if it must, in the next: until its round has
+        # left, what is pending stays but for `valid`.
+        coming, comparing = Signal.like(self.read), Signal(len(self.pending))
+        stall, reads = Signal(), Signal()
+        conflict = Cat(c & p.valid for c, p in zip(comparing, self.pending, strict=True)).any()
+        m.d.comb += [
+            stall.eq(self.read.valid & conflict),
+            reads.eq(self.read.valid & ~conflict),
+            self.waits.eq(stall),
+        ]
+        with m.If(~stall):
+            m.d.sync += [
+                self.read.eq(coming),
+                comparing.eq(Cat(p.place == coming.place for p in self.pending)),
+                coming.valid.eq(0),
+            ]
+        arrived = self._arriving(m, reads) & ~coming.valid & ~self.read.valid
 
         def refuse(status: Status) -> None:
             m.d.comb += [self.done.eq(1), self.status.eq(status)]
+            m.d.sync += [coming.valid.eq(0), self.read.valid.eq(0)]
             m.next = "IDLE"
 
         def read(row: Any, bank: Any) -> None:
-            m.d.comb += [
-                self.read.place.row.eq(row),
-                self.read.place.bank.eq(bank),
-                self.read.valid.eq(~conflict),
-                self.waits.eq(conflict),
+            m.d.sync += [
+                coming.place.row.eq(row),
+                coming.place.bank.eq(bank),
+                coming.valid.eq(1),
             ]
 
         with m.FSM():
@@ -118,10 +131,9 @@ class Gather(wiring.Component):
                     m.next = "OWN"
             with m.State("OWN"):
                 read(o.own_place.row, o.own_place.bank)
-                with m.If(~conflict):
-                    m.next = "ASKED"
-                    with m.If(o.command == Command.OBSERVE):
-                        m.next = "END"
+                m.next = "ASKED"
+                with m.If(o.command == Command.OBSERVE):
+                    m.next = "END"
             with m.State("ASKED"):
                 m.d.comb += [wants.eq(1), take.eq(there)]
                 m.d.sync += [o.asked.eq(asked), left.eq(asked.others)]
@@ -144,21 +156,20 @@ class Gather(wiring.Component):
                     refuse(Status.BAD_LENGTH)
                 with m.Elif(there & ~exists):
                     refuse(Status.BAD_ADDRESS)
-                with m.Elif(there):
+                with m.Elif(there & ~stall):
                     read(row, bank)
-                    m.d.comb += take.eq(~conflict)
-                    with m.If(~conflict):
-                        m.d.sync += left.eq(left - 1)
-                        with m.If(left == 1):
-                            m.next = "END"
+                    m.d.comb += take.eq(1)
+                    m.d.sync += left.eq(left - 1)
+                    with m.If(left == 1):
+                        m.next = "END"
             with m.State("END"):
-                with m.If(self.ended):
-                    m.next = "OFFER"
-                with m.Else():
+                with m.If(~self.ended):
                     refuse(Status.BAD_LENGTH)
+                with m.Elif(arrived):
+                    m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += self.o.valid.eq(arrived)
-                with m.If(self.o.valid & self.o.ready):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
                     m.d.comb += [self.done.eq(1), self.status.eq(Status.OK)]
                     m.next = "IDLE"
         return m
@@ -185,11 +196,11 @@ class Gather(wiring.Component):
             m.d.sync += have.eq(0)
         return word[:INTEGER], have != 0, take
 
-    def _arriving(self, m: Module) -> Any:
+    def _arriving(self, m: Module, reads: Any) -> Any:
         """Add up what is read, the first as own; whether all of it is there."""
         o, first = self.o.payload, Signal()
         coming = Signal(READ_LATENCY)
-        m.d.sync += coming.eq(Cat(self.read.valid, coming))
+        m.d.sync += coming.eq(Cat(reads, coming))
         with m.If(self.start.valid):
             m.d.sync += first.eq(1)
         with m.If(coming[-1]):

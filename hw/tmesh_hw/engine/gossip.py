@@ -1,8 +1,9 @@
 """The gossip datapath: Kronecker → 4×4 MAC → partial traces → normalisation."""
 
+import itertools
 from typing import Any
 
-from amaranth import Const, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -11,7 +12,7 @@ from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 from tmesh.opcodes import OPCODE_BITS, Opcode
 
-from tmesh_hw.blocks import Kronecker, Normalise, OperatorMac, PartialTrace
+from tmesh_hw.blocks import Kronecker, Normalise, OperatorMac, PartialTrace, StreamRegister
 from tmesh_hw.numbers import matrix, round_shift, saturate
 
 
@@ -45,8 +46,9 @@ class GossipDatapath(wiring.Component):
     def __init__(self, *, config: CoreConfig) -> None:
         self.config = config
         f, lanes = config.f, config.lanes
-        self._descriptor = data.StructLayout({"opcode": OPCODE_BITS, "u": matrix(4, f + 2)})
-        self._carry = data.StructLayout({"opcode": OPCODE_BITS, "saturated": 1})
+        flags = dict.fromkeys(("left_identity", "identity", "hermitian", "joint", "traces"), 1)
+        self._descriptor = data.StructLayout({"u": matrix(4, f + 2), **flags})
+        self._carry = data.StructLayout({"joint": 1, "traces": 1, "saturated": 1})
         self._mac = OperatorMac(f=f, lanes=lanes, carry=self._carry)
         kronecker_lanes = next(n for n in (1, 2, 4, 8, 16) if 16 // n <= self._mac.interval(True))
         self._kronecker = Kronecker(f=f, lanes=kronecker_lanes)
@@ -75,6 +77,7 @@ class GossipDatapath(wiring.Component):
             + self._mac.latency(hermitian=True)
             + PartialTrace.latency
             + self._normalise.latency
+            + 2 * StreamRegister.latency
         )
 
     def model(self, opcode: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
@@ -86,9 +89,7 @@ class GossipDatapath(wiring.Component):
         f = self.config.f
         m.submodules.kronecker = kronecker = self._kronecker
         m.submodules.mac = mac = self._mac
-        m.submodules.normalise = normalise = self._normalise
-        traces = [PartialTrace(width=2 * f + 7, keep=keep) for keep in (0, 1)]
-        m.submodules.trace_first, m.submodules.trace_second = traces
+        m.submodules.normalise = self._normalise
         # What the MAC needs of a command while its Kronecker product is under way.
         m.submodules.waiting = waiting = SyncFIFO(width=self._descriptor.size, depth=4)
 
@@ -100,12 +101,25 @@ class GossipDatapath(wiring.Component):
         square = command.opcode == Opcode.SQUARE
         # A product that is a result, or a matrix as it could be in a command.
         result = (command.opcode == Opcode.KRON) | (command.opcode == Opcode.JOINT)
+        untouched = (command.opcode == Opcode.KRON) | (command.opcode == Opcode.PARTIAL_TRACE)
+        # Raw commands go past the multiplication, once no product is on its way.
+        m.submodules.product = product = StreamRegister(kronecker.o.payload.shape(), halved=True)
+        passes = raw & ~waiting.r_rdy
         into = data.View(self._descriptor, waiting.w_data)
         m.d.comb += [
             kronecker.i.valid.eq(self.i.valid & ~raw & waiting.w_rdy),
-            waiting.w_en.eq(self.i.valid & ~raw & kronecker.i.ready),
             kronecker.i.payload.fine.eq(~result),
-            into.opcode.eq(command.opcode),
+            product.i.valid.eq(kronecker.o.valid | (passes & self.i.valid)),
+            product.i.payload.k.eq(Mux(waiting.r_rdy, kronecker.o.payload.k, command.x)),
+            product.i.payload.saturated.eq(waiting.r_rdy & kronecker.o.payload.saturated),
+            kronecker.o.ready.eq(product.i.ready),
+            self.i.ready.eq(Mux(raw, passes & product.i.ready, kronecker.i.ready & waiting.w_rdy)),
+            waiting.w_en.eq(self.i.valid & self.i.ready),
+            into.identity.eq(untouched),
+            into.left_identity.eq(untouched | square),
+            into.hermitian.eq(command.opcode != Opcode.KRON),
+            into.joint.eq(result | (command.opcode == Opcode.CONJUGATE)),
+            into.traces.eq(command.opcode == Opcode.PARTIAL_TRACE),
         ]
         for i in range(2):
             for j in range(2):
@@ -126,120 +140,105 @@ class GossipDatapath(wiring.Component):
                         Mux(square, a_times_identity, command.u[i][j][part])
                     )
 
-        # Raw commands enter the MAC directly, once no product is on its way.
-        bypass = Signal()
         descriptor = data.View(self._descriptor, waiting.r_data)
+        for side, identity in (("left", descriptor.left_identity), ("right", descriptor.identity)):
+            # By gates: what is chosen from zero becomes a reset of many registers.
+            for i, j, part in itertools.product(range(4), range(4), ("re", "im")):
+                one = identity << f if i == j and part == "re" else 0
+                entry = descriptor.u[i][j][part].as_unsigned() & ~identity.replicate(f + 2)
+                m.d.comb += mac.i.payload[side][i][j][part].eq(entry | one)
         m.d.comb += [
-            bypass.eq(raw & ~waiting.r_rdy),
-            mac.i.valid.eq(Mux(bypass, self.i.valid, kronecker.o.valid)),
-            kronecker.o.ready.eq(mac.i.ready & ~bypass),
-            waiting.r_en.eq(kronecker.o.valid & kronecker.o.ready),
-            self.i.ready.eq(Mux(raw, bypass & mac.i.ready, kronecker.i.ready & waiting.w_rdy)),
-            mac.i.payload.x.eq(Mux(bypass, command.x.as_value(), kronecker.o.payload.k.as_value())),
-            mac.i.payload.carry.saturated.eq(~bypass & kronecker.o.payload.saturated),
-            mac.i.payload.carry.opcode.eq(Mux(bypass, command.opcode, descriptor.opcode)),
+            mac.i.valid.eq(product.o.valid),
+            product.o.ready.eq(mac.i.ready),
+            waiting.r_en.eq(product.o.valid & mac.i.ready),
+            mac.i.payload.x.eq(product.o.payload.k),
+            mac.i.payload.hermitian.eq(descriptor.hermitian),
+            mac.i.payload.carry.joint.eq(descriptor.joint),
+            mac.i.payload.carry.traces.eq(descriptor.traces),
+            mac.i.payload.carry.saturated.eq(product.o.payload.saturated),
         ]
-        opcode = mac.i.payload.carry.opcode
-        u = Mux(bypass, command.u.as_value(), descriptor.u.as_value())
-        eye = Const(
-            [[{"re": (1 << f) * (i == j), "im": 0} for j in range(4)] for i in range(4)],
-            matrix(4, f + 2),
-        ).as_value()
-        untouched = (opcode == Opcode.KRON) | (opcode == Opcode.PARTIAL_TRACE)
-        m.d.comb += [
-            mac.i.payload.left.eq(Mux(untouched | (opcode == Opcode.SQUARE), eye, u)),
-            mac.i.payload.right.eq(Mux(untouched, eye, u)),
-            mac.i.payload.hermitian.eq(opcode != Opcode.KRON),
+        self._results(m)
+        return m
+
+    def _results(self, m: Module) -> None:
+        """From the MAC to the replies, which leave in order, whether they are normalised or not."""
+        f, mac, normalise = self.config.f, self._mac, self._normalise
+        traces = [PartialTrace(width=2 * f + 7, keep=keep) for keep in (0, 1)]
+        m.submodules.trace_first, m.submodules.trace_second = traces
+        carried, traced = mac.o.payload.carry, Signal(self._carry, reset_less=True)
+        # The other stands apart, for all that it selects.
+        traces_valid, selects = traces[0].o.valid, Signal(attrs={"keep": 1})
+        m.d.sync += selects.eq(Mux(traces_valid, ~traces[0].o.ready, mac.o.valid & ~carried.joint))
+        # What is not normalised is rounded first; it waits until nothing is normalised.
+        wide, parts = 2 * f + 8, 32
+        rounded = data.StructLayout(
+            {"y": data.ArrayLayout(signed(wide + 1 - f), parts), "saturated": 1}
+        )
+        m.submodules.rounding = rounding = StreamRegister(rounded, halved=True)
+        normalising, busy = Signal(range(16)), Signal()
+        entering = normalise.i.valid & normalise.i.ready
+        leaving = normalise.o.valid & normalise.o.ready
+        remains = Mux(leaving, normalising != 1, normalising != 0)
+        m.d.sync += [
+            normalising.eq(normalising + entering - leaving),
+            busy.eq(entering | remains),
         ]
 
-        # Joint results leave once nothing is ahead of them in the traces or the normalisation.
-        joint, behind = Signal(), Signal()
-        normalising = Signal(range(16))
-        carried = mac.o.payload.carry
-        traced = Signal(self._carry, reset_less=True)
-        trace_valid = traces[0].o.valid
-        keep_traces = Signal()
+        passes = rounding.i.ready & ~busy
+        keep = traces_valid & traced.traces
         m.d.comb += [
-            joint.eq(
-                (carried.opcode == Opcode.KRON)
-                | (carried.opcode == Opcode.CONJUGATE)
-                | (carried.opcode == Opcode.JOINT)
+            rounding.i.valid.eq(~busy & Mux(traces_valid, keep, mac.o.valid & carried.joint)),
+            rounding.i.payload.saturated.eq(
+                Mux(traces_valid, traced.saturated, carried.saturated | mac.o.payload.saturated)
             ),
-            behind.eq(trace_valid | (normalising != 0)),
-            keep_traces.eq(traced.opcode == Opcode.PARTIAL_TRACE),
+            mac.o.ready.eq(~traces_valid & (~carried.joint | passes)),
+            normalise.i.valid.eq(traces_valid & ~traced.traces),
+            normalise.i.payload.saturated.eq(traced.saturated),
         ]
         for n, block in enumerate(traces):
             m.d.comb += [
                 block.i.payload.x.eq(mac.o.payload.y),
-                block.i.valid.eq(mac.o.valid & ~joint),
-                block.o.ready.eq(
-                    Mux(
-                        keep_traces,
-                        self.o.ready & (normalising == 0),
-                        normalise.i.ready,
-                    )
-                ),
+                block.i.valid.eq(mac.o.valid & ~carried.joint & ~traces_valid),
+                block.o.ready.eq(Mux(traced.traces, passes, normalise.i.ready)),
                 normalise.i.payload.y[n].eq(block.o.payload.r),
             ]
-        m.d.comb += [
-            mac.o.ready.eq(Mux(joint, self.o.ready & ~behind, traces[0].i.ready)),
-            normalise.i.valid.eq(trace_valid & ~keep_traces),
-            normalise.i.payload.saturated.eq(traced.saturated),
-        ]
-        with m.If(mac.o.valid & ~joint & traces[0].i.ready):
+        with m.If(~traces_valid):
             m.d.sync += [
-                traced.opcode.eq(carried.opcode),
+                traced.eq(carried),
                 traced.saturated.eq(carried.saturated | mac.o.payload.saturated),
             ]
-        entering = normalise.i.valid & normalise.i.ready
-        leaving = normalise.o.valid & normalise.o.ready
-        m.d.sync += normalising.eq(normalising + entering - leaving)
+        for n, (i, j, part) in enumerate(itertools.product(range(4), range(4), ("re", "im"))):
+            value = Signal(signed(wide), name=f"value{n}")
+            m.d.comb += value.eq(mac.o.payload.y[i][j][part])
+            with m.If(selects):
+                same = i >> 1 == j >> 1
+                kept = traces[i >> 1].o.payload.r[i & 1][j & 1][part] if same else 0
+                m.d.comb += value.eq(kept)
+            m.d.comb += rounding.i.payload.y[n].eq(round_shift(value, f))
 
-        reply = self.o.payload
-        m.d.comb += normalise.o.ready.eq(self.o.ready)
-        with m.If(normalising != 0):
+        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), halved=True)
+        wiring.connect(m, reply.o, wiring.flipped(self.o))
+        into, first = reply.i.payload, rounding.o.valid
+        # Nothing was normalised when this was rounded, so all that is now came later.
+        m.d.comb += [
+            reply.i.valid.eq(first | normalise.o.valid),
+            rounding.o.ready.eq(reply.i.ready),
+            normalise.o.ready.eq(reply.i.ready & ~first),
+        ]
+        clipped = [saturate(value, f + 2) for value in rounding.o.payload.y]
+        selected = Signal(attrs={"keep": 1})
+        m.d.sync += selected.eq(Mux(first, ~rounding.o.ready, rounding.i.valid))
+        with m.If(selected):
+            flags = Cat(flag for _, flag in clipped)
             m.d.comb += [
-                self.o.valid.eq(normalise.o.valid),
-                reply.weight.eq(normalise.o.payload.weight),
-                reply.saturated.eq(normalise.o.payload.saturated),
-                reply.vanished.eq(normalise.o.payload.vanished),
+                into.y.eq(Cat(value for value, _ in clipped)),
+                into.saturated.eq(rounding.o.payload.saturated | flags.any()),
             ]
-            for n in (0, 1):
-                for i in range(2):
-                    for j in range(2):
-                        m.d.comb += reply.y[2 * n + i][2 * n + j].eq(
-                            normalise.o.payload.states[n][i][j]
-                        )
-        with m.Elif(trace_valid):
-            flags = []
-            m.d.comb += self.o.valid.eq(keep_traces)
-            for n, block in enumerate(traces):
-                for i in range(2):
-                    for j in range(2):
-                        for part in ("re", "im"):
-                            value, flag = saturate(
-                                round_shift(block.o.payload.r[i][j][part], f), f + 2
-                            )
-                            m.d.comb += reply.y[2 * n + i][2 * n + j][part].eq(value)
-                            flags.append(flag)
-            m.d.comb += reply.saturated.eq(traced.saturated | _any(flags))
         with m.Else():
-            flags = []
-            m.d.comb += self.o.valid.eq(mac.o.valid & joint)
-            for i in range(4):
-                for j in range(4):
-                    for part in ("re", "im"):
-                        value, flag = saturate(round_shift(mac.o.payload.y[i][j][part], f), f + 2)
-                        m.d.comb += reply.y[i][j][part].eq(value)
-                        flags.append(flag)
-            m.d.comb += reply.saturated.eq(
-                carried.saturated | mac.o.payload.saturated | _any(flags)
-            )
-        return m
-
-
-def _any(flags: list[Any]) -> Any:
-    result = flags[0]
-    for flag in flags[1:]:
-        result = result | flag
-    return result
+            m.d.comb += [
+                into.weight.eq(normalise.o.payload.weight),
+                into.saturated.eq(normalise.o.payload.saturated),
+                into.vanished.eq(normalise.o.payload.vanished),
+            ]
+            for n, i, j in itertools.product(range(2), range(2), range(2)):
+                m.d.comb += into.y[2 * n + i][2 * n + j].eq(normalise.o.payload.states[n][i][j])

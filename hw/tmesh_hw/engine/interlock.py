@@ -1,8 +1,9 @@
 """Bundles of events, issued so that none reads what an earlier one has still to write."""
 
+import itertools
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,7 +33,8 @@ class Interlock(wiring.Component):
     writes of a bundle are there for the bundle that is issued `distance` cycles later. A double
     writes its second agent in the next bundle whose slot in its lane is free, or in a bundle of its
     own if a bundle needs it earlier. Bundles are compared with those before them by position, two
-    registers ahead of the decision; at the decision only their number in flight counts.
+    registers ahead of the decision; at the decision only their number in flight counts, and it
+    stands in a register itself.
 
     Parameters
     ----------
@@ -46,6 +48,9 @@ class Interlock(wiring.Component):
     idle: nothing is waiting or in flight
     held: a bundle waits for a result
     """
+
+    #: Registers that say `held`, since it drives all that is compared.
+    COPIES = 5
 
     def __init__(self, *, lanes: int, row: int, distance: int) -> None:
         if distance < 4:
@@ -65,27 +70,33 @@ class Interlock(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bundle = data.ArrayLayout(issued_layout(self.row), self.lanes)
-        entered, compared, issuing = (
-            Signal(bundle, name=name) for name in ("entered", "compared", "issuing")
-        )
+        names = ("entered", "compared", "found", "issuing")
+        stages = [Signal(bundle, name=name) for name in names]
+        entered, issuing = stages[0], stages[-1]
         advance = ~self.held
         waiting = self._enter(m, entered, advance)
-        conflicts = self._conflicts(m, entered, advance)
+        holds = [Signal(name=f"held{k}", attrs={"keep": 1}) for k in range(self.COPIES)]
+        coming = self._conflicts(m, entered, holds)
 
-        # In flight: bundles issued in the last distance − 1 cycles, a unary number.
+        # In flight: bundles issued in the last distance − 1 cycles, a unary number. Whether the
+        # next one is held is decided in the cycle before, for either end of this one.
         span = self.distance - 1
-        issued, in_flight = Signal(span), Signal(span)
+        conflicts, issued, in_flight = Signal(span), Signal(span), Signal(span)
+        more, fewer, ends = Cat(1, in_flight)[:span], in_flight >> 1, issued[-1]
         m.d.sync += issued.eq(Cat(advance, issued))
-        with m.If(advance & ~issued[-1]):
-            m.d.sync += in_flight.eq(Cat(1, in_flight))
-        with m.Elif(~advance & issued[-1]):
-            m.d.sync += in_flight.eq(in_flight >> 1)
-        m.d.comb += self.held.eq((conflicts & in_flight).any())
+        with m.If(advance & ~ends):
+            m.d.sync += in_flight.eq(more)
+        with m.Elif(~advance & ends):
+            m.d.sync += in_flight.eq(fewer)
+        again = Mux(ends, (conflicts & fewer).any(), (conflicts & in_flight).any())
+        following = Mux(ends, (coming & in_flight).any(), (coming & more).any())
+        m.d.sync += [held.eq(Mux(self.held, again, following)) for held in (self.held, *holds)]
         with m.If(advance):
-            m.d.sync += [compared.eq(entered), issuing.eq(compared)]
+            m.d.sync += conflicts.eq(coming)
+            m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
 
         quiet = Signal(range(self.distance + 1))
-        busy = waiting | _any(entered) | _any(compared) | _any(issuing)
+        busy = waiting | Cat(_any(stage) for stage in stages).any()
         with m.If(busy):
             m.d.sync += quiet.eq(self.distance)
         with m.Elif(quiet != 0):
@@ -128,8 +139,8 @@ class Interlock(wiring.Component):
                     m.d.sync += [left.row.eq(slot.other), left.valid.eq(1)]
         return Cat(left.valid for left in pending).any()
 
-    def _conflicts(self, m: Module, entered: Any, advance: Any) -> Any:
-        """Bit d − 1: the bundle that is being issued reads what the one d before it writes."""
+    def _conflicts(self, m: Module, entered: Any, holds: list[Any]) -> Any:
+        """Bit d − 1: the bundle that is issued next reads what the one d before it writes."""
         span = self.distance - 1
         write = data.StructLayout({"row": self.row, "valid": 1})
         before = [
@@ -146,7 +157,7 @@ class Interlock(wiring.Component):
                         hits |= slot.own == wrote.row
                     same.append(wrote.valid & reads & hits)
             hit = Signal(len(same), name=f"hit{d}")
-            with m.If(advance):
+            with m.If(~holds[d % len(holds)]):
                 m.d.sync += [hit.eq(Cat(same)), found[d].eq(hit.any())]
                 for lane, wrote in enumerate(writes):
                     source = entered[lane] if d == 0 else before[d - 1][lane]

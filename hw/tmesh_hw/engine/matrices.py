@@ -13,6 +13,7 @@ from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
 from tmesh.packets import SATURATED, Status
 
+from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine.core import Core, core_layouts
 from tmesh_hw.engine.gather import TAG
 from tmesh_hw.engine.words import reply_layout
@@ -46,7 +47,7 @@ class Matrices(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout({"tag": TAG, "command": command}))),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
                 "saturates": Out(1),
                 "o": Out(stream.Signature(answer_layout(config))),
             }
@@ -60,28 +61,36 @@ class Matrices(wiring.Component):
         m = Module()
         m.submodules.core = core = Core(config=self.config)
         m.submodules.tags = tags = SyncFIFOBuffered(width=TAG, depth=Core.DEPTH)
+        m.submodules.entry = entry = StreamRegister(core.i.payload.shape(), halved=True)
+        m.submodules.exit = leave = StreamRegister(self.o.payload.shape(), halved=True)
+        wiring.connect(m, entry.o, core.i)
+        wiring.connect(m, leave.o, wiring.flipped(self.o))
         accepted, answered = Signal(), Signal()
-        under_way = Signal(range(Core.DEPTH + 4))
-        answer, reply = core.o.payload, self.o.payload.reply
+        under_way = Signal(range(Core.DEPTH + 2))
+        answer, into = core.o.payload, leave.i.payload
+        reply = into.reply
         m.d.comb += [
-            core.i.payload.eq(self.i.payload.command),
-            core.i.valid.eq(self.i.valid & tags.w_rdy),
-            self.i.ready.eq(core.i.ready & tags.w_rdy),
+            entry.i.payload.eq(self.i.payload.command),
+            entry.i.valid.eq(self.i.valid & tags.w_rdy),
+            self.i.ready.eq(entry.i.ready & tags.w_rdy),
             accepted.eq(self.i.valid & self.i.ready),
             tags.w_en.eq(accepted),
             tags.w_data.eq(self.i.payload.tag),
-            self.o.valid.eq(core.o.valid & tags.r_rdy),
-            core.o.ready.eq(self.o.ready & tags.r_rdy),
+            leave.i.valid.eq(core.o.valid & tags.r_rdy),
+            core.o.ready.eq(leave.i.ready & tags.r_rdy),
+            tags.r_en.eq(leave.i.valid & leave.i.ready),
             answered.eq(self.o.valid & self.o.ready),
-            tags.r_en.eq(answered),
-            self.idle.eq(under_way == 0),
-            self.saturates.eq(answered & answer.saturated),
+            self.saturates.eq(answered & (self.o.payload.reply.flags != 0)),
             reply.status.eq(Mux(answer.vanished, Status.VANISHED, Status.OK)),
             reply.flags.eq(Mux(answer.saturated, SATURATED, 0)),
             reply.tag.eq(tags.r_data),
             reply.body[0].eq(answer.weight),
             reply.body[1].eq(answer.entropy),
-            self.o.payload.results.eq(Cat(answer["values"].as_value(), answer.y.as_value())),
+            into.results.eq(Cat(answer["values"].as_value(), answer.y.as_value())),
         ]
-        m.d.sync += under_way.eq(under_way + accepted - answered)
+        remains = Mux(answered, under_way != 1, under_way != 0)
+        m.d.sync += [
+            under_way.eq(under_way + accepted - answered),
+            self.idle.eq(~accepted & ~remains),
+        ]
         return m

@@ -14,7 +14,7 @@ from tmesh_hw.engine.interlock import Interlock, slot_layout
 READ_LATENCY = 2
 
 #: From a write, while idle, to a read of it.
-WRITE_LATENCY = 1
+WRITE_LATENCY = 2
 
 #: From an event to one that may read what it wrote: written in the cycle in which the lane answers,
 #: readable in the next.
@@ -41,7 +41,8 @@ class Resident(wiring.Component):
     -------
     i: stream of bundles, see `Interlock`
     form: ``{value: signed(f+2), valid: 1}`` shifts a coefficient into every lane, while idle
-    read: ``{place, valid: 1}``; write: ``{place, r: 3 × signed(f+2), valid: 1}``; while idle
+    read: ``{place, valid: 1}``; write: ``{place, r: 3 × signed(f+2), valid: 1}``; while idle; what
+       is written can be read two cycles later
     r: the vector that was to be read, `READ_LATENCY` cycles later
     idle, held: see `Interlock`
     issued, saturations: events of this cycle that were issued, results that saturated
@@ -79,6 +80,8 @@ class Resident(wiring.Component):
         write = data.StructLayout({"row": len(self.read.place.row), "r": self._vector, "valid": 1})
         writes = [Signal(write, name=f"write{k}") for k in range(self.lanes)]
         own_vectors = []
+        other_write = Signal.like(self.write)
+        m.d.sync += other_write.eq(self.write)
         for k, lane in enumerate(self._lanes):
             m.submodules[f"lane{k}"] = lane
             slot = bundle.payload[k]
@@ -97,10 +100,10 @@ class Resident(wiring.Component):
                 writes[k].r.eq(lane.o.payload.r),
                 writes[k].valid.eq(lane.o.valid),
             ]
-            with m.If(self.write.valid & (self.write.place.bank == k)):
+            with m.If(other_write.valid & (other_write.place.bank == k)):
                 m.d.comb += [
-                    writes[k].row.eq(self.write.place.row),
-                    writes[k].r.eq(self.write.r),
+                    writes[k].row.eq(other_write.place.row),
+                    writes[k].r.eq(other_write.r),
                     writes[k].valid.eq(1),
                 ]
             own_vectors.append(own)

@@ -33,7 +33,7 @@ class Rounds(wiring.Component):
     start, i, done, status, ended, read, r, waits: see `Gather`
     address, coefficient: see `Weigh`
     write: ``{place, r: 3 × signed(f+2), valid: 1}``
-    idle: no round is under way
+    idle: no round was under way in the cycle before
     saturates: a vector that saturated is written
     o: stream of replies, see `ReplyWriter`
     """
@@ -52,7 +52,7 @@ class Rounds(wiring.Component):
                 **{name: gather[name] for name in passed},
                 **{name: weigh[name] for name in ("address", "coefficient")},
                 "write": Out(data.StructLayout(write)),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
                 "saturates": Out(1),
                 "o": Out(stream.Signature(reply_layout())),
             }
@@ -75,7 +75,11 @@ class Rounds(wiring.Component):
             Quotient(f=self.config.f, carry=ticket_layout(self.config))
             for _ in range(self.config.rounds)
         ]
-        into, out_of = (Signal(range(len(quotients))) for _ in range(2))
+        # The turn of a result, and once more to choose its bits.
+        into, out_of, chosen = (
+            Signal(range(len(quotients)), name=name, attrs={"keep": 1})
+            for name in ("into", "out_of", "chosen")
+        )
         self._done = Signal(quotients[0].o.payload.shape())
         self._done_valid, self._take = Signal(), Signal()
         for k, (quotient, target) in enumerate(zip(quotients, gather.pending, strict=True)):
@@ -86,13 +90,17 @@ class Rounds(wiring.Component):
                     quotient.i.valid.eq(weigh.o.valid),
                     weigh.o.ready.eq(quotient.i.ready),
                 ]
+            with m.If(chosen == k):
+                m.d.comb += self._done.eq(quotient.o.payload)
             with m.If(out_of == k):
                 m.d.comb += [
-                    self._done.eq(quotient.o.payload),
                     self._done_valid.eq(quotient.o.valid),
                     quotient.o.ready.eq(self._take),
                 ]
-            with m.If(quotient.o.valid & quotient.o.ready):
+            # It is written a cycle after it is taken.
+            taken = Signal(name=f"taken{k}")
+            m.d.sync += taken.eq(quotient.o.valid & quotient.o.ready)
+            with m.If(taken):
                 m.d.sync += target.valid.eq(0)
             with m.If(quotient.i.valid & quotient.i.ready):
                 m.d.sync += [
@@ -101,12 +109,12 @@ class Rounds(wiring.Component):
                 ]
         last = len(quotients) - 1
         accepted, under_way = weigh.o.valid & weigh.o.ready, Signal(range(len(quotients) + 1))
-        for turn, moves in ((into, accepted), (out_of, self._take)):
+        for turn, moves in ((into, accepted), (out_of, self._take), (chosen, self._take)):
             with m.If(moves):
                 m.d.sync += turn.eq(Mux(turn == last, 0, turn + 1))
         m.d.sync += under_way.eq(under_way + accepted - self._take)
         finishing = self._finish(m)
-        m.d.comb += self.idle.eq((under_way == 0) & ~finishing & ~gather.o.valid)
+        m.d.sync += self.idle.eq((under_way == 0) & ~finishing & ~gather.o.valid)
         return m
 
     def _finish(self, m: Module) -> Any:

@@ -22,36 +22,6 @@ def reply_layout() -> data.StructLayout:
     return data.StructLayout({**fields, "body": data.ArrayLayout(signed(packets.INTEGER), 4)})
 
 
-class WordRegister(wiring.Component):
-    """A stream of words in registers: no path from one side to the other, a word every cycle.
-
-    That cuts long wires, and a simulator need not follow them.
-
-    Members
-    -------
-    i, o: streams of words
-    """
-
-    def __init__(self, *, link: int) -> None:
-        word = stream.Signature(word_layout(link))
-        super().__init__({"i": In(word), "o": Out(word)})
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        first = self.o.payload
-        second, full = Signal.like(first, reset_less=True), Signal()
-        m.d.comb += self.i.ready.eq(~full)
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += [
-                self.o.valid.eq(full | self.i.valid),
-                first.eq(Mux(full, second, self.i.payload)),
-                full.eq(0),
-            ]
-        with m.Elif(self.i.valid & ~full):
-            m.d.sync += [second.eq(self.i.payload), full.eq(1)]
-        return m
-
-
 class BundleReader(wiring.Component):
     """Words to bundles, until one is bad.
 
@@ -162,25 +132,27 @@ class ReplyWriter(wiring.Component):
         longer = packets.RESULTS // each if width else 0
         bits = Signal(short * self.link, reset_less=True)
         first, rest = Signal(range(short + 1)), Signal(range(longer + 1))
+        # One that stands apart drives all registers: what is no reply is not counted.
+        empty, free = (Signal(name=name, init=1, attrs={"keep": 1}) for name in ("empty", "free"))
         m.d.comb += [
-            self.i.ready.eq((first == 0) & (rest == 0)),
-            self.o.valid.eq(~self.i.ready),
+            self.i.ready.eq(empty),
+            self.o.valid.eq(~empty),
             self.o.payload.data.eq(bits),
             self.o.payload.last.eq(first + rest == 1),
         ]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                bits.eq(i.reply.as_value()),
-                first.eq(short),
-                rest.eq(Mux(i.long, longer, 0)),
-            ]
+        waits = Mux(empty, ~self.i.valid, self.o.ready & self.o.payload.last)
+        m.d.sync += [empty.eq(waits), free.eq(waits)]
+        with m.If(empty & self.i.valid):
+            m.d.sync += [first.eq(short), rest.eq(Mux(i.long, longer, 0))]
+        with m.If(free):
+            m.d.sync += bits.eq(i.reply.as_value())
         with m.Elif(self.o.ready & (first != 0)):
             m.d.sync += [bits.eq(bits >> self.link), first.eq(first - 1)]
         if longer:
             results = Signal.like(i.results, reset_less=True)
-            with m.If(self.i.valid & self.i.ready):
+            with m.If(free):
                 m.d.sync += results.eq(i.results)
-            with m.Elif(self.o.valid & self.o.ready & (first == 0)):
+            with m.Elif(self.o.ready & (first == 0)):
                 m.d.sync += [
                     results.eq(results.as_value() >> (each * width)),
                     rest.eq(rest - 1),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh import frames
@@ -30,7 +30,7 @@ class Link(wiring.Component):
     -------
     i, o: streams of bytes, from and to the host; any transport that keeps their order
     commands, replies: streams of words, to and from the engine
-    reset: for a cycle: begin anew, as after power-up
+    reset: for a cycle: begin anew, as after power-up; what comes in the next cycle is ignored too
     """
 
     def __init__(self, *, link: int, depth: int = 512) -> None:
@@ -56,7 +56,9 @@ class Link(wiring.Component):
         wiring.connect(m, inward.o, wiring.flipped(self.commands))
         wiring.connect(m, wiring.flipped(self.replies), outward.i)
         wiring.connect(m, sender.o, wiring.flipped(self.o))
-        m.d.comb += [inward.clear.eq(self.reset), outward.clear.eq(self.reset)]
+        still = Signal()
+        m.d.sync += still.eq(self.reset)
+        m.d.comb += [queue.clear.eq(self.reset | still) for queue in (inward, outward)]
 
         header, session = receiver.header, Signal(16)
         ours = fits(header, self.link) & (header.session == session) & (header.kind != Kind.RESET)
@@ -85,9 +87,9 @@ class Link(wiring.Component):
             sender.start.payload.limit.eq(inward.limit),
         ]
         # Between frames, so that the words of one follow each other.
-        settling = Signal()
-        m.d.sync += settling.eq(outward.update)
-        with m.If(sender.start.ready & ~settling & ~self.reset):
+        settling = Signal(2)
+        m.d.sync += settling.eq(Cat(outward.update, settling))
+        with m.If(sender.start.ready & ~settling.any() & ~self.reset):
             with m.If(news):
                 m.d.comb += outward.update.eq(1)
                 m.d.sync += [news.eq(0), rewind.eq(0)]

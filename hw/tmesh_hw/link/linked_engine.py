@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, ResetInserter
+from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
@@ -24,6 +24,7 @@ class LinkedEngine(wiring.Component):
     Members
     -------
     i, o: streams of bytes, from and to the host
+    reset: begin anew, as after power-up
     """
 
     def __init__(self, *, config: CoreConfig, depth: int = 512, digest: int = 0) -> None:
@@ -35,13 +36,18 @@ class LinkedEngine(wiring.Component):
             {
                 "i": In(stream.Signature(BYTE, always_ready=True)),
                 "o": Out(stream.Signature(BYTE)),
+                "reset": In(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.link = link = self._link
-        m.submodules.engine = ResetInserter(link.reset)(self._engine)
+        link = self._link
+        m.submodules.link = ResetInserter(self.reset)(link)
+        # From a register, and no other reset beside it: it reaches all over the device.
+        reset = Signal(init=1, reset_less=True)
+        m.d.sync += reset.eq(link.reset | self.reset)
+        m.submodules.engine = ResetInserter(reset)(self._engine)
         m.d.comb += [link.i.payload.eq(self.i.payload), link.i.valid.eq(self.i.valid)]
         wiring.connect(m, link.o, wiring.flipped(self.o))
         wiring.connect(m, link.commands, self._engine.i)
@@ -59,6 +65,7 @@ class SerialEngine(wiring.Component):
     Members
     -------
     rx, tx: the line, from and to the host
+    reset: begin anew, as after power-up
     """
 
     def __init__(
@@ -67,13 +74,15 @@ class SerialEngine(wiring.Component):
         self._receiver = UartReceiver(divisor=divisor)
         self._transmitter = UartTransmitter(divisor=divisor)
         self._linked = LinkedEngine(config=config, depth=depth, digest=digest)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "reset": In(1)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.receiver = self._receiver
-        m.submodules.transmitter = self._transmitter
+        inserter = ResetInserter(self.reset)
+        m.submodules.receiver = inserter(self._receiver)
+        m.submodules.transmitter = inserter(self._transmitter)
         m.submodules.linked = self._linked
+        m.d.comb += self._linked.reset.eq(self.reset)
         wiring.connect(m, self._receiver.o, self._linked.i)
         wiring.connect(m, self._linked.o, self._transmitter.i)
         m.d.comb += [self._receiver.rx.eq(self.rx), self.tx.eq(self._transmitter.tx)]

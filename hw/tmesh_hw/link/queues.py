@@ -7,7 +7,7 @@ then one leaves every cycle.
 import operator
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -67,7 +67,8 @@ class CommitQueue(wiring.Component):
         taken, following = Signal(POSITION_BITS), Signal(POSITION_BITS)
         m.d.comb += [
             self.limit.eq(taken + self.depth),
-            self.i.ready.eq(self.written != self.limit),
+            # At most `depth` are there, a power of two.
+            self.i.ready.eq((self.written ^ taken)[: self.depth.bit_length()] != self.depth),
             write.en.eq(self.i.valid & self.i.ready),
             write.addr.eq(self.written),
             write.data.eq(self.i.payload),
@@ -101,7 +102,7 @@ class ReplayQueue(wiring.Component):
     i, o: streams of words
     update: take notice of `acknowledged`, the position of the first word that must be kept, and of
        `rewind`: go back to it. A position that is not one of a word kept, or the next, is ignored.
-       Nothing is taken in this cycle, and no word is there in the next, after which all holds.
+       Nothing is taken in this cycle, and no word is there in the next two, after which all holds.
     clear: forget all, and count from 0
     position: of the word at `o`, or the next to come
     """
@@ -127,34 +128,43 @@ class ReplayQueue(wiring.Component):
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         written, kept = Signal(POSITION_BITS), Signal(POSITION_BITS)
-        following, settle, back = Signal(POSITION_BITS), Signal(), Signal()
+        following, settle, back, apply = Signal(POSITION_BITS), Signal(), Signal(), Signal()
+        takes, after = self.o.valid & self.o.ready, (self.position + 1)[:POSITION_BITS]
 
         def ahead(position: Any) -> Any:
             """Words from the first that is kept to a position."""
             return (position - kept)[:POSITION_BITS]
 
         m.d.comb += [
-            self.i.ready.eq(ahead(written) != self.depth),
+            self.i.ready.eq((written ^ kept)[: self.depth.bit_length()] != self.depth),
             write.en.eq(self.i.valid & self.i.ready),
             write.addr.eq(written),
             write.data.eq(self.i.payload),
-            following.eq(self.position + (self.o.valid & self.o.ready)),
+            following.eq(Mux(apply, kept, Mux(takes, after, self.position))),
             read.addr.eq(following),
             self.o.payload.eq(read.data),
         ]
         m.d.sync += [
             written.eq(written + write.en),
             self.position.eq(following),
-            self.o.valid.eq((following != written) & ~self.update),
+            # The same as `following != written`, decided at last.
+            self.o.valid.eq(
+                Mux(
+                    apply,
+                    kept != written,
+                    Mux(takes, after != written, self.position != written),
+                )
+                & ~self.update
+                & ~settle
+            ),
             settle.eq(self.update),
+            # What was acknowledged need not be sent, even if it has not been sent since a rewind.
+            apply.eq(settle & (back | (ahead(self.position) > ahead(written)))),
         ]
         with m.If(self.update):
             m.d.sync += back.eq(self.rewind)
             with m.If(ahead(self.acknowledged) <= ahead(written)):
                 m.d.sync += kept.eq(self.acknowledged)
-        # What was acknowledged need not be sent, even if it has not been sent since a rewind.
-        with m.If(settle & (back | (ahead(self.position) > ahead(written)))):
-            m.d.comb += following.eq(kept)
         with m.If(self.clear):
             m.d.sync += [
                 written.eq(0),
@@ -162,5 +172,6 @@ class ReplayQueue(wiring.Component):
                 self.position.eq(0),
                 self.o.valid.eq(0),
                 settle.eq(0),
+                apply.eq(0),
             ]
         return m

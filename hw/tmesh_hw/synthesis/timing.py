@@ -1,4 +1,7 @@
-"""`make timing`: place and route on ECP5, for the clock rate that a design reaches by itself."""
+"""`make timing`: place and route on ECP5, for the clock rate that a design reaches by itself.
+
+Each design is kept as soon as it is routed, so a run that was ended goes on with ``--missing``.
+"""
 
 import argparse
 import dataclasses
@@ -11,9 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.back import rtlil
-from tmesh.config import CONFIGS
+from tmesh.config import CoreConfig
 from tmesh.doctor import nextpnr_ecp5
 
 from tmesh_hw import yosys
@@ -23,6 +27,9 @@ from tmesh_hw.synthesis import Ecp5
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
 DEVICES = {"25F": "--25k", "45F": "--45k", "85F": "--85k"}
+
+#: MHz that nextpnr aims at: more than any design here reaches, and no more, since it tries longer.
+GOAL = 160
 
 
 class FewPins(Elaboratable):
@@ -85,7 +92,7 @@ def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) 
             # tool sees no folder but its own.
             command = [nextpnr_ecp5(), DEVICES[device]]
             command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
-            command += ["--json", "top.json", "--report", "report.json", "--freq", "200"]
+            command += ["--json", "top.json", "--report", "report.json", "--freq", str(GOAL)]
             command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet"]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if done.returncode != 0:
@@ -107,13 +114,29 @@ class Design:
 
 
 def designs() -> Iterator[Design]:
-    """What the report has: the 4×4 eigensolver without eigenvectors, and the engine, Q(2,16)."""
-    for cordics, device in ((1, "25F"), (4, "25F"), (8, "85F")):
+    """Q(2,16): the 4×4 eigensolver without eigenvectors by CORDIC units, and the engine of states
+    by lanes, each on the devices that have the cells for it."""
+    for device, cordics in (("25F", 1), ("25F", 4), ("85F", 1), ("85F", 4), ("85F", 8)):
         solver = partial(HermitianJacobi, f=16, n=4, cordics=cordics)
-        name = f"eigensolver, {cordics} unit{'s' if cordics > 1 else ''}"
-        yield Design(name, device, solver, lambda s: (s.interval(), s.latency()))
-    engine = partial(Engine, config=CONFIGS["three-lanes"])
-    yield Design("engine, three-lanes", "85F", engine, lambda e: (e.interval, DISTANCE))
+        yield Design(
+            _several("eigensolver", cordics, "unit"),
+            device,
+            solver,
+            lambda s: (s.interval(), s.latency()),
+        )
+    for lanes in (1, 2, 3):
+        link = 64 if lanes == 1 else 128
+        config = CoreConfig(lanes=0, gossip_lanes=lanes, link=link, cordics=0)
+        yield Design(
+            _several("engine", lanes, "lane"),
+            "85F",
+            partial(Engine, config=config),
+            lambda e: (e.interval, DISTANCE),
+        )
+
+
+def _several(name: str, count: int, what: str) -> str:
+    return f"{name}, {count} {what}{'s' if count > 1 else ''}"
 
 
 def measure(design: Design, seeds: Sequence[int]) -> dict[str, Any]:
@@ -151,20 +174,52 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Results a second against LUTs, of the engine and of the eigensolver; the worst seed."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for axis, kind, title in zip(
+        axes, ("engine", "eigensolver"), ("updated states", "eigenvalues of 4×4"), strict=True
+    ):
+        for device in DEVICES:
+            points = [
+                (row["lut"], row["mhz_min"] / row["interval"], row["design"].split(", ")[1])
+                for row in rows
+                if row["design"].startswith(kind) and row["device"].endswith(device)
+            ]
+            if points:
+                x, y, names = zip(*sorted(points), strict=True)
+                axis.plot(x, y, "o-", label=f"LFE5U-{device}")
+                for at in zip(names, x, y, strict=True):
+                    axis.annotate(at[0], at[1:], xytext=(6, -10), textcoords="offset points")
+        axis.set(title=f"{title}, M/s", xlabel="LUTs", xlim=(0, None), ylim=(0, None))
+        axis.margins(x=0.25)
+        if axis.lines:
+            axis.legend()
+    with plt.rc_context({"svg.hashsalt": "tmesh"}):
+        figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
 def main() -> None:
-    """Route, keep the report where `tmesh bench` reads it, and print it."""
+    """Route, keep the report where `tmesh bench` reads it, print it and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--report", type=Path, default=Path("sw/tmesh/report/routed.json"))
-    parser.add_argument("--only", default="", help="designs whose name contains this")
+    parser.add_argument("--picture", type=Path, default=Path("docs/routed.svg"))
+    parser.add_argument("--only", default="", help="designs whose name and device contain this")
+    parser.add_argument("--missing", action="store_true", help="only those not in the report")
     arguments = parser.parse_args()
-    rows = {row["design"]: row for row in json.loads(arguments.report.read_text("utf-8"))}
+    found = json.loads(arguments.report.read_text("utf-8"))
+    rows = {(row["design"], row["device"]): row for row in found}
     for design in designs():
-        if arguments.only in design.name:
-            rows[design.name] = measure(design, range(1, arguments.seeds + 1))
+        key = design.name, f"LFE5U-{design.device}"
+        wanted = arguments.only in " ".join(key) and not (arguments.missing and key in rows)
+        if wanted:
+            rows[key] = measure(design, range(1, arguments.seeds + 1))
             text = json.dumps(list(rows.values()), indent=2) + "\n"
             arguments.report.write_text(text, encoding="utf-8")
     print(table(list(rows.values())))
+    draw(list(rows.values()), arguments.picture)
 
 
 if __name__ == "__main__":
