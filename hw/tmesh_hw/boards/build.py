@@ -93,7 +93,7 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     platform = board.platform()
     options: dict[str, Any] = {
         # Timing that is missed is an error of nextpnr.
-        "nextpnr_opts": f"--seed {seed} --report report.json",
+        "nextpnr_opts": f"--seed {seed} --report report.json {board.routing}".rstrip(),
         "emit_src": False,
     }
     if str(platform.device).startswith("iCE40"):
@@ -101,8 +101,6 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     else:
         # `tmesh_hw.yosys.SYNTH_ECP5`.
         options |= {
-            # The other router takes hours for the 85F.
-            "nextpnr_opts": f"{options['nextpnr_opts']} --router router2",
             "script_after_read": "\n".join(yosys.PREPARE_ECP5),
             "synth_opts": "-run begin:map_luts",
             "script_after_synth": "abc -lut 4:7 -dress\nclean\nsynth_ecp5 -run map_cells: -top top",
