@@ -18,8 +18,8 @@ class Board:
     """A board, its clock, and what goes on it: the configuration of the same name.
 
     title: what its maker calls it. platform: makes the Amaranth platform; amaranth-boards is there
-    only where bitstreams are made. flash: the command that takes a bitstream. depth: words that the
-    link keeps each way.
+    only where bitstreams are made. flash: the command that takes a bitstream. routing: options of
+    nextpnr. depth: words that the link keeps each way.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Board:
     device: str
     platform: Callable[[], Any]
     flash: str
+    routing: str = ""
     depth: int = 512
     baud: int = frames.BAUD
 
@@ -85,6 +86,14 @@ BOARDS = {
     for board in (
         Board("icebreaker", "iCEBreaker", "iCE40UP5K", _icebreaker, "iceprog", depth=128),
         Board("ulx3s-25f", "ULX3S 25F", "LFE5U-25F", _ulx3s("25F"), "openFPGALoader -b ulx3s -f"),
-        Board("ulx3s-85f", "ULX3S 85F", "LFE5U-85F", _ulx3s("85F"), "openFPGALoader -b ulx3s -f"),
+        Board(
+            "ulx3s-85f",
+            "ULX3S 85F",
+            "LFE5U-85F",
+            _ulx3s("85F"),
+            "openFPGALoader -b ulx3s -f",
+            # The other one takes hours for so large a design.
+            routing="--router router2",
+        ),
     )
 }

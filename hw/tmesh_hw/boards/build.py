@@ -93,7 +93,7 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     platform = board.platform()
     options: dict[str, Any] = {
         # Timing that is missed is an error of nextpnr.
-        "nextpnr_opts": f"--seed {seed} --report report.json",
+        "nextpnr_opts": f"--seed {seed} --report report.json {board.routing}".rstrip(),
         "emit_src": False,
     }
     if str(platform.device).startswith("iCE40"):

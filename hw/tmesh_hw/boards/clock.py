@@ -61,8 +61,11 @@ def _ice40(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked:
 
 
 def _ecp5(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked: Any) -> None:
-    """``EHXPLLL``: source · CLKFB_DIV / CLKI_DIV, its oscillator from 400 to 800 MHz."""
-    feedback = next((n for n in range(1, 81) if source * n == hertz), None)
+    """``EHXPLLL``: source · CLKFB_DIV / CLKI_DIV, its oscillator from 400 to 800 MHz, what it
+    compares from 3.125 MHz."""
+    dividers = range(1, int(source / 3.125e6) + 1)
+    ratios = ((n, d) for d in dividers for n in range(1, 81) if source * n == hertz * d)
+    feedback, divider = next(ratios, (None, None))
     output = next((n for n in range(1, 129) if 400e6 <= hertz * n <= 800e6), None)
     if feedback is None or output is None:
         raise ValueError(f"the device cannot make {hertz:g} Hz from {source:g} Hz")
@@ -75,7 +78,7 @@ def _ecp5(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked: 
         p_DPHASE_SOURCE="DISABLED",
         p_OUTDIVIDER_MUXA="DIVA",
         p_FEEDBK_PATH="CLKOP",
-        p_CLKI_DIV=1,
+        p_CLKI_DIV=divider,
         p_CLKFB_DIV=feedback,
         p_CLKOP_ENABLE="ENABLED",
         p_CLKOP_DIV=output,
