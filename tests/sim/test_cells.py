@@ -69,7 +69,8 @@ def simulated(text: str, layouts: tuple[Any, Any], operands: IntArray) -> IntArr
 
 
 def test_block_memories_are_those_of_the_language() -> None:
-    """Every width that is used, among few words, so that what was just written is read."""
+    """Every width that is used, among few words, so that what was just written is read. What is
+    written in the very cycle in which it is read comes out wrong, so that nobody relies on it."""
     dut = Memories()
     text = netlist(dut, "ecp5")
     for width in (1, 4, 9, 18, 36):
@@ -79,7 +80,12 @@ def test_block_memories_are_those_of_the_language() -> None:
     with VerilatedCore(ports(dut), verilog(dut)) as core:
         expected, _ = core.run(operands)
     assert np.all(np.ptp(expected, axis=0) > 0)
-    np.testing.assert_array_equal(simulated(text, ports(dut), operands), expected)
+    found = simulated(text, ports(dut), operands)
+    row, other, _, write = operands.T
+    clash = (row == other) & (write == 1)
+    np.testing.assert_array_equal(found[~clash], expected[~clash])
+    assert np.all(found[clash, :4] != expected[clash, :4])  # those with two ports
+    np.testing.assert_array_equal(found[clash, 4:], expected[clash, 4:])
 
 
 def top(cells: str) -> str:
