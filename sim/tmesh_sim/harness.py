@@ -44,7 +44,8 @@ _FLAGS = (
     "-Wno-WIDTH",
     "-Werror-USERERROR",
 )
-_CXXFLAGS = "-O2"
+#: How the library is optimised.
+CXXFLAGS = "-O2"
 #: A netlist takes longer to compile than it ever runs.
 _CXXFLAGS_NETLIST = "-O1"
 
@@ -112,7 +113,7 @@ def shared_library(
     flags = [*_FLAGS, *trace_flags]
     if source.library:
         flags += ["-v", str(source.library), f"-I{source.library.parent}"]
-    cxxflags = (_CXXFLAGS_NETLIST if source.library else _CXXFLAGS) + defines
+    cxxflags = (_CXXFLAGS_NETLIST if source.library else CXXFLAGS) + defines
     inputs = [source.key, header, driver.read_text(), flags, cxxflags, verilator_version()]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
     target = cache_folder() / f"{digest}.so"

@@ -16,10 +16,8 @@ from tmesh_hw.engine import DISTANCE, Engine, word_layout
 from tmesh_hw.ip import package, ports
 
 from tmesh_sim.benches.runner import payloads, simulate
+from tmesh_sim.harness import CXXFLAGS
 from tmesh_sim.packing import fields
-
-#: As `tmesh_sim.harness` compiles.
-OPTIMISED = "OPT_FAST=-O3"
 
 
 def seconds(
@@ -55,7 +53,10 @@ def seconds(
             vectors[f"{name}{n}"] = payloads(np.concatenate(rows).astype(np.int64), layout)
     text = package.verilog(Engine(config=config, digest=digest))
     seen = [port.name for port in ports(config)]
-    for by, touched, make in (("as it comes", None, ""), ("ports alone, -O3", seen, OPTIMISED)):
+    for by, touched, make in (
+        ("as it comes", None, ""),
+        (f"ports alone, {CXXFLAGS}", seen, f"OPT_FAST={CXXFLAGS}"),
+    ):
         with tempfile.TemporaryDirectory() as name:
             archive, measured = Path(name, "vectors.npz"), Path(name, "seconds")
             np.savez(archive, **vectors)

@@ -349,8 +349,8 @@ class Opinions:
         return pushed
 
     def _open_sides(self, rows: IntArray) -> BoolArray:
-        """Whether a row knows an outcome where its next bit is 0, and where it is 1, (2, m). It is
-        deaf to what it has never heard of."""
+        """Whether a row knows an outcome whose next bit is 0, and one where it is 1, (2, m): what
+        leads elsewhere it leaves out."""
         under, one = self._ahead(rows)
         under &= self._known[rows]
         return np.stack([np.any(under & ~one, axis=1), np.any(under & one, axis=1)])

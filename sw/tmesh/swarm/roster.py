@@ -50,14 +50,9 @@ class Roster:
         return cls(tuple(group for group in groups if group.decisions))
 
     @cached_property
-    def group_of(self) -> IntArray:
-        """The group of each decision, (decisions,)."""
-        return np.repeat(np.arange(len(self.groups)), [len(one.decisions) for one in self.groups])
-
-    @cached_property
     def members(self) -> BoolArray:
         """Who has a part in which decision, (decisions, agents)."""
-        return np.stack([group.there for group in self.groups])[self.group_of]
+        return np.stack([group.there for group in self.groups for _ in group.decisions])
 
     @cached_property
     def rows(self) -> IntArray:
