@@ -14,7 +14,8 @@ class CoreConfig:
     f: fraction bits of the format Q(2, f), 8 to 16. lanes: complex multipliers of the operator MAC,
     1, 2, 4, 8 or 16, or 0 for a core without matrices. gossip_lanes: lanes that let resident states
     meet, 1, 2 or 3, or 0 for a core without states. agents: resident states. operators: those that
-    the core keeps. rounds: those of agents that may be under way at once, 1 to 16. link: bits of a
+    the core keeps. rounds: those of agents that may be under way at once, 1 to 16, or 0 for a core
+    whose states meet under unitary operators and do nothing else. link: bits of a
     word of the command stream, 32, 64 or 128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or
     8, or 0 for a core without one. iterative: its one CORDIC is iterative. eigenvectors: whether it
     has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), a link
@@ -52,8 +53,8 @@ class CoreConfig:
             raise ValueError(f"agents must be from 2 to 262144, not {self.agents!r}")
         if not 1 <= operator.index(self.operators) <= 1024:
             raise ValueError(f"operators must be from 1 to 1024, not {self.operators!r}")
-        if not 1 <= operator.index(self.rounds) <= 16:
-            raise ValueError(f"rounds must be from 1 to 16, not {self.rounds!r}")
+        if not 0 <= operator.index(self.rounds) <= 16:
+            raise ValueError(f"rounds must be from 0 to 16, not {self.rounds!r}")
         if self.link not in (32, 64, 128):
             raise ValueError(f"link must be 32, 64 or 128, not {self.link!r}")
         if self.cordics not in (0, 1, 2, 4, 8):
@@ -64,10 +65,11 @@ class CoreConfig:
             (self.f, self.link, self.lanes, self.gossip_lanes) != (14, 32, 0, 1)
             or self.agents > 1 << 13
             or self.operators > 16
+            or self.rounds == 0
         ):
             raise ValueError(
-                "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, at most "
-                f"8192 agents and 16 operators, not {self!r}"
+                "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, rounds, at "
+                f"most 8192 agents and 16 operators, not {self!r}"
             )
         if not 0 < self.clock_hz < float("inf"):
             raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")
@@ -100,7 +102,7 @@ CONFIGS = {
     "default": CoreConfig(gossip_lanes=1),
     "sim-eigen": CoreConfig(lanes=1, cordics=4, iterative=False, eigenvectors=False),
     "sim-gossip": CoreConfig(lanes=0, gossip_lanes=1, cordics=0),
-    "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, link=128, cordics=0),
+    "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, rounds=0, link=128, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
     "ulx3s-85f": CoreConfig(gossip_lanes=1, iterative=False, clock_hz=30e6),
     "ulx3s-25f": CoreConfig(

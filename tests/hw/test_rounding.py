@@ -41,7 +41,7 @@ def test_rounds_half_to_even(shift: int) -> None:
     assert [r[0] for r in results] == [round(Fraction(v, 1 << shift)) for v in range(-64, 64)]
 
 
-@pytest.mark.parametrize("slack", [0, 3])
+@pytest.mark.parametrize("slack", [0, 1, 4, 8])
 def test_saturates_like_the_model(slack: int) -> None:
     results = evaluate(7, lambda x: saturate(x, 5, slack))
     values, flags = model_saturate(np.arange(-64, 64), 5, slack)
@@ -52,3 +52,8 @@ def test_saturates_like_the_model(slack: int) -> None:
 def test_negative_shift_is_refused() -> None:
     with pytest.raises(ValueError, match="shift must not be negative, not -1"):
         round_shift(Signal(4), -1)
+
+
+def test_a_slack_that_needs_carries_is_refused() -> None:
+    with pytest.raises(ValueError, match="slack must be 0 or a power of two, not 3"):
+        saturate(Signal(signed(8)), 5, 3)

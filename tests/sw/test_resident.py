@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -111,6 +112,8 @@ def same_bits(
                     device.load(r)
                     device.gossip(meetings, u, write)
                 np.testing.assert_array_equal(one.read(), other.read())
+        if not one.config.rounds:
+            continue
         for device in (one, other):
             device.load(r)
         answers = [
@@ -360,6 +363,16 @@ def test_what_a_configuration_lacks_is_said(device: Device) -> None:
             matrices.load(np.zeros((1, 3)))
         with pytest.raises(tmesh.NotSupported, match="no resident states"):
             matrices.read()
+    with tmesh.open_device("model", "three-lanes") as meetings:
+        meetings.load(np.zeros((2, 3)))
+        for call in (
+            partial(meetings.observe, [0]),
+            partial(meetings.update, [0], [[1]]),
+            partial(meetings.swap_test, [[0, 1]]),
+            partial(meetings.gossip, [[0, 1]], np.eye(4) / 2),
+        ):
+            with pytest.raises(tmesh.NotSupported, match="no rounds of agents"):
+                call()  # type: ignore[operator]
     if device.name != "reference":
         with pytest.raises(tmesh.NotSupported, match="no matrices"):
             device.interfere(np.eye(2) / 2, np.eye(2) / 2)

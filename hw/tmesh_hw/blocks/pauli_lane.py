@@ -1,6 +1,5 @@
 """One new Bloch vector per cycle from a pair of them."""
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from tmesh.golden import pauli
 from tmesh.numbers import BoolArray, IntArray
 
 from tmesh_hw.blocks.checks import check_fraction
-from tmesh_hw.numbers import MULTIPLY_LATENCY, multiply, round_shift, saturate
+from tmesh_hw.numbers import MULTIPLY_LATENCY, clip, multiply, round_shift
 
 
 class PauliLane(wiring.Component):
@@ -35,8 +34,12 @@ class PauliLane(wiring.Component):
     o: stream of ``{r: 3 × signed(f+2), saturated: 1}``
     """
 
-    #: Two contractions of two levels of adders, rounding and clipping; length and correction.
-    latency = 2 * (MULTIPLY_LATENCY + 3) + 1 + MULTIPLY_LATENCY + 7
+    #: Operands; two contractions of two levels of adders, rounding and clipping; length and
+    #: correction.
+    latency = 1 + 2 * (MULTIPLY_LATENCY + 4) + MULTIPLY_LATENCY + 7
+
+    #: Registers that say `load` or `second`, since these go to all coefficients.
+    COPIES = 12
 
     def __init__(self, *, f: int) -> None:
         self.f = check_fraction(f)
@@ -59,20 +62,25 @@ class PauliLane(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        f, i = self.f, self.i.payload
+        f, i = self.f, Signal.like(self.i.payload, reset_less=True)
+        seconds = [Signal(name=f"second{n}", attrs={"keep": 1}) for n in range(self.COPIES)]
+        m.d.sync += [
+            i.eq(self.i.payload),
+            *(second.eq(self.i.payload.second) for second in seconds),
+        ]
         valid = Signal(self.latency)
-        m.d.sync += valid.eq(Cat(self.i.valid & ~i.load, valid))
+        m.d.sync += valid.eq(Cat(self.i.valid & ~self.i.payload.load, valid))
         m.d.comb += self.o.valid.eq(valid[-1])
         self._m, self._platform = m, platform
-        forms = self._forms(m)
+        forms = self._forms(m, i.value)
 
         def c(n: int, j: int, k: int) -> Any:
             position = 16 * n + 4 * j + k
-            return Mux(i.second, forms[48 + position], forms[position])
+            return Mux(seconds[4 * n + j], forms[48 + position], forms[position])
 
         # M_ij = c_ij0 + Σ_k c_ijk t_k.
         constants = self._after(MULTIPLY_LATENCY, *(c(n, j, 0) for n in range(3) for j in range(4)))
-        own = self._after(MULTIPLY_LATENCY + 3, *i.own)
+        own = self._after(MULTIPLY_LATENCY + 4, *i.own)
         flags, whole, fine = [], [], []
         for n in range(3):
             for j in range(4):
@@ -81,34 +89,36 @@ class PauliLane(wiring.Component):
                 if j == 0:
                     whole.append(total)
                 else:
-                    value, flag = saturate(
-                        self._kept(round_shift(total, f - 1)), f + 2, pauli.SLACK
-                    )
-                    fine.append(value)
-                    flags.append(flag)
+                    rounded = self._kept(round_shift(total, f - 1))
+                    value, flag = clip(rounded, f + 2, pauli.SLACK)
+                    fine.append(self._kept(value))
+                    flags.append(self._kept(flag))
         # r_i = M_i0 + Σ_j M_ij r_j.
-        whole = self._after(1 + MULTIPLY_LATENCY, *whole)
+        whole = self._after(2 + MULTIPLY_LATENCY, *whole)
         results = []
         for n in range(3):
             x, y, z = (self._product(fine[3 * n + j], own[j]) for j in range(3))
             rounded = self._kept(round_shift(self._sum(x, y, z, whole[n] << 1), f + 1))
-            value, flag = saturate(rounded, f + 2)
+            value, flag = clip(rounded, f + 2)
             results.append(self._kept(value))
-            flags.append(flag)
-        moved, fitted = Cat(*flags[:9]).any(), Cat(*flags[9:]).any()
-        (early,) = self._after(MULTIPLY_LATENCY + 3, moved)
-        self._renormalise(results, self._kept(early | fitted))
+            flags.append(self._kept(flag))
+        (early,) = self._after(MULTIPLY_LATENCY + 4, Cat(*flags[:9]).any())
+        self._renormalise(results, self._kept(early | Cat(*flags[9:]).any()))
         return m
 
-    def _forms(self, m: Module) -> list[Any]:
+    def _forms(self, m: Module, value: Any) -> list[Any]:
         """The coefficients of both forms, in registers of their own: one wide one is slow to
         simulate."""
         forms = [
             Signal(signed(self.f + 2), name=f"form{n}", reset_less=True) for n in range(2 * 48)
         ]
-        with m.If(self.i.valid & self.i.payload.load):
-            m.d.sync += [a.eq(b) for a, b in itertools.pairwise(forms)]
-            m.d.sync += forms[-1].eq(self.i.payload.value)
+        part = len(forms) // self.COPIES
+        for n in range(self.COPIES):
+            load = Signal(name=f"load{n}", attrs={"keep": 1})
+            m.d.sync += load.eq(self.i.valid & self.i.payload.load)
+            with m.If(load):
+                following = [*forms, value][part * n + 1 : part * (n + 1) + 1]
+                m.d.sync += [a.eq(b) for a, b in zip(forms[part * n :], following, strict=False)]
         return forms
 
     def _renormalise(self, r: list[Any], saturated: Any) -> None:
@@ -117,8 +127,11 @@ class PauliLane(wiring.Component):
         one = 1 << (2 * f)
         a, b, c = (self._product(x, x) for x in r)
         excess = self._sum(a, b, c, C(-one + (1 << f), signed(2 * f + 4))) >> (f + 1)
-        limit = pauli.LONGEST
-        longer = self._kept(Mux(excess < 0, 0, Mux(excess > limit, limit, excess[:4])))
+        # From 0 to the most, which is all ones.
+        bits = pauli.LONGEST.bit_length()
+        beyond, negative = excess[bits:-1].any(), excess[-1]
+        kept = excess[:bits] | beyond.replicate(bits)
+        longer = self._kept(kept & ~negative.replicate(bits))
         r = self._after(MULTIPLY_LATENCY + 3, *r)
         # Four bits times a part: two sums of two, then one.
         partial = [
@@ -129,7 +142,7 @@ class PauliLane(wiring.Component):
         r = self._after(3, *r)
         for n in range(3):
             m.d.comb += self.o.payload.r[n].eq(self._kept(r[n] - corrections[n]))
-        (flag,) = self._after(MULTIPLY_LATENCY + 7, saturated)
+        (flag,) = self._after(MULTIPLY_LATENCY + 6, saturated)
         m.d.comb += self.o.payload.saturated.eq(flag)
 
     def _product(self, a: Any, b: Any) -> Any:

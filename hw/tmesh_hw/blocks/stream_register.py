@@ -42,13 +42,17 @@ class StreamRegister(wiring.Component):
                 m.d.sync += first.eq(self.i.payload)
             return m
         second, full = Signal.like(first, reset_less=True), Signal()
-        m.d.comb += self.i.ready.eq(~full)
+        room = Signal(init=1, attrs={"keep": 1})
+        m.d.comb += self.i.ready.eq(room)
         with m.If(self.o.ready | ~there):
             m.d.sync += [
                 there.eq(full | self.i.valid),
                 first.eq(Mux(full, second, self.i.payload)),
                 full.eq(0),
+                room.eq(1),
             ]
-        with m.Elif(self.i.valid & ~full):
-            m.d.sync += [second.eq(self.i.payload), full.eq(1)]
+        with m.Elif(self.i.valid):
+            m.d.sync += [full.eq(1), room.eq(0)]
+        with m.If(~full):
+            m.d.sync += second.eq(self.i.payload)
         return m

@@ -63,10 +63,12 @@ class Engine(wiring.Component):
         m.submodules.bundles = bundles = self._bundles = BundleReader(
             link=config.link, lanes=config.gossip_lanes, rows=config.rows
         )
-        m.submodules.rounds = rounds = self._rounds = Rounds(config=config)
         results = config.f + 2 if config.lanes else 0
         m.submodules.replies = self._replies = ReplyWriter(link=config.link, results=results)
-        overlapping: list[tuple[Any, tuple[Command, ...]]] = [(rounds.idle, packets.ROUNDS)]
+        overlapping: list[tuple[Any, tuple[Command, ...]]] = []
+        if config.rounds:
+            m.submodules.rounds = rounds = self._rounds = Rounds(config=config)
+            overlapping.append((rounds.idle, packets.ROUNDS))
         if config.lanes:
             m.submodules.matrices = matrices = self._matrices = Matrices(config=config)
             overlapping.append((matrices.idle, (Command.MATRIX,)))
@@ -83,32 +85,46 @@ class Engine(wiring.Component):
         self._body = Signal(
             data.ArrayLayout(signed(config.f + 2), self._body_length), reset_less=True
         )
+        self._came = [
+            Signal(name=f"came{n}", attrs={"keep": 1}) for n in range(self._body_length // 8)
+        ]
+        self._shift_body(m)
+        # Whether words are bundles; a register, since it is on the way of every word.
+        self._streams = Signal()
+        self._starts = Signal(attrs={"keep": 1})
+        answered = (Command.IDENTIFY, Command.COUNTER, Command.READ_STATE)
+        self._answers = {
+            command: Signal(name=f"answers_{command.name.lower()}", attrs={"keep": 1})
+            for command in answered
+        }
         self._status, self._follows = Signal(Status), Signal()
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
         self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
-        self._body_words = Signal(range(packets.OPERANDS + 1))
+        self._last_word, self._whole = Signal(range(packets.OPERANDS)), Signal()
         self._operators(m)
         self._counters(m)
         saturated = Signal()
         with m.If(resident.saturations != 0):
             m.d.sync += saturated.eq(1)
-        m.d.comb += [
-            bundles.i.payload.eq(self._words.payload),
-            rounds.i.payload.eq(self._words.payload),
-            rounds.r.eq(resident.r),
-            rounds.start.command.eq(self._head.command),
-            rounds.start.tag.eq(self._head.tag),
-        ]
+        m.d.comb += bundles.i.payload.eq(self._words.payload)
+        self._answer(m)
         self._connect_states(m)
         reply = self._replies.i
         answer = reply.payload.reply
-        self._round = Cat(self._head.command == code for code in packets.ROUNDS).any()
         # Commands of a kind overlap; all others wait for them.
-        may_start = Cat(
-            idle | Cat(self._head.command == code for code in commands).any()
-            for idle, commands in overlapping
-        ).all()
-        alone = Cat(idle for idle, _ in overlapping).all()
+        may_start, alone = Const(1), Const(1)
+        for idle, commands in overlapping:
+            may_start &= idle | Cat(self._head.command == code for code in commands).any()
+            alone &= idle
+        gossiped = self._head.command == Command.GOSSIP
+        m.d.comb += [
+            answer.status.eq(self._status),
+            answer.flags.eq(Mux(saturated, packets.SATURATED, 0)),
+            answer.tag.eq(self._head.tag),
+            answer.value.eq(Mux(gossiped, bundles.count, 0)),
+            answer.body.eq(self._value),
+        ]
+        taken = self._words.valid & self._words.ready
         with m.FSM():
             with m.State("HEADER"):
                 self._receive_header(m)
@@ -126,51 +142,44 @@ class Engine(wiring.Component):
                 self._execute(m)
             with m.State("LOAD"):
                 self._load(m)
-            with m.State("BUNDLES"):
-                m.d.comb += [
-                    bundles.i.valid.eq(self._words.valid),
-                    self._words.ready.eq(bundles.i.ready),
-                ]
-                with m.If(self._words.valid & self._words.ready & self._words.payload.last):
-                    m.next = "DRAIN"
+            with m.State("BUNDLES"), m.If(taken & self._words.payload.last):
+                m.d.sync += self._streams.eq(0)
+                m.next = "DRAIN"
             with m.State("DRAIN"), m.If(bundles.empty & resident.idle):
                 m.d.sync += self._status.eq(bundles.status)
                 m.next = "REPLY"
-            with m.State("ROUND"):
-                m.d.comb += [
-                    rounds.i.valid.eq(self._words.valid),
-                    self._words.ready.eq(rounds.i.ready),
-                ]
-                with m.If(rounds.done):
-                    m.d.sync += [self._status.eq(rounds.status), self._ended.eq(rounds.ended)]
-                    m.next = "SKIP"
-                    with m.If(rounds.status == Status.OK):
-                        m.next = "HEADER"
+            if config.rounds:
+                with m.State("ROUND"):
+                    m.d.comb += [
+                        rounds.i.valid.eq(self._words.valid),
+                        self._words.ready.eq(rounds.i.ready),
+                    ]
+                    with m.If(rounds.done):
+                        m.d.sync += [self._status.eq(rounds.status), self._ended.eq(rounds.ended)]
+                        m.next = "SKIP"
+                        with m.If(rounds.status == Status.OK):
+                            m.next = "HEADER"
             with m.State("SKIP"):
                 m.d.comb += self._words.ready.eq(~self._ended)
                 with m.If(self._ended | (self._words.valid & self._words.payload.last)):
                     m.next = "REPLY"
             with m.State("REPLY"):
-                gossiped = self._head.command == Command.GOSSIP
                 m.d.sync += self._count.eq(0)
                 # What was refused is answered after all before it.
                 with m.If(alone):
-                    m.d.comb += [
-                        reply.valid.eq(1),
-                        answer.status.eq(self._status),
-                        answer.flags.eq(Mux(saturated, packets.SATURATED, 0)),
-                        answer.tag.eq(self._head.tag),
-                        answer.value.eq(Mux(gossiped, bundles.count, 0)),
-                        answer.body.eq(self._value),
-                    ]
+                    m.d.comb += reply.valid.eq(1)
                     with m.If(reply.ready):
                         m.next = "HEADER"
-        with m.If(~rounds.idle):
-            m.d.comb += [
-                answer.eq(rounds.o.payload),
-                reply.valid.eq(rounds.o.valid),
-                rounds.o.ready.eq(reply.ready),
-            ]
+        m.d.comb += bundles.i.valid.eq(self._words.valid & self._streams)
+        with m.If(self._streams):
+            m.d.comb += self._words.ready.eq(bundles.i.ready)
+        if config.rounds:
+            with m.If(~rounds.idle):
+                m.d.comb += [
+                    answer.eq(rounds.o.payload),
+                    reply.valid.eq(rounds.o.valid),
+                    rounds.o.ready.eq(reply.ready),
+                ]
         if config.lanes:
             command = matrices.i.payload
             m.d.comb += [
@@ -189,25 +198,33 @@ class Engine(wiring.Component):
         return m
 
     def _connect_states(self, m: Module) -> None:
-        """Rounds read and write states, and so do READ_STATE and WRITE_STATE, at other times."""
-        resident, rounds = self._resident, self._rounds
-        argument = self._head.argument
-        row, bank = argument[: packets.ROW_BITS], argument[packets.ROW_BITS :]
-        place = rounds.start.place
-        m.d.comb += [place.row.eq(row), place.bank.eq(bank)]
-        with m.If(self._head.command == Command.READ_STATE):
-            m.d.comb += [resident.read.valid.eq(1), resident.read.place.eq(place)]
-        with m.Else():
-            m.d.comb += resident.read.eq(rounds.read)
-        with m.If(self._writes):
+        """READ_STATE and WRITE_STATE read and write states, and so do rounds, at other times."""
+        resident, argument = self._resident, self._head.argument
+        place, reads = Signal(resident.read.place.shape()), Signal()
+        m.d.sync += reads.eq(self._head.command == Command.READ_STATE)
+        m.d.comb += [
+            place.row.eq(argument[: packets.ROW_BITS]),
+            place.bank.eq(argument[packets.ROW_BITS :]),
+            resident.read.valid.eq(reads),
+            resident.read.place.eq(place),
+            resident.write.valid.eq(self._writes),
+            resident.write.place.eq(place),
+            # A state has four integers; the body shifts in from above.
+            *(resident.write.r[n].eq(self._body[self._body_length - 4 + n]) for n in range(3)),
+        ]
+        if self.config.rounds:
+            rounds = self._rounds
             m.d.comb += [
-                resident.write.valid.eq(1),
-                resident.write.place.eq(place),
-                # A state has four integers; the body shifts in from above.
-                *(resident.write.r[n].eq(self._body[self._body_length - 4 + n]) for n in range(3)),
+                rounds.i.payload.eq(self._words.payload),
+                rounds.r.eq(resident.r),
+                rounds.start.command.eq(self._head.command),
+                rounds.start.tag.eq(self._head.tag),
+                rounds.start.place.eq(place),
             ]
-        with m.Else():
-            m.d.comb += resident.write.eq(rounds.write)
+            with m.If(~reads):
+                m.d.comb += resident.read.eq(rounds.read)
+            with m.If(~self._writes):
+                m.d.comb += resident.write.eq(rounds.write)
 
     def _receive_header(self, m: Module) -> None:
         words = max(1, HEADER // self.config.link)
@@ -239,7 +256,11 @@ class Engine(wiring.Component):
             Command.WRITE_STATE: (agent, True),
             Command.WRITE_OPERATOR: (coefficients, True),
             Command.GOSSIP: (head.argument < config.operators, True),
-            **{command: (agent, command != Command.OBSERVE) for command in packets.ROUNDS},
+            **(
+                {command: (agent, command != Command.OBSERVE) for command in packets.ROUNDS}
+                if config.rounds
+                else {}
+            ),
             **({Command.MATRIX: (self._known_operation, True)} if config.lanes else {}),
         }
         known, there, follows, verdict = Signal(), Signal(), Signal(), Signal(Status)
@@ -263,7 +284,7 @@ class Engine(wiring.Component):
         m.d.sync += [
             self._status.eq(verdict),
             self._follows.eq(follows),
-            self._body_words.eq(Mux(command == Command.MATRIX, packets.OPERANDS // each, words)),
+            self._last_word.eq(Mux(command == Command.MATRIX, packets.OPERANDS // each, words) - 1),
         ]
         m.next = "START"
 
@@ -271,14 +292,16 @@ class Engine(wiring.Component):
         """Execute what is good, once what it must wait for has ended."""
         head = self._head
         m.d.comb += self._bundles.start.eq(1)
-        m.d.sync += [self._value.eq(0), self._count.eq(0), self._fits.eq(1)]
+        m.d.sync += [self._starts.eq(1), self._count.eq(0), self._fits.eq(1)]
         with m.If(self._status != Status.OK):
             m.next = "SKIP"
-        with m.Elif(self._round):
-            m.d.comb += self._rounds.start.valid.eq(1)
-            m.next = "ROUND"
+        if self.config.rounds:
+            with m.Elif(Cat(head.command == code for code in packets.ROUNDS).any()):
+                m.d.comb += self._rounds.start.valid.eq(1)
+                m.next = "ROUND"
         with m.Elif(head.command == Command.GOSSIP):
             with m.If(self._loaded_valid & (self._loaded == head.argument)):
+                m.d.sync += self._streams.eq(1)
                 m.next = "BUNDLES"
             with m.Else():
                 m.next = "LOAD"
@@ -288,21 +311,36 @@ class Engine(wiring.Component):
             m.next = "EXECUTE"
 
     def _receive_body(self, m: Module) -> None:
-        """Integers into the body register, from above."""
+        """Integers on their way to `_shift_body`; what is in CHECK waits for the last."""
         word, f = self._words.payload.data, self.config.f
         integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
-        low = Cat(value[: f + 2] for value in integers)
         fits = [value[f + 1 :].all() | ~value[f + 1 :].any() for value in integers]
         m.d.comb += self._words.ready.eq(1)
         with m.If(self._words.valid):
             m.d.sync += [
-                self._body.eq(Cat(self._body, low)[len(low) :]),
+                *(came.eq(1) for came in self._came),
                 self._fits.eq(self._fits & Cat(fits).all()),
                 self._ended.eq(self._words.payload.last),
                 self._count.eq(self._count + 1),
+                self._whole.eq(self._count == self._last_word),
             ]
-            with m.If(self._words.payload.last | (self._count == self._body_words - 1)):
+            with m.If(self._words.payload.last | (self._count == self._last_word)):
                 m.next = "CHECK"
+
+    def _shift_body(self, m: Module) -> None:
+        """What came a cycle ago enters the body from above."""
+        low = Signal(self.config.link // INTEGER * (self.config.f + 2), reset_less=True)
+        word = self._words.payload.data
+        integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
+        m.d.sync += low.eq(Cat(value[: self.config.f + 2] for value in integers))
+        bits, above = self._body.as_value(), Cat(self._body, low)[len(low) :]
+        # A register for every part: it is a wide one.
+        part = -(-len(bits) // len(self._came))
+        for n, came in enumerate(self._came):
+            m.d.sync += came.eq(0)
+            with m.If(came):
+                where = slice(part * n, part * (n + 1))
+                m.d.sync += bits[where].eq(above[where])
 
     @property
     def _body_length(self) -> int:
@@ -317,7 +355,7 @@ class Engine(wiring.Component):
 
     def _check_body(self, m: Module) -> None:
         m.d.sync += self._count.eq(0)
-        with m.If(~self._ended | (self._count != self._body_words)):
+        with m.If(~(self._ended & self._whole)):
             m.d.sync += self._status.eq(Status.BAD_LENGTH)
             m.next = "SKIP"
         with m.Elif(~self._fits):
@@ -331,27 +369,21 @@ class Engine(wiring.Component):
         answered later, by `Matrices`."""
         head, count = self._head, self._count
         m.d.sync += count.eq(count + 1)
+        for command, answers in self._answers.items():
+            m.d.sync += answers.eq(head.command == command)
         with m.Switch(head.command):
-            with m.Case(Command.IDENTIFY):
-                m.d.sync += self._value.eq(Array(self._identity)[head.argument[:2]])
+            with m.Case(Command.IDENTIFY, Command.COUNTER):
                 m.next = "SKIP"
             with m.Case(Command.RESET):
                 m.d.comb += self._reset.eq(1)
                 m.next = "SKIP"
-            with m.Case(Command.COUNTER):
-                m.d.sync += self._value.eq(Array(self._counts)[head.argument[:3]])
-                m.next = "SKIP"
             with m.Case(Command.READ_STATE), m.If(count == READ_LATENCY):
-                m.d.sync += [self._value[n].eq(self._resident.r[n]) for n in range(3)]
                 m.next = "SKIP"
             with m.Case(Command.WRITE_STATE):
                 m.d.comb += self._writes.eq(1)
                 m.next = "SKIP"
             with m.Case(Command.WRITE_OPERATOR):
-                m.d.comb += self._write.en.eq(1)
-                row = Cat(self._body[n] for n in range(-packets.ROW_LENGTH, 0))
-                m.d.sync += row.eq(row.rotate_right(self.config.f + 2))
-                m.d.sync += self._loaded_valid.eq(0)
+                m.d.sync += [self._write.en.eq(1), self._loaded_valid.eq(0)]
                 with m.If(count == packets.ROW_LENGTH - 1):
                     m.next = "SKIP"
             if self.config.lanes:
@@ -361,6 +393,21 @@ class Engine(wiring.Component):
                         m.d.sync += count.eq(0)
                         m.next = "HEADER"
 
+    def _answer(self, m: Module) -> None:
+        """The body of a reply, a cycle after START or EXECUTE."""
+        answers, argument = self._answers, self._head.argument
+        which, count = Signal(3), Signal(2 * INTEGER, reset_less=True)
+        m.d.sync += [which.eq(argument[:3]), count.eq(Array(self._counts)[which])]
+        m.d.sync += [flag.eq(0) for flag in (self._starts, *answers.values())]
+        with m.If(self._starts):
+            m.d.sync += self._value.eq(0)
+        with m.If(answers[Command.IDENTIFY]):
+            m.d.sync += self._value.eq(Array(self._identity)[argument[:2]])
+        with m.If(answers[Command.COUNTER]):
+            m.d.sync += self._value.eq(count)
+        with m.If(answers[Command.READ_STATE]):
+            m.d.sync += [self._value[n].eq(self._resident.r[n]) for n in range(3)]
+
     def _operators(self, m: Module) -> None:
         """Memory of the operators' coefficients; which operator the lanes have."""
         config = self.config
@@ -369,17 +416,18 @@ class Engine(wiring.Component):
         m.submodules.operators = memory = Memory(shape=signed(width), depth=depth, init=[])
         self._write, self._read = memory.write_port(), memory.read_port()
         argument = self._head.argument
-        m.d.comb += [
+        row = Array(self._body[self._body_length - packets.ROW_LENGTH + n] for n in range(16))
+        m.d.sync += [
+            self._write.en.eq(0),
             self._write.addr.eq(Cat(self._count[:4], argument)),
-            self._write.data.eq(self._body[self._body_length - packets.ROW_LENGTH]),
+            self._write.data.eq(row[self._count[:4]]),
         ]
         # Rounds read operators too; what LOAD reads comes a cycle later.
-        m.d.comb += [
-            self._read.addr.eq(
-                Mux(self._rounds.idle, Cat(self._count[:7], argument), self._rounds.address)
-            ),
-            self._rounds.coefficient.eq(self._read.data),
-        ]
+        m.d.comb += self._read.addr.eq(Cat(self._count[:7], argument))
+        if config.rounds:
+            m.d.comb += self._rounds.coefficient.eq(self._read.data)
+            with m.If(~self._rounds.idle):
+                m.d.comb += self._read.addr.eq(self._rounds.address)
         self._loaded, self._loaded_valid = Signal(range(max(2, config.operators))), Signal()
 
     def _load(self, m: Module) -> None:
@@ -389,11 +437,16 @@ class Engine(wiring.Component):
         m.d.sync += self._count.eq(self._count + 1)
         with m.If(self._count == COEFFICIENTS):
             m.d.sync += [self._loaded.eq(self._head.argument), self._loaded_valid.eq(1)]
+            m.d.sync += self._streams.eq(1)
             m.next = "BUNDLES"
 
     def _counters(self, m: Module) -> None:
-        resident, rounds = self._resident, self._rounds
-        matrices = self._matrices.saturates if self.config.lanes else Const(0)
+        resident, none = self._resident, Const(0)
+        matrices = self._matrices.saturates if self.config.lanes else none
+        rounds, waits, saturates = none, none, none
+        if self.config.rounds:
+            rounds, waits = self._rounds.write.valid, self._rounds.waits
+            saturates = self._rounds.saturates
         self._reset, reset = Signal(), Signal(init=1)
         m.d.sync += reset.eq(self._reset)
         starved = self._bundles.i.ready & ~self._bundles.i.valid & ~resident.idle
@@ -402,9 +455,9 @@ class Engine(wiring.Component):
             Counter.EVENTS: resident.issued,
             Counter.HELD: resident.held,
             Counter.STARVED: starved,
-            Counter.SATURATIONS: resident.saturations + rounds.saturates + matrices,
-            Counter.ROUNDS: rounds.write.valid,
-            Counter.WAITED: rounds.waits,
+            Counter.SATURATIONS: resident.saturations + saturates + matrices,
+            Counter.ROUNDS: rounds,
+            Counter.WAITED: waits,
         }
         self._counts = []
         for counter in Counter:

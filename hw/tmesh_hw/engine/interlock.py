@@ -32,8 +32,8 @@ class Interlock(wiring.Component):
     All reads of a bundle come before its writes; bundles have the effect of one after another. The
     writes of a bundle are there for the bundle that is issued `distance` cycles later. A double
     writes its second agent in the next bundle whose slot in its lane is free, or in a bundle of its
-    own if a bundle needs it earlier. Bundles are compared with those before them by position, two
-    registers ahead of the decision; at the decision only their number in flight counts, and it
+    own if a bundle may need it earlier. Bundles are compared with those before them by position,
+    two registers ahead of the decision; at the decision only their number in flight counts, and it
     stands in a register itself.
 
     Parameters
@@ -49,13 +49,12 @@ class Interlock(wiring.Component):
     held: a bundle waits for a result
     """
 
-    #: Registers that say `held`, since it drives all that is compared.
-    COPIES = 5
-
     def __init__(self, *, lanes: int, row: int, distance: int) -> None:
         if distance < 4:
             raise ValueError(f"distance must be at least 4, not {distance!r}")
         self.lanes, self.row, self.distance = lanes, row, distance
+        # Of the bundle that is compared, and of `held`, since both drive many registers.
+        self._copies = lanes + 2
         super().__init__(
             {
                 "i": In(stream.Signature(data.ArrayLayout(slot_layout(row), lanes))),
@@ -70,13 +69,21 @@ class Interlock(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bundle = data.ArrayLayout(issued_layout(self.row), self.lanes)
-        names = ("entered", "compared", "found", "issuing")
+        names = ("compared", "found", "issuing")
         stages = [Signal(bundle, name=name) for name in names]
-        entered, issuing = stages[0], stages[-1]
-        advance = ~self.held
-        waiting = self._enter(m, entered, advance)
-        holds = [Signal(name=f"held{k}", attrs={"keep": 1}) for k in range(self.COPIES)]
+        advance, entering = ~self.held, Signal(bundle)
+        asks, enters, moves = (
+            Signal(name=f"held_{name}", attrs={"keep": 1}) for name in ("asks", "enters", "moves")
+        )
+        waiting = self._enter(m, entering, asks, ~enters)
+        holds, entered = [], []
+        for k in range(self._copies):
+            holds.append(Signal(name=f"held{k}", attrs={"keep": 1}))
+            entered.append(Signal(bundle, name=f"entered{k}", attrs={"keep": 1}))
+            with m.If(~holds[k]):
+                m.d.sync += entered[k].eq(entering)
         coming = self._conflicts(m, entered, holds)
+        stages, issuing = [entered[0], *stages], stages[-1]
 
         # In flight: bundles issued in the last distance − 1 cycles, a unary number. Whether the
         # next one is held is decided in the cycle before, for either end of this one.
@@ -90,9 +97,11 @@ class Interlock(wiring.Component):
             m.d.sync += in_flight.eq(fewer)
         again = Mux(ends, (conflicts & fewer).any(), (conflicts & in_flight).any())
         following = Mux(ends, (coming & in_flight).any(), (coming & more).any())
-        m.d.sync += [held.eq(Mux(self.held, again, following)) for held in (self.held, *holds)]
+        holding = Mux(self.held, again, following)
+        m.d.sync += [held.eq(holding) for held in (self.held, asks, enters, moves, *holds)]
         with m.If(advance):
             m.d.sync += conflicts.eq(coming)
+        with m.If(~moves):
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
 
         quiet = Signal(range(self.distance + 1))
@@ -108,38 +117,68 @@ class Interlock(wiring.Component):
         ]
         return m
 
-    def _enter(self, m: Module, entered: Any, advance: Any) -> Any:
-        """The next bundle, with what doubles before it left to do; whether they left anything."""
+    def _enter(self, m: Module, entering: Any, asks: Any, advance: Any) -> Any:
+        """The next bundle, with what doubles before it left to do; whether there is anything."""
         pending = [
             Signal(data.StructLayout({"row": self.row, "valid": 1}), name=f"pending{lane}")
             for lane in range(self.lanes)
         ]
-        slots = self.i.payload
-        clashes = []
-        for lane, left in enumerate(pending):
-            reads = [slot.valid & (slot.bank == lane) & (slot.other == left.row) for slot in slots]
-            again = slots[lane].valid & (slots[lane].double | (slots[lane].own == left.row))
-            clashes.append(left.valid & (Cat(reads).any() | again))
-        takes = Signal()
-        m.d.comb += [
-            self.i.ready.eq(advance & ~Cat(clashes).any()),
-            takes.eq(self.i.valid & self.i.ready),
+        # Two bundles wait here, `behind` and before it `slots`.
+        waiting = [
+            Signal.like(self.i.payload, name=n, reset_less=True) for n in ("behind", "slots")
         ]
-        with m.If(advance):
-            for lane, left in enumerate(pending):
-                slot, into = slots[lane], entered[lane]
-                uses = takes & slot.valid
-                for name, _ in slot.shape():
-                    m.d.sync += into[name].eq(slot[name])
-                m.d.sync += into.valid.eq(uses | left.valid)
-                m.d.sync += into.repeat.eq(~uses & left.valid)
-                with m.If(~uses & left.valid):
-                    m.d.sync += [into.own.eq(left.row), into.second.eq(1), left.valid.eq(0)]
+        there = Signal(len(waiting))
+        behind, slots = waiting
+        # What may be pending when the bundle that comes is in `slots`: a slot that is free between
+        # would be used for it.
+        may_be = []
+        for lane, left in enumerate(pending):
+            after, last = slots[lane], behind[lane]
+            full = [~there[n] | (slot.valid & ~slot.double) for n, slot in enumerate((last, after))]
+            doubles = [there[n] & slot.valid & slot.double for n, slot in enumerate((last, after))]
+            may_be.append(
+                [
+                    (left.valid & full[1] & full[0], left.row),
+                    (doubles[1] & full[0], after.other),
+                    (doubles[0], last.other),
+                ]
+            )
+        hits, coming = [], self.i.payload
+        for lane, row in ((lane, row) for lane, rows in enumerate(may_be) for row in rows):
+            reads = [slot.valid & (slot.bank == lane) & (slot.other == row[1]) for slot in coming]
+            again = coming[lane].valid & (coming[lane].double | (coming[lane].own == row[1]))
+            hits += [row[0] & hit for hit in (*reads, again)]
+        # A bundle that clashes waits while all that is pending leaves.
+        hit, clash = Signal(len(hits)), Signal()
+        takes = there[1] & ~clash
+        m.d.comb += self.i.ready.eq(~there[1] | (~asks & ~clash))
+        with m.If(~there[1] | (advance & ~clash)):
+            m.d.sync += [
+                behind.eq(coming),
+                slots.eq(behind),
+                there.eq(Cat(self.i.valid, there)),
+                hit.eq(Cat(hits)),
+                clash.eq(hit.any()),
+            ]
+        with m.Elif(advance):
+            m.d.sync += clash.eq(0)
+        for lane, left in enumerate(pending):
+            slot, into = slots[lane], entering[lane]
+            uses = takes & slot.valid
+            m.d.comb += [
+                *(into[name].eq(slot[name]) for name, _ in slot.shape()),
+                into.valid.eq(uses | left.valid),
+                into.repeat.eq(~uses & left.valid),
+            ]
+            with m.If(into.repeat):
+                m.d.comb += [into.own.eq(left.row), into.second.eq(1)]
+            with m.If(advance):
+                m.d.sync += left.valid.eq(uses & (slot.double | left.valid))
                 with m.If(uses & slot.double):
-                    m.d.sync += [left.row.eq(slot.other), left.valid.eq(1)]
-        return Cat(left.valid for left in pending).any()
+                    m.d.sync += left.row.eq(slot.other)
+        return Cat(there, (left.valid for left in pending)).any()
 
-    def _conflicts(self, m: Module, entered: Any, holds: list[Any]) -> Any:
+    def _conflicts(self, m: Module, copies: list[Any], holds: list[Any]) -> Any:
         """Bit d − 1: the bundle that is issued next reads what the one d before it writes."""
         span = self.distance - 1
         write = data.StructLayout({"row": self.row, "valid": 1})
@@ -148,7 +187,7 @@ class Interlock(wiring.Component):
         ]
         found = Signal(span)
         for d, writes in enumerate(before):
-            same = []
+            same, entered = [], copies[d % len(copies)]
             for lane, slot in enumerate(entered):
                 reads = slot.valid & ~slot.repeat
                 for bank, wrote in enumerate(writes):

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.packets import Status
 
+from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine.interlock import slot_layout
 
 
@@ -56,42 +57,47 @@ class BundleReader(wiring.Component):
         size = packets.bundle_bits(self.lanes)
         words = max(1, size // self.link)
         bundle, full = Signal(max(size, self.link), reset_less=True), Signal()
-        good = Signal()
         have = Signal(range(words + 1))
-        leaves = full & (self.o.ready | ~good)
+        slots = self.o.payload.shape()
+        m.submodules.checked = checked = StreamRegister(
+            data.StructLayout({"slots": slots, "fits": 1})
+        )
+        into, out_of, good = checked.i.payload, checked.o.payload, self.status == Status.OK
         m.d.comb += [
-            self.i.ready.eq(~full | leaves),
-            self.o.valid.eq(full & good),
-            self.empty.eq(~full & (have == 0)),
+            self.i.ready.eq(~full | checked.i.ready),
+            checked.i.valid.eq(full),
+            into.fits.eq(self._unpack(m, bundle, into.slots)),
+            self.o.payload.eq(out_of.slots),
+            self.o.valid.eq(checked.o.valid & out_of.fits & good),
+            checked.o.ready.eq(self.o.ready | ~out_of.fits | ~good),
+            self.empty.eq(~full & ~checked.o.valid & (have == 0)),
         ]
-        with m.If(leaves):
+        with m.If(checked.i.ready):
             m.d.sync += full.eq(0)
-            with m.If(good):
-                m.d.sync += self.count.eq(self.count + 1)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += self.count.eq(self.count + 1)
+        with m.If(checked.o.valid & ~out_of.fits & good):
+            m.d.sync += self.status.eq(Status.BAD_ADDRESS)
+        # A word that is a bundle is taken whether it is there or not.
+        with m.If(self.i.ready & (self.i.valid | (words == 1))):
+            m.d.sync += bundle.eq(Cat(bundle, self.i.payload.data)[-len(bundle) :])
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                bundle.eq(Cat(bundle, self.i.payload.data)[-len(bundle) :]),
-                have.eq(have + 1),
-            ]
+            m.d.sync += have.eq(have + 1)
             with m.If(have == words - 1):
                 m.d.sync += [have.eq(0), full.eq(1)]
             with m.Elif(self.i.payload.last):
                 m.d.sync += have.eq(0)
                 with m.If(self.status == Status.OK):
                     m.d.sync += self.status.eq(Status.BAD_LENGTH)
-        fits = self._unpack(m, bundle)
-        m.d.comb += good.eq(fits & (self.status == Status.OK))
-        with m.If(full & ~fits & (self.status == Status.OK)):
-            m.d.sync += self.status.eq(Status.BAD_ADDRESS)
         with m.If(self.start):
             m.d.sync += [self.status.eq(Status.OK), self.count.eq(0)]
         return m
 
-    def _unpack(self, m: Module, bundle: Any) -> Any:
-        """Fill the slots of `o`; whether all their agents exist."""
+    def _unpack(self, m: Module, bundle: Any, slots: Any) -> Any:
+        """Fill the slots; whether all their agents exist."""
         packed = data.StructLayout(packets.SLOT)
         fits = []
-        for lane, slot in enumerate(self.o.payload):
+        for lane, slot in enumerate(slots):
             start = packets.SLOT_STRIDE * lane
             field = data.View(packed, bundle[start : start + packed.size])
             m.d.comb += [slot[name].eq(field[name]) for name in packets.SLOT]
@@ -146,8 +152,10 @@ class ReplyWriter(wiring.Component):
             m.d.sync += [first.eq(short), rest.eq(Mux(i.long, longer, 0))]
         with m.If(free):
             m.d.sync += bits.eq(i.reply.as_value())
-        with m.Elif(self.o.ready & (first != 0)):
-            m.d.sync += [bits.eq(bits >> self.link), first.eq(first - 1)]
+        with m.Elif(self.o.ready):
+            m.d.sync += bits.eq(bits >> self.link)
+            with m.If(first != 0):
+                m.d.sync += first.eq(first - 1)
         if longer:
             results = Signal.like(i.results, reset_less=True)
             with m.If(free):

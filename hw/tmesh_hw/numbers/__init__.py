@@ -3,12 +3,13 @@
 from .add_subtract import add_subtract
 from .complex import Complex, matrix
 from .multiply import MULTIPLY_LATENCY, multiply
-from .rounding import round_shift, saturate
+from .rounding import clip, round_shift, saturate
 
 __all__ = [
     "MULTIPLY_LATENCY",
     "Complex",
     "add_subtract",
+    "clip",
     "matrix",
     "multiply",
     "round_shift",

@@ -29,14 +29,25 @@ def saturate(value: Any, width: int, slack: int = 0) -> tuple[Any, Any]:
 
     The flag stays low for values at most `slack` beyond the range: see `tmesh.numbers.saturate`.
     """
+    value, terms = clip(value, width, slack)
+    return value, terms.any()
+
+
+def clip(value: Any, width: int, slack: int = 0) -> tuple[Any, Any]:
+    """`saturate` whose flag is in two bits, any of which counts: a register may be between.
+
+    `slack` is 0 or a power of two, so that no carry is needed.
+    """
+    if slack & (slack - 1):
+        raise ValueError(f"slack must be 0 or a power of two, not {slack!r}")
     value = Value.cast(value)
     if not value.shape().signed:
         value = Cat(value, Const(0, 1)).as_signed()
     if len(value) <= width:
-        return value, Const(0, 1)
-    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
-    top = value[width - 1 :]
-    fits = top.all() | ~top.any()
-    clipped = Mux(fits, value[:width].as_signed(), Mux(value[-1], low, high))
-    overflow = ~fits if slack == 0 else (value < low - slack) | (value > high + slack)
-    return clipped[:width].as_signed(), overflow
+        return value, Const(0, 2)
+    # How far it is from 0 or −1.
+    sign, away = value[-1], Cat(bit ^ value[-1] for bit in value[:-1])
+    fits = ~away[width - 1 :].any()
+    clipped = Cat(Mux(fits, bit, ~sign) for bit in value[: width - 1])
+    near = away[slack.bit_length() - 1 : width - 1].any() if slack else 1
+    return Cat(clipped, sign).as_signed(), Cat(away[width:].any(), away[width - 1] & near)

@@ -221,6 +221,7 @@ class Device(Closing):
         if checks.is_unitary(operator, self._lsb):
             self._gossip(meetings, pauli.rows(operator), write == "both")
             return
+        self._need_rounds()
         vanished = self._gossip_weighted(meetings, pauli.rows(operator), write == "both")
         if np.any(vanished):
             a, b = meetings[np.argmax(vanished)].tolist()
@@ -229,7 +230,7 @@ class Device(Closing):
     def swap_test(self, pairs: npt.ArrayLike) -> FloatArray:
         """Resident agents interfere, one pair of `pairs` (m, 2) after another: the first of each
         takes r' = 2(a+b)/(3+a·b). The visibilities (3+a·b)/4, (m,)."""
-        self._capacity()
+        self._need_rounds()
         return self._swap_test(checks.pairs("pairs", pairs, self._resident))
 
     def update(
@@ -246,7 +247,7 @@ class Device(Closing):
         With `dephase` only the diagonals count. Returns S(diag ρ) in nats of each new state, and
         its likelier outcome, both (m,).
         """
-        self._capacity()
+        self._need_rounds()
         if kappa not in KAPPAS:
             raise ValueError(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
         own = checks.agents("agents", agents, self._resident)
@@ -265,7 +266,7 @@ class Device(Closing):
 
     def observe(self, agents: npt.ArrayLike) -> Observation:
         """What there is to know of the states of resident agents (m,)."""
-        self._capacity()
+        self._need_rounds()
         return self._observe(checks.agents("agents", agents, self._resident))
 
     def _one_operator(self, u: npt.ArrayLike) -> ComplexArray:
@@ -278,6 +279,11 @@ class Device(Closing):
         if not self.config.gossip_lanes:
             raise NotSupported("this configuration has no resident states (gossip_lanes = 0)")
         return self.config.capacity
+
+    def _need_rounds(self) -> None:
+        self._capacity()
+        if not self.config.rounds:
+            raise NotSupported("this configuration has no rounds of agents (rounds = 0)")
 
     def _spectral(self, x: npt.ArrayLike) -> tuple[tuple[ComplexArray, ...], tuple[int, ...]]:
         array = checks.hermitian("x", checks.square("x", x), self._lsb)

@@ -117,7 +117,8 @@ class EngineModel:
 
     @property
     def _commands(self) -> set[Command]:
-        return set(Command) if self.config.lanes else set(Command) - {Command.MATRIX}
+        absent = set() if self.config.lanes else {Command.MATRIX}
+        return set(Command) - absent - (set() if self.config.rounds else set(packets.ROUNDS))
 
     def _matrix(self, code: Opcode, values: IntArray, reply: npt.NDArray[np.void]) -> Status:
         u, x = values.reshape(2, 1, 4, 4, 2)
