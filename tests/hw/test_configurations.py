@@ -42,8 +42,8 @@ def test_synthesises_for_ecp5(name: str) -> None:
         assert (cells["MULT18X18D"], cells["DP16KD"]) == (1, 37)
         return
     wanted = 0
-    if config.gossip_lanes:  # lanes, two to weigh and two for the entropy, one a round
-        wanted += 48 * config.gossip_lanes + 2 + 2 + config.rounds
+    if config.gossip_lanes:  # lanes, two each to weigh, for the quotient and for the entropy
+        wanted += 48 * config.gossip_lanes + 2 + 2 + 2
         if config.agents == 4096:
             assert cells["DP16KD"] >= 12 * (config.gossip_lanes + 1)
     if config.lanes:  # four for each complex one, one to normalise, two for the entropy
