@@ -38,5 +38,7 @@ def saturate(value: Any, width: int, slack: int = 0) -> tuple[Any, Any]:
     top = value[width - 1 :]
     fits = top.all() | ~top.any()
     clipped = Mux(fits, value[:width].as_signed(), Mux(value[-1], low, high))
-    overflow = ~fits if slack == 0 else (value < low - slack) | (value > high + slack)
+    # Signs of differences: a comparison is another level of logic behind the carries.
+    differences = value - (low - slack), (high + slack) - value
+    overflow = ~fits if slack == 0 else differences[0][-1] | differences[1][-1]
     return clipped[:width].as_signed(), overflow
