@@ -26,6 +26,15 @@ from tmesh_hw.numbers import multiply, round_shift
 _ROOM = 16
 
 
+def _leading_zeros(value: Any) -> tuple[Any, Any]:
+    """Whether there is a one, and how many zeros are above it, halves first."""
+    if len(value) == 1:
+        return value, C(0, 0)
+    half = 1 << ((len(value) - 1).bit_length() - 1)
+    (some, high), (more, low) = (_leading_zeros(part) for part in (value[-half:], value[:-half]))
+    return some | more, Cat(Mux(some, high, low), ~some)
+
+
 class Entropy(wiring.Component):
     """``o.entropy = -sum(l * log(l))`` over ``i.values``, in nats.
 
@@ -84,14 +93,19 @@ class Entropy(wiring.Component):
         tags = [Signal(tag, name=f"tag{k}") for k in range(13)]
         enters, leaves = (port.valid & port.ready for port in (self.i, self.o))
         m.d.comb += [
-            self.i.ready.eq((left <= 1) & (room != 0)),
             tags[0].valid.eq(left != 0),
             tags[0].first.eq(left == n),
             tags[0].last.eq(left == 1),
             tags[0].carry.eq(carry),
         ]
         m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
-        m.d.sync += room.eq(room + leaves - enters)
+        # Decided in the cycle before; what left is counted a cycle later.
+        left_room = Signal()
+        m.d.sync += [
+            left_room.eq(leaves),
+            room.eq(room + left_room - enters),
+            self.i.ready.eq((room > 1) & ((n == 1) | (~enters & (left <= 2)))),
+        ]
         with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
             m.d.sync += [values[k].eq(values[k + 1]) for k in range(n - 1)]
@@ -127,10 +141,7 @@ class Entropy(wiring.Component):
         )
         shifts = later("shift", range(fraction + 1), 1, 9)
         none = later("none", 1, 1, 8)
-        shift = Signal(range(fraction + 1))
-        for k in range(fraction + 1):
-            with m.If(u[k]):
-                m.d.comb += shift.eq(fraction - k)
+        _, shift = _leading_zeros(u)
         with m.If(tags[0].valid):
             m.d.sync += u.eq(Mux(value < 0, 0, value))
             with m.If((value >= 0) & value[fraction:].any()):
@@ -189,5 +200,5 @@ class Entropy(wiring.Component):
             write.addr.eq(write.addr + arrives),
             read.addr.eq(read.addr + leaves),
             count.eq(count + arrives - leaves),
-            self.o.valid.eq(arrives | (count > leaves)),
+            self.o.valid.eq(arrives | Mux(leaves, count[1:].any(), count.any())),
         ]

@@ -197,7 +197,7 @@ class Quotient(wiring.Component):
                 quotient.eq(magnitude[:2] << f),
                 negative.eq(value < 0),
             ]
-        m.d.comb += over.eq(rest >= d)
+        m.d.comb += over.eq(~(rest - d)[-1])
         bit: Any = 0
         for number in range(1, self._rounded - 2):
             shifted = Cat(quotient[-1], rest)[: width + 1].as_signed()

@@ -104,9 +104,8 @@ class Rounds(wiring.Component):
         m.submodules.entropy = entropy = Entropy(f=f, n=2)
         done, saturated = Signal(o.payload.shape(), reset_less=True), Signal()
         arriving, ticket, takes = o.payload.carry, done.carry, Signal()
-        observing, updating = (
-            ticket.command == command for command in (Command.OBSERVE, Command.UPDATE)
-        )
+        kinds = Command.OBSERVE, Command.UPDATE, Command.INTERFERE
+        observing, updating, _ = self._kinds = [Signal(name=kind.name.lower()) for kind in kinds]
         length = Signal(f + 2 + extra, reset_less=True)
         z = done.r[2]
         m.d.comb += [
@@ -123,6 +122,10 @@ class Rounds(wiring.Component):
             with m.State("TAKE"):
                 m.d.comb += o.ready.eq(1)
                 m.d.sync += done.eq(o.payload)
+                m.d.sync += [
+                    kind.eq(arriving.command == command)
+                    for kind, command in zip(self._kinds, kinds, strict=True)
+                ]
                 with m.If(takes):
                     m.d.sync += saturated.eq(saturated | o.payload.saturated)
                     with m.If(arriving.answers):
@@ -198,12 +201,11 @@ class Rounds(wiring.Component):
             self._values[1].eq(half + rounded),
             self._value.eq(0),
         ]
-        with m.Switch(ticket.command):
-            with m.Case(Command.UPDATE):
-                m.d.sync += self._value.eq(done.r[2] < 0)
-            with m.Case(Command.INTERFERE):
-                m.d.sync += self._figure.eq(visibility)
-            with m.Case(Command.EVOLVE):
-                m.d.sync += self._figure.eq(saturate(weight, f + 2)[0])
-            with m.Case(Command.OBSERVE):
-                m.d.sync += [self._figure.eq(half + weight), self._value.eq(half + z)]
+        observing, updating, interfering = self._kinds
+        with m.If(observing):
+            m.d.sync += [self._figure.eq(half + weight), self._value.eq(half + z)]
+        with m.Elif(updating):
+            m.d.sync += self._value.eq(done.r[2] < 0)
+        with m.Else():
+            evolved, _ = saturate(weight, f + 2)
+            m.d.sync += self._figure.eq(Mux(interfering, visibility, evolved))

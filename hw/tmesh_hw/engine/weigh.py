@@ -236,8 +236,10 @@ class Weigh(wiring.Component):
         here = tags[adding - 1]
         with m.If(evolving & here.valid & (here.k == 3) & (here.j != 0)):
             m.d.sync += self._total.eq(Mux(here.j == 1, base, self._total) + product)
-        here = tags[adding]
+        complete = evolving & here.valid & (here.k == 3) & (here.j == 3)
         for n in range(3):
-            with m.If(evolving & here.valid & (here.k == 3) & (here.j == 3) & (here.row == n)):
+            whole = Signal(name=f"whole{n}")
+            m.d.sync += whole.eq(complete & (here.row == n))
+            with m.If(whole):
                 m.d.sync += self._n[n].eq(self._total)
         return Cat(stage.valid for stage in tags).any()
