@@ -185,7 +185,7 @@ class Weigh(wiring.Component):
             ),
         ]
         moving, adding = 4 + MULTIPLY_LATENCY, 7 + 2 * MULTIPLY_LATENCY
-        tags = [issued] + [Signal(tag, name=f"stage{n}") for n in range(adding)]
+        tags = [issued] + [Signal(tag, name=f"stage{n}") for n in range(1, adding)]
         m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
 
         # The coefficient comes a cycle after its address.
@@ -242,4 +242,7 @@ class Weigh(wiring.Component):
             m.d.sync += whole.eq(complete & (here.row == n))
             with m.If(whole):
                 m.d.sync += self._n[n].eq(self._total)
-        return Cat(stage.valid for stage in tags).any()
+        # In the cycle after, the sum is there that was waited for.
+        inner, outer = tags[: moving - 1], tags[moving - 1 : adding - 1]
+        valid = (Cat(stage.valid for stage in stages).any() for stages in (inner, outer))
+        return next(valid) | (evolving & next(valid))
