@@ -144,7 +144,6 @@ class Quotient(wiring.Component):
         ending = [tags[self._last + n] for n in (2, 1, 0)]
         keep, settle = kept.write_port(), results.write_port()
         ticket, result = (memory.read_port(domain="comb") for memory in (kept, results))
-        ends = ending[2].valid & ending[2].last
         m.d.comb += [
             keep.addr.eq(into),
             keep.data.saturated.eq(i.saturated),
@@ -153,18 +152,20 @@ class Quotient(wiring.Component):
             settle.addr.eq(ending[2].way),
             *(settle.data.r[n].eq(self._r[self._last + 2 - n]) for n in range(3)),
             settle.data.saturated.eq(Cat(t.saturated for t in ending).any()),
-            settle.en.eq(ends),
+            settle.en.eq(ending[2].valid & ending[2].last),
             ticket.addr.eq(out_of),
             result.addr.eq(out_of),
-            self.o.valid.eq(done.bit_select(out_of, 1)),
             self.o.payload.r.eq(result.data.r),
             self.o.payload.saturated.eq(result.data.saturated | ticket.data.saturated),
             self.o.payload.carry.eq(ticket.data.carry),
         ]
-        with m.If(ends):
-            m.d.sync += done.bit_select(ending[2].way, 1).eq(1)
+        # Known as soon as it is in the memory.
+        coming = tags[self._last - 1]
+        with m.If(coming.valid & coming.last):
+            m.d.sync += done.bit_select(coming.way, 1).eq(1)
         with m.If(leaves):
             m.d.sync += done.bit_select(out_of, 1).eq(0)
+        m.d.sync += self.o.valid.eq(done.bit_select(out_of, 1) & ~leaves)
         for turn, moves in ((into, enters), (out_of, leaves)):
             with m.If(moves):
                 m.d.sync += turn.eq(Mux(turn == vectors - 1, 0, turn + 1))

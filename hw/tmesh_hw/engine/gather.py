@@ -109,11 +109,12 @@ class Gather(wiring.Component):
         arrived = self._arriving(m, reads) & ~coming.valid & ~self.read.valid
 
         pair = (o.command == Command.INTERFERE) | (o.command == Command.EVOLVE)
-        unknown = (o.command == Command.EVOLVE) & (o.asked.operator >= config.operators)
-        verdict = Signal(Status)
-        with m.If(pair & (o.asked.others != 1)):
-            m.d.comb += verdict.eq(Status.BAD_VALUE)
-        with m.Elif(unknown | missing):
+        unknown = (o.command == Command.EVOLVE) & (asked.operator >= config.operators)
+        # Of what is asked; and of all.
+        wrong, verdict = Signal(Status), Signal(Status)
+        with m.If(wrong != Status.OK):
+            m.d.comb += verdict.eq(wrong)
+        with m.Elif(missing):
             m.d.comb += verdict.eq(Status.BAD_ADDRESS)
         with m.Elif((left != 0) | ~self.ended):
             m.d.comb += verdict.eq(Status.BAD_LENGTH)
@@ -135,6 +136,7 @@ class Gather(wiring.Component):
                     left.eq(0),
                     beyond.eq(0),
                     missing.eq(0),
+                    wrong.eq(Status.OK),
                     self.ended.eq(self.start.command == Command.OBSERVE),
                 ]
                 with m.If(self.start.valid):
@@ -147,6 +149,12 @@ class Gather(wiring.Component):
             with m.State("ASKED"):
                 m.d.comb += [wants.eq(1), take.eq(there)]
                 m.d.sync += [o.asked.eq(asked), left.eq(asked.others)]
+                with m.If(pair & (asked.others != 1)):
+                    m.d.sync += wrong.eq(Status.BAD_VALUE)
+                with m.Elif(unknown):
+                    m.d.sync += wrong.eq(Status.BAD_ADDRESS)
+                with m.Else():
+                    m.d.sync += wrong.eq(Status.OK)
                 with m.If(short):
                     m.d.sync += self.status.eq(Status.BAD_LENGTH)
                     m.next = "REFUSE"

@@ -162,25 +162,22 @@ class Rounds(wiring.Component):
         finishing = ~fsm.ongoing("TAKE")
         with m.If(finishing):
             self._answer(m, done, length)
-        reply = self.o.payload
-        m.d.comb += reply.tag.eq(ticket.tag)
-        with m.If(ticket.vanished):
-            m.d.comb += reply.status.eq(Status.VANISHED)
-        with m.Else():
-            figures = entropy.o.payload.entropy, self._figure
-            m.d.comb += [
-                reply.flags.eq(Mux(saturated, SATURATED, 0)),
-                reply.value.eq(self._value),
-                reply.body[0].eq(Mux(observing, self._values[0], done.r[0])),
-                reply.body[1].eq(Mux(observing, self._values[1], done.r[1])),
-                reply.body[2].eq(Mux(observing, figures[0], z)),
-                reply.body[3].eq(Mux(updating, *figures)),
-            ]
+        reply, answer = self.o.payload, entropy.o.payload.entropy
+        m.d.comb += [
+            reply.tag.eq(ticket.tag),
+            reply.status.eq(Mux(ticket.vanished, Status.VANISHED, Status.OK)),
+            reply.flags.eq(Mux(saturated & ~ticket.vanished, SATURATED, 0)),
+            reply.value.eq(self._value),
+            reply.body[0].eq(done.r[0]),
+            reply.body[1].eq(done.r[1]),
+            reply.body[2].eq(Mux(observing, answer, z)),
+            reply.body[3].eq(Mux(updating, answer, self._figure)),
+        ]
         return finishing
 
     def _answer(self, m: Module, done: Any, length: Any) -> None:
         """What is rounded for the reply, in two cycles: it is there when the entropy is. Half of 1
-        is added where it changes no rounding."""
+        is added where it changes no rounding. What vanished is 0."""
         f, ticket = self.config.f, done.carry
         half, shift = 1 << (f - 1), CordicFormat(f).fraction - f
         weight, visibility = (
@@ -189,7 +186,6 @@ class Rounds(wiring.Component):
         )
         z = Signal(signed(f + 2), reset_less=True)
         rounded = Signal(f + 2, reset_less=True)
-        self._values = [Signal(signed(f + 3), name=f"value{n}", reset_less=True) for n in range(2)]
         self._figure = Signal(signed(f + 3), reset_less=True)
         self._value = Signal(signed(f + 3), reset_less=True)
         m.d.sync += [
@@ -197,15 +193,20 @@ class Rounds(wiring.Component):
             visibility.eq(round_shift(ticket.weight, f + 2)),
             z.eq(round_shift(ticket.z, 1)),
             rounded.eq(round_shift(length, shift)),
-            self._values[0].eq(half - rounded),
-            self._values[1].eq(half + rounded),
             self._value.eq(0),
         ]
         observing, updating, interfering = self._kinds
         with m.If(observing):
-            m.d.sync += [self._figure.eq(half + weight), self._value.eq(half + z)]
+            m.d.sync += [
+                self._figure.eq(half + weight),
+                self._value.eq(half + z),
+                done.r[0].eq(half - rounded),
+                done.r[1].eq(half + rounded),
+            ]
         with m.Elif(updating):
             m.d.sync += self._value.eq(done.r[2] < 0)
         with m.Else():
             evolved, _ = saturate(weight, f + 2)
             m.d.sync += self._figure.eq(Mux(interfering, visibility, evolved))
+            with m.If(ticket.vanished):
+                m.d.sync += [done.r.eq(0), self._figure.eq(0)]
