@@ -41,8 +41,8 @@ class Weigh(wiring.Component):
     agents, the second agent's first.
 
     One multiplier contracts an operator with the other state, coefficient by coefficient, and one
-    with the own state: 78 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
-    their inner product through the first of them, in 20 cycles; UPDATE takes 2.
+    with the own state: 79 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
+    their inner product through the first of them, in 15 cycles; UPDATE takes 2.
 
     Parameters
     ----------
