@@ -76,11 +76,16 @@ class Quotient(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         way = range(self.vectors)
-        layout = {"valid": 1, "first": 1, "last": 1, "way": way, "squarings": 2, "saturated": 1}
+        layout = {"first": 1, "last": 1, "way": way, "squarings": 2, "saturated": 1}
         tags = [
-            Signal(data.StructLayout(layout), name=f"tag{stage}") for stage in range(self._last + 3)
+            Signal(data.StructLayout(layout), name=f"tag{stage}", reset_less=True)
+            for stage in range(self._last + 3)
         ]
-        m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
+        #: Stages that have a component.
+        self._valid = Signal(len(tags))
+        for stage, (before, after) in enumerate(itertools.pairwise(tags)):
+            with m.If(self._valid[stage]):
+                m.d.sync += after.eq(before)
         r = [
             Signal(signed(self.f + 2), name=f"r{stage}", reset_less=True)
             for stage in range(self._rounded, self._last + 3)
@@ -105,9 +110,16 @@ class Quotient(wiring.Component):
         enters, leaves = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         # Decided in the cycle before: it takes the next three.
         around, tag = tags[self._around - 1], tags[0]
-        taken = [t.valid & t.squarings.any() for t in tags[self._around - 4 : self._around - 1]]
+        taken = [
+            self._valid[stage] & tags[stage].squarings.any()
+            for stage in range(self._around - 4, self._around - 1)
+        ]
         blocked = Cat(enters, entering[0], *taken).any() | (under_way == vectors)
+        again = self._valid[self._around - 1] & around.squarings.any()
+        ends = self._valid[self._around - 1] & ~around.squarings.any()
         m.d.sync += [
+            self._valid.eq(Cat(enters | entering.any() | again, self._valid)),
+            self._valid[self._around].eq(ends),
             self.i.ready.eq(~blocked),
             entering.eq(Cat(enters, entering[0])),
             under_way.eq(under_way + enters - leaves),
@@ -118,7 +130,6 @@ class Quotient(wiring.Component):
                 divisor.eq(i.d),
                 *(kept.eq(i.n[1 + n]) for n, kept in enumerate(later)),
                 tag.eq(0),
-                tag.valid.eq(self.i.valid),
                 tag.first.eq(1),
                 tag.way.eq(into),
                 tag.squarings.eq(i.squarings),
@@ -133,7 +144,6 @@ class Quotient(wiring.Component):
             m.d.sync += [
                 value.eq(self._r[self._around - 1] << (f + 1)),
                 tag.eq(around),
-                tag.valid.eq(around.valid & around.squarings.any()),
                 tag.squarings.eq(around.squarings - 1),
             ]
             with m.If(around.first):
@@ -152,7 +162,7 @@ class Quotient(wiring.Component):
             settle.addr.eq(ending[2].way),
             *(settle.data.r[n].eq(self._r[self._last + 2 - n]) for n in range(3)),
             settle.data.saturated.eq(Cat(t.saturated for t in ending).any()),
-            settle.en.eq(ending[2].valid & ending[2].last),
+            settle.en.eq(self._valid[self._last] & ending[2].last),
             ticket.addr.eq(out_of),
             result.addr.eq(out_of),
             self.o.payload.r.eq(result.data.r),
@@ -161,7 +171,7 @@ class Quotient(wiring.Component):
         ]
         # Known as soon as it is in the memory.
         coming = tags[self._last - 1]
-        with m.If(coming.valid & coming.last):
+        with m.If(self._valid[self._last - 1] & coming.last):
             m.d.sync += done.bit_select(coming.way, 1).eq(1)
         with m.If(leaves):
             m.d.sync += done.bit_select(out_of, 1).eq(0)
@@ -179,7 +189,7 @@ class Quotient(wiring.Component):
     def _divide(self, m: Module, platform: Any, value: Any, divisor: Any) -> None:
         """A component from fraction to `r`. What of its magnitude is above the f + 2 bits of the
         quotient is in rest; the others are shifted out of quotient, as its own are shifted in."""
-        f, width, tags = self.f, self._width, self._tags
+        f, width = self.f, self._width
 
         def stage(number: int) -> tuple[Any, ...]:
             shapes = {"rest": signed(width + 1), "divisor": width, "quotient": f + 2}
@@ -191,7 +201,7 @@ class Quotient(wiring.Component):
 
         rest, d, quotient, negative, over = stage(1)
         magnitude = Mux(value < 0, -value, value)[:width]
-        with m.If(tags[0].valid):
+        with m.If(self._valid[0]):
             m.d.sync += [
                 rest.eq(magnitude >> 2),
                 d.eq(divisor),
@@ -207,7 +217,7 @@ class Quotient(wiring.Component):
                 m, shifted, Cat(d, 0).as_signed(), rest[-1], platform, inverted=True
             )
             after = stage(number + 1)
-            with m.If(tags[number].valid):
+            with m.If(self._valid[number]):
                 values = (following, d, Cat(bit, quotient), negative, over)
                 m.d.sync += [left.eq(right) for left, right in zip(after, values, strict=True)]
             rest, d, quotient, negative, over = after
@@ -216,7 +226,7 @@ class Quotient(wiring.Component):
         up, full, beyond, below = (
             Signal(name=name, reset_less=True) for name in ("up", "full", "beyond", "below")
         )
-        with m.If(tags[self._rounded - 2].valid):
+        with m.If(self._valid[self._rounded - 2]):
             m.d.sync += [
                 up.eq(bit & (rest.any() | quotient[0])),
                 flipped.eq(quotient[: f + 1] ^ negative.replicate(f + 1)),
@@ -228,29 +238,27 @@ class Quotient(wiring.Component):
         clipped = beyond | (full & up)
         # Minus q is what q is with all bits flipped, and one more.
         rounded = Cat(flipped, below).as_signed() + (below ^ up)
-        before, after = tags[self._rounded - 1 : self._rounded + 1]
-        m.d.sync += after.saturated.eq(before.saturated | clipped)
-        with m.If(before.valid):
+        with m.If(self._valid[self._rounded - 1]):
             m.d.sync += self._r[self._rounded].eq(Mux(clipped, Mux(below, -limit, limit), rounded))
+            with m.If(clipped):
+                m.d.sync += self._tags[self._rounded].saturated.eq(1)
 
     def _measure(self, m: Module, platform: Any) -> None:
         """|r|², of all three components when the first of them is at the end of its way around."""
         first = self._r[self._rounded]
         product = multiply(m, first, first, platform)
-        tag = self._tags[self._rounded + MULTIPLY_LATENCY]
+        stage = self._rounded + MULTIPLY_LATENCY
         start = (1 << self.f) - (1 << (2 * self.f))
-        with m.If(tag.valid):
-            m.d.sync += self._excess.eq(Mux(tag.first, start, self._excess) + product)
+        with m.If(self._valid[stage]):
+            m.d.sync += self._excess.eq(Mux(self._tags[stage].first, start, self._excess) + product)
 
     def _shorten(self, m: Module, platform: Any) -> None:
         """The last `r`, of what does not go around again."""
-        f, tags, r = self.f, self._tags, self._r
-        tag, after = tags[self._around - 1 : self._around + 1]
-        m.d.sync += after.valid.eq(tag.valid & ~tag.squarings.any())
+        f, r = self.f, self._r
         most = rounds.longest(f)
         longer = Signal(range(most + 1), reset_less=True)
         excess, negative = self._excess[f + 1 : -1], self._excess[-1]
-        with m.If(tag.first):
+        with m.If(self._tags[self._around - 1].first):
             m.d.sync += longer.eq(excess[: f - 2])
             with m.If(negative | excess[f - 2 :].any()):
                 m.d.sync += longer.eq(Mux(negative, 0, most))
@@ -258,9 +266,9 @@ class Quotient(wiring.Component):
         m.d.comb += factor.eq(longer)
         product = multiply(m, r[self._around], factor, platform)
         less = Signal(signed(f + 2), reset_less=True)
-        with m.If(tags[self._last - 2].valid):
+        with m.If(self._valid[self._last - 2]):
             m.d.sync += less.eq(round_shift(product, f))
         for stage in range(self._rounded, self._last + 2):
             subtracted = less if stage == self._last - 1 else 0
-            with m.If(tags[stage].valid):
+            with m.If(self._valid[stage]):
                 m.d.sync += r[stage + 1].eq(r[stage] - subtracted)
