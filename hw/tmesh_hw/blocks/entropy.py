@@ -158,7 +158,8 @@ class Entropy(wiring.Component):
         place = padded[fraction : fraction + PLACE_BITS]
         wide = Cat(C(0, MANTISSA), mantissa)[fraction : fraction + MANTISSA]
         above = multiply(m, rise[segment][: LOG_FRACTION - SEGMENT_BITS + 1], place, platform)
-        entry, scaled = Signal(LOG_FRACTION), Signal(LOG_FRACTION + 4)
+        entry = Signal(LOG_FRACTION, reset_less=True)
+        scaled = Signal(LOG_FRACTION + 4, reset_less=True)
         difference = later("difference", LOG_FRACTION + 4, 4, 5)
         factors = later("factor", MANTISSA + 1, 3, 5)
         with m.If(tags[3].valid):
