@@ -44,8 +44,8 @@ def test_synthesises_for_ecp5(name: str) -> None:
     wanted = 0
     if config.gossip_lanes:
         wanted += 48 * config.gossip_lanes
-        if config.rounds:  # two to weigh and two for the entropy, one a round
-            wanted += 2 + 2 + config.rounds
+        if config.rounds:  # two each to weigh, for the quotient and for the entropy
+            wanted += 2 + 2 + 2
         if config.agents == 4096:
             assert cells["DP16KD"] >= 12 * (config.gossip_lanes + 1)
     if config.lanes:  # four for each complex one, one to normalise, two for the entropy

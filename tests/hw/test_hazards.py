@@ -11,7 +11,7 @@ import pytest
 from amaranth import ClockDomain, Module, Mux, Signal
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Elaboratable
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
 from tmesh.config import CoreConfig
 from tmesh.packets import Command
@@ -46,23 +46,38 @@ class Timeless(wiring.Component):
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += full.eq(1)
-            self._take(m)
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += full.eq(0)
         return m
 
-    def _take(self, m: Module) -> None:
-        pass
 
+class Bearer(wiring.Component):
+    """A `Quotient` that bears the numbers of writes, and what becomes of them; as many at once, in
+    order."""
 
-class Bearer(Timeless):
-    """A `Quotient` that bears the number of a write, and what becomes of it."""
+    def __init__(self, block: Any) -> None:
+        super().__init__({name: block.signature.members[name] for name in ("i", "o")})
+        self._most = block.vectors
 
-    def _take(self, m: Module) -> None:
-        m.d.sync += [
-            self.o.payload.r[0].eq(self.i.payload.n[0]),
-            self.o.payload.carry.eq(self.i.payload.carry),
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        i, o = self.i.payload, self.o.payload
+        kept = data.StructLayout({"number": NUMBER, "carry": i.carry.shape()})
+        queue, count = Signal(data.ArrayLayout(kept, self._most)), Signal(range(self._most + 1))
+        enters, leaves = (s.valid & s.ready for s in (self.i, self.o))
+        m.d.comb += [
+            self.i.ready.eq((count != self._most) & AnySeq(1)),
+            self.o.valid.eq((count != 0) & AnySeq(1)),
+            o.r[0].eq(queue[0].number),
+            o.carry.eq(queue[0].carry),
         ]
+        m.d.sync += count.eq(count + enters - leaves)
+        with m.If(leaves):
+            m.d.sync += [queue[n].eq(queue[n + 1]) for n in range(self._most - 1)]
+        with m.If(enters):
+            into = queue[(count - leaves)[: count.shape().width]]
+            m.d.sync += [into.number.eq(i.n[0]), into.carry.eq(i.carry)]
+        return m
 
 
 class Numbering(wiring.Component):

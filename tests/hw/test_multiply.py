@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh_hw.export import verilog
@@ -18,8 +18,9 @@ from tmesh_sim.packing import ports
 class Bodies(wiring.Component):
     """Both products of `i.a` and `i.b`, in one pipeline."""
 
-    def __init__(self, width: int) -> None:
-        operands = data.StructLayout({"a": signed(width), "b": signed(width)})
+    def __init__(self, width: int, signs: tuple[bool, bool]) -> None:
+        kinds = [signed if sign else unsigned for sign in signs]
+        operands = data.StructLayout({"a": kinds[0](width), "b": kinds[1](width)})
         halves = data.ArrayLayout(width, 2)  # the harness takes 32 bits at most
         products = data.StructLayout({"macro": halves, "plain": halves})
         super().__init__(
@@ -41,14 +42,16 @@ class Bodies(wiring.Component):
 
 
 @pytest.mark.parametrize("width", [11, 18])
-def test_both_bodies_are_equal(width: int) -> None:
+@pytest.mark.parametrize("signs", [(True, True), (False, True), (False, False)])
+def test_both_bodies_are_equal(width: int, signs: tuple[bool, bool]) -> None:
     """Sign, latency and port order of the macro: a wrong one gives other products."""
-    dut = Bodies(width)
+    dut = Bodies(width, signs)
     source = with_models(Source(lambda: verilog(dut), verilog(dut)), "ecp5")
-    half = 1 << (width - 1)
+    low = [-(1 << (width - 1)) if sign else 0 for sign in signs]
+    high = [value + (1 << width) - 1 for value in low]
     rng = np.random.default_rng(1)
-    operands = rng.integers(-half, half, (500, 2))
-    operands[:4] = [[-half, -half], [-half, half - 1], [half - 1, half - 1], [0, -1]]
+    operands = rng.integers(low, np.array(high) + 1, (500, 2))
+    operands[:4] = [low, [low[0], high[1]], high, [high[0], 0]]
     with VerilatedCore(ports(dut), source) as core:
         replies, _ = core.run(operands)
     wanted = operands[:, 0] * operands[:, 1]
@@ -57,6 +60,6 @@ def test_both_bodies_are_equal(width: int) -> None:
 
 
 def test_operands_must_fit() -> None:
-    m = Module()
-    with pytest.raises(ValueError, match=r"a must be signed and at most 18 bits, not signed\(19\)"):
-        multiply(m, Bodies(18).i.payload.a + 1, Bodies(18).i.payload.b, None)
+    m, narrow = Module(), Signal(signed(18))
+    with pytest.raises(ValueError, match=r"a must have at most 18 bits, not signed\(19\)"):
+        multiply(m, narrow + 1, narrow, None)

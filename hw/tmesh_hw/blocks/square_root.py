@@ -10,7 +10,8 @@ from tmesh.numbers import IntArray
 
 
 class SquareRoot(wiring.Component):
-    """``o.root = math.isqrt(i.n)``, digit by digit: a bit a cycle, one number at a time.
+    """``o.root = math.isqrt(i.n)``, digit by digit: a bit a cycle, one number at a time; no
+    other is taken while there is a result, so that no path goes through it.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class SquareRoot(wiring.Component):
         root = self.o.payload.root
         m.d.comb += [
             self.o.valid.eq(busy & (left == 0)),
-            self.i.ready.eq(~busy | (self.o.valid & self.o.ready)),
+            self.i.ready.eq(~busy),
         ]
         trial = Cat(digits[-2:], rest) - Cat(1, 0, root)
         bit = trial >= 0

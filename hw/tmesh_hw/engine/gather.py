@@ -87,7 +87,9 @@ class Gather(wiring.Component):
             data.StructLayout(packets.ROUND), integer[: o.asked.as_value().shape().width]
         )
         row, bank = integer[: packets.ROW_BITS], integer[packets.ROW_BITS :]
-        exists = (row < config.rows) & (bank < config.gossip_lanes)
+        # Whether an agent exists is seen a cycle later, and said in the end.
+        beyond, missing = Signal(), Signal()
+        m.d.sync += missing.eq(missing | beyond)
         # A place is compared in one cycle and waits, if it must, in the next: until its round has
         # left, what is pending stays but for `valid`.
         coming, comparing = Signal.like(self.read), Signal(len(self.pending))
@@ -106,10 +108,16 @@ class Gather(wiring.Component):
             ]
         arrived = self._arriving(m, reads) & ~coming.valid & ~self.read.valid
 
-        def refuse(status: Status) -> None:
-            m.d.comb += [self.done.eq(1), self.status.eq(status)]
-            m.d.sync += [coming.valid.eq(0), self.read.valid.eq(0)]
-            m.next = "IDLE"
+        pair = (o.command == Command.INTERFERE) | (o.command == Command.EVOLVE)
+        unknown = (o.command == Command.EVOLVE) & (asked.operator >= config.operators)
+        # Of what is asked; and of all.
+        wrong, verdict = Signal(Status), Signal(Status)
+        with m.If(wrong != Status.OK):
+            m.d.comb += verdict.eq(wrong)
+        with m.Elif(missing):
+            m.d.comb += verdict.eq(Status.BAD_ADDRESS)
+        with m.Elif((left != 0) | ~self.ended):
+            m.d.comb += verdict.eq(Status.BAD_LENGTH)
 
         def read(row: Any, bank: Any) -> None:
             m.d.sync += [
@@ -125,6 +133,10 @@ class Gather(wiring.Component):
                     o.tag.eq(self.start.tag),
                     o.own_place.eq(self.start.place),
                     o.asked.eq(0),
+                    left.eq(0),
+                    beyond.eq(0),
+                    missing.eq(0),
+                    wrong.eq(Status.OK),
                     self.ended.eq(self.start.command == Command.OBSERVE),
                 ]
                 with m.If(self.start.valid):
@@ -137,14 +149,15 @@ class Gather(wiring.Component):
             with m.State("ASKED"):
                 m.d.comb += [wants.eq(1), take.eq(there)]
                 m.d.sync += [o.asked.eq(asked), left.eq(asked.others)]
-                pair = (o.command == Command.INTERFERE) | (o.command == Command.EVOLVE)
-                unknown = (o.command == Command.EVOLVE) & (asked.operator >= config.operators)
+                with m.If(pair & (asked.others != 1)):
+                    m.d.sync += wrong.eq(Status.BAD_VALUE)
+                with m.Elif(unknown):
+                    m.d.sync += wrong.eq(Status.BAD_ADDRESS)
+                with m.Else():
+                    m.d.sync += wrong.eq(Status.OK)
                 with m.If(short):
-                    refuse(Status.BAD_LENGTH)
-                with m.Elif(there & pair & (asked.others != 1)):
-                    refuse(Status.BAD_VALUE)
-                with m.Elif(there & unknown):
-                    refuse(Status.BAD_ADDRESS)
+                    m.d.sync += self.status.eq(Status.BAD_LENGTH)
+                    m.next = "REFUSE"
                 with m.Elif(there):
                     m.next = "OTHERS"
                     with m.If(asked.others == 0):
@@ -153,24 +166,29 @@ class Gather(wiring.Component):
                 m.d.comb += wants.eq(1)
                 m.d.sync += [o.other_place.row.eq(row), o.other_place.bank.eq(bank)]
                 with m.If(short):
-                    refuse(Status.BAD_LENGTH)
-                with m.Elif(there & ~exists):
-                    refuse(Status.BAD_ADDRESS)
+                    m.next = "END"
                 with m.Elif(there & ~stall):
                     read(row, bank)
                     m.d.comb += take.eq(1)
-                    m.d.sync += left.eq(left - 1)
+                    m.d.sync += [
+                        left.eq(left - 1),
+                        beyond.eq((row >= config.rows) | (bank >= config.gossip_lanes)),
+                    ]
                     with m.If(left == 1):
                         m.next = "END"
-            with m.State("END"):
-                with m.If(~self.ended):
-                    refuse(Status.BAD_LENGTH)
-                with m.Elif(arrived):
+            with m.State("END"), m.If(arrived):
+                m.d.sync += self.status.eq(verdict)
+                m.next = "REFUSE"
+                with m.If(verdict == Status.OK):
                     m.next = "OFFER"
+            with m.State("REFUSE"):
+                m.d.comb += self.done.eq(1)
+                m.d.sync += [coming.valid.eq(0), self.read.valid.eq(0)]
+                m.next = "IDLE"
             with m.State("OFFER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.comb += [self.done.eq(1), self.status.eq(Status.OK)]
+                    m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
         return m
 
@@ -192,7 +210,7 @@ class Gather(wiring.Component):
             ]
         with m.Elif(take):
             m.d.sync += [word.eq(word >> INTEGER), have.eq(have - 1)]
-        with m.If(self.done | self.start.valid):
+        with m.If(self.start.valid):
             m.d.sync += have.eq(0)
         return word[:INTEGER], have != 0, take
 

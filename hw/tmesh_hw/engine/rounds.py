@@ -20,9 +20,9 @@ from tmesh_hw.numbers import round_shift, saturate
 class Rounds(wiring.Component):
     """UPDATE, INTERFERE, EVOLVE and OBSERVE, answered in order.
 
-    Fractions (`Gather`, `Weigh`) go to `config.rounds` × `Quotient` in turn. Vectors are written
-    when their turn has come; until then nobody reads what they will replace. Then follow the
-    entropy and the reply.
+    Fractions (`Gather`, `Weigh`) go to a `Quotient`, `config.rounds` of them at once. Vectors are
+    written when their turn has come; until then nobody reads what they will replace. Then follow
+    the entropy and the reply.
 
     Parameters
     ----------
@@ -71,93 +71,76 @@ class Rounds(wiring.Component):
                 into = part.signature.members[name].flow == In
                 m.d.comb += inner.eq(outer) if into else outer.eq(inner)
 
-        quotients = [
-            Quotient(f=self.config.f, carry=ticket_layout(self.config))
-            for _ in range(self.config.rounds)
-        ]
-        # The turn of a result, and once more to choose its bits.
-        into, out_of, chosen = (
-            Signal(range(len(quotients)), name=name, attrs={"keep": 1})
-            for name in ("into", "out_of", "chosen")
+        m.submodules.quotient = self._quotient = quotient = Quotient(
+            f=self.config.f, vectors=self.config.rounds, carry=ticket_layout(self.config)
         )
-        self._done = Signal(quotients[0].o.payload.shape())
-        self._done_valid, self._take = Signal(), Signal()
-        for k, (quotient, target) in enumerate(zip(quotients, gather.pending, strict=True)):
-            m.submodules[f"quotient{k}"] = quotient
-            m.d.comb += quotient.i.payload.eq(weigh.o.payload)
-            with m.If(into == k):
-                m.d.comb += [
-                    quotient.i.valid.eq(weigh.o.valid),
-                    weigh.o.ready.eq(quotient.i.ready),
-                ]
-            with m.If(chosen == k):
-                m.d.comb += self._done.eq(quotient.o.payload)
-            with m.If(out_of == k):
-                m.d.comb += [
-                    self._done_valid.eq(quotient.o.valid),
-                    quotient.o.ready.eq(self._take),
-                ]
+        wiring.connect(m, weigh.o, quotient.i)
+        enters, leaves = (s.valid & s.ready for s in (quotient.i, quotient.o))
+        into, out_of = (Signal(len(gather.pending), name=n, init=1) for n in ("into", "out_of"))
+        under_way = Signal(range(len(gather.pending) + 1))
+        ticket = weigh.o.payload.carry
+        for k, target in enumerate(gather.pending):
             # It is written a cycle after it is taken.
             taken = Signal(name=f"taken{k}")
-            m.d.sync += taken.eq(quotient.o.valid & quotient.o.ready)
+            m.d.sync += taken.eq(leaves & out_of[k])
             with m.If(taken):
                 m.d.sync += target.valid.eq(0)
-            with m.If(quotient.i.valid & quotient.i.ready):
-                m.d.sync += [
-                    target.valid.eq(weigh.o.payload.carry.writes),
-                    target.place.eq(weigh.o.payload.carry.place),
-                ]
-        last = len(quotients) - 1
-        accepted, under_way = weigh.o.valid & weigh.o.ready, Signal(range(len(quotients) + 1))
-        for turn, moves in ((into, accepted), (out_of, self._take), (chosen, self._take)):
+            with m.If(enters & into[k]):
+                m.d.sync += [target.valid.eq(ticket.writes), target.place.eq(ticket.place)]
+        for turn, moves in ((into, enters), (out_of, leaves)):
             with m.If(moves):
-                m.d.sync += turn.eq(Mux(turn == last, 0, turn + 1))
-        m.d.sync += under_way.eq(under_way + accepted - self._take)
+                m.d.sync += turn.eq(turn.rotate_left(1))
+        m.d.sync += under_way.eq(under_way + enters - leaves)
         finishing = self._finish(m)
         m.d.sync += self.idle.eq((under_way == 0) & ~finishing & ~gather.o.valid)
         return m
 
     def _finish(self, m: Module) -> Any:
         """Write, observe and answer, one after another; whether that is going on."""
-        f = self.config.f
+        f, o = self.config.f, self._quotient.o
         fraction = CordicFormat(f).fraction
-        extra = fraction - f - 1
+        extra, half = fraction - f - 1, 1 << (fraction - 1)
         m.submodules.root = root = SquareRoot(width=f + 2 + extra)
         m.submodules.entropy = entropy = Entropy(f=f, n=2)
-        done, ticket = Signal.like(self._done), Signal.like(self._done.carry)
-        m.d.comb += ticket.eq(done.carry)
-        arriving, saturated = self._done.carry, Signal()
-        length = Signal(f + 2 + extra)
-        z = self._done.r[2]
+        done, saturated = Signal(o.payload.shape(), reset_less=True), Signal()
+        arriving, ticket, takes = o.payload.carry, done.carry, Signal()
+        kinds = Command.OBSERVE, Command.UPDATE, Command.INTERFERE
+        observing, updating, _ = self._kinds = [Signal(name=kind.name.lower()) for kind in kinds]
+        length = Signal(f + 2 + extra, reset_less=True)
+        z = done.r[2]
         m.d.comb += [
             root.i.payload.n.eq(ticket.weight << (2 * extra)),
-            entropy.i.payload["values"][0].eq((1 << (fraction - 1)) - length),
-            entropy.i.payload["values"][1].eq((1 << (fraction - 1)) + length),
+            entropy.i.payload["values"][0].eq(half - length),
+            entropy.i.payload["values"][1].eq(half + length),
             self.write.place.eq(arriving.place),
-            self.write.r.eq(self._done.r),
-            self.write.valid.eq(self._take & arriving.writes),
-            self.saturates.eq(self.write.valid & self._done.saturated),
+            self.write.r.eq(o.payload.r),
+            self.write.valid.eq(takes & arriving.writes),
+            self.saturates.eq(self.write.valid & o.payload.saturated),
+            takes.eq(o.valid & o.ready),
         ]
         with m.FSM() as fsm:
-            with m.State("TAKE"), m.If(self._done_valid):
-                m.d.comb += self._take.eq(1)
+            with m.State("TAKE"):
+                m.d.comb += o.ready.eq(1)
+                m.d.sync += done.eq(o.payload)
                 m.d.sync += [
-                    done.eq(self._done),
-                    length.eq(Mux(z < 0, -z, z) << extra),
-                    saturated.eq(saturated | self._done.saturated),
+                    kind.eq(arriving.command == command)
+                    for kind, command in zip(self._kinds, kinds, strict=True)
                 ]
-                with m.If(arriving.answers), m.Switch(arriving.command):
-                    with m.Case(Command.OBSERVE):
+                with m.If(takes):
+                    m.d.sync += saturated.eq(saturated | o.payload.saturated)
+                    with m.If(arriving.answers):
+                        m.next = "LENGTH"
+            with m.State("LENGTH"):
+                m.d.sync += length.eq(Mux(z < 0, -z, z) << extra)
+                with m.If(observing):
+                    m.d.comb += root.i.valid.eq(1)
+                    with m.If(root.i.ready):
                         m.next = "ROOT"
-                    with m.Case(Command.UPDATE):
-                        m.next = "ENTROPY"
-                    with m.Default():
-                        m.next = "REPLY"
-            with m.State("ROOT"):
-                m.d.comb += root.i.valid.eq(1)
-                with m.If(root.i.ready):
-                    m.next = "LENGTH"
-            with m.State("LENGTH"), m.If(root.o.valid):
+                with m.Elif(updating):
+                    m.next = "ENTROPY"
+                with m.Else():
+                    m.next = "FIGURE"
+            with m.State("ROOT"), m.If(root.o.valid):
                 m.d.comb += root.o.ready.eq(1)
                 m.d.sync += length.eq(root.o.payload.root)
                 m.next = "ENTROPY"
@@ -165,8 +148,10 @@ class Rounds(wiring.Component):
                 m.d.comb += entropy.i.valid.eq(1)
                 with m.If(entropy.i.ready):
                     m.next = "REPLY"
+            with m.State("FIGURE"):
+                m.next = "REPLY"
             with m.State("REPLY"):
-                spectral = (ticket.command == Command.OBSERVE) | (ticket.command == Command.UPDATE)
+                spectral = observing | updating
                 m.d.comb += [
                     self.o.valid.eq(~spectral | entropy.o.valid),
                     entropy.o.ready.eq(self.o.ready & spectral),
@@ -174,40 +159,54 @@ class Rounds(wiring.Component):
                 with m.If(self.o.valid & self.o.ready):
                     m.d.sync += saturated.eq(0)
                     m.next = "TAKE"
-        self._answer(m, done, saturated, length, entropy.o.payload.entropy)
-        return ~fsm.ongoing("TAKE")
+        finishing = ~fsm.ongoing("TAKE")
+        with m.If(finishing):
+            self._answer(m, done, length)
+        reply, answer = self.o.payload, entropy.o.payload.entropy
+        m.d.comb += [
+            reply.tag.eq(ticket.tag),
+            reply.status.eq(Mux(ticket.vanished, Status.VANISHED, Status.OK)),
+            reply.flags.eq(Mux(saturated & ~ticket.vanished, SATURATED, 0)),
+            reply.value.eq(self._value),
+            reply.body[0].eq(done.r[0]),
+            reply.body[1].eq(done.r[1]),
+            reply.body[2].eq(Mux(observing, answer, z)),
+            reply.body[3].eq(Mux(updating, answer, self._figure)),
+        ]
+        return finishing
 
-    def _answer(self, m: Module, done: Any, saturated: Any, length: Any, entropy: Any) -> None:
-        """The fields of the reply."""
-        f, reply, ticket = self.config.f, self.o.payload, done.carry
-        fraction = CordicFormat(f).fraction
-        vector = [*done.r]
-        m.d.comb += reply.tag.eq(ticket.tag)
-        with m.If(ticket.vanished):
-            m.d.comb += reply.status.eq(Status.VANISHED)
+    def _answer(self, m: Module, done: Any, length: Any) -> None:
+        """What is rounded for the reply, in two cycles: it is there when the entropy is. Half of 1
+        is added where it changes no rounding. What vanished is 0."""
+        f, ticket = self.config.f, done.carry
+        half, shift = 1 << (f - 1), CordicFormat(f).fraction - f
+        weight, visibility = (
+            Signal(len(ticket.weight), name=name, reset_less=True)
+            for name in ("weight", "visibility")
+        )
+        z = Signal(signed(f + 2), reset_less=True)
+        rounded = Signal(f + 2, reset_less=True)
+        self._figure = Signal(signed(f + 3), reset_less=True)
+        self._value = Signal(signed(f + 3), reset_less=True)
+        m.d.sync += [
+            weight.eq(round_shift(ticket.weight, f + 1)),
+            visibility.eq(round_shift(ticket.weight, f + 2)),
+            z.eq(round_shift(ticket.z, 1)),
+            rounded.eq(round_shift(length, shift)),
+            self._value.eq(0),
+        ]
+        observing, updating, interfering = self._kinds
+        with m.If(observing):
+            m.d.sync += [
+                self._figure.eq(half + weight),
+                self._value.eq(half + z),
+                done.r[0].eq(half - rounded),
+                done.r[1].eq(half + rounded),
+            ]
+        with m.Elif(updating):
+            m.d.sync += self._value.eq(done.r[2] < 0)
         with m.Else():
-            m.d.comb += reply.flags.eq(Mux(saturated, SATURATED, 0))
-            with m.Switch(ticket.command):
-                with m.Case(Command.UPDATE):
-                    self._body(m, *vector, entropy)
-                    m.d.comb += reply.value.eq(done.r[2] < 0)
-                with m.Case(Command.INTERFERE):
-                    self._body(m, *vector, round_shift(ticket.weight, f + 2))
-                with m.Case(Command.EVOLVE):
-                    weight, _ = saturate(round_shift(ticket.weight, f + 1), f + 2)
-                    self._body(m, *vector, weight)
-                with m.Case(Command.OBSERVE):
-                    half = 1 << (fraction - 1)
-                    shift = fraction - f
-                    low, high = (round_shift(x, shift) for x in (half - length, half + length))
-                    purity = round_shift(ticket.weight + (1 << (2 * f)), f + 1)
-                    self._body(m, low, high, entropy, purity)
-                    diagonal = Signal(signed(f + 3))
-                    m.d.comb += [
-                        diagonal.eq(round_shift(ticket.z + (1 << f), 1)),
-                        reply.value.eq(diagonal),
-                    ]
-
-    def _body(self, m: Module, *values: Any) -> None:
-        for n, value in enumerate(values):
-            m.d.comb += self.o.payload.body[n].eq(value)
+            evolved, _ = saturate(weight, f + 2)
+            m.d.sync += self._figure.eq(Mux(interfering, visibility, evolved))
+            with m.If(ticket.vanished):
+                m.d.sync += [done.r.eq(0), self._figure.eq(0)]

@@ -41,8 +41,8 @@ class Weigh(wiring.Component):
     agents, the second agent's first.
 
     One multiplier contracts an operator with the other state, coefficient by coefficient, and one
-    with the own state: 78 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
-    their inner product through the first of them, in 20 cycles; UPDATE takes 2.
+    with the own state: 79 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
+    their inner product through the first of them, in 15 cycles; UPDATE takes 2.
 
     Parameters
     ----------
@@ -78,84 +78,94 @@ class Weigh(wiring.Component):
         m = Module()
         i, o, f = self.i.payload, self.o.payload, self.config.f
         self._n = [Signal(signed(2 * f + 8), name=f"n{n}", reset_less=True) for n in range(3)]
-        self._d, self._weight = (
-            Signal(2 * f + 7, name=n, reset_less=True) for n in ("d", "weight")
-        )
-        self._saturated = Signal()
-        self._total = Signal(signed(2 * f + 8))  # in the end of the weight, the last row
-        x, y, z = self._n
+        self._weight, self._saturated = Signal(2 * f + 7, reset_less=True), Signal()
+        #: In the end of the weight: the last row, or the first and only sum of an inner product.
+        self._total = Signal(signed(2 * f + 8), reset_less=True)
+        self._moved = Signal(signed(2 * f + 7), reset_less=True)
         #: The second agent's turn; its weight was too small.
-        second, vanished = Signal(), Signal()
-        steps, weighed = Signal(range(64)), Signal()
-        evolving = i.command == Command.EVOLVE
+        self._second, vanished = Signal(name="second"), Signal()
+        second = self._second
+        small, steps, weighed = Signal(), Signal(range(64)), Signal()
+        # They are looked at from the cycle after the round came.
+        evolving, interfering, updating = (
+            Signal(name=name) for name in ("evolving", "interfering", "updating")
+        )
+        self._evolving, self._interfering = evolving, interfering
+        m.d.sync += [
+            evolving.eq(i.command == Command.EVOLVE),
+            interfering.eq(i.command == Command.INTERFERE),
+            updating.eq(i.command == Command.UPDATE),
+        ]
         both = evolving & i.asked.both
+        # Powers of two. Of vectors no longer than 1 it is the latter at least, in an INTERFERE.
+        least, half = rounds.least_weight(f), 2 << (2 * f)
         with m.FSM() as fsm:
             with m.State("IDLE"):
-                m.d.sync += [second.eq(both), steps.eq(0), vanished.eq(0)]
+                m.d.sync += [steps.eq(0), vanished.eq(0), self._saturated.eq(0)]
+                m.d.sync += second.eq((i.command == Command.EVOLVE) & i.asked.both)
                 with m.If(self.i.valid):
                     m.next = "WEIGH"
                     with m.If(i.command == Command.UPDATE):
-                        m.next = "AVERAGE"
-            with m.State("AVERAGE"):
-                m.d.sync += [
-                    x.eq(Mux(i.asked.dephase, 0, i.total[0])),
-                    y.eq(Mux(i.asked.dephase, 0, i.total[1])),
-                    z.eq(i.total[2]),
-                    self._d.eq((i.asked.others + 1) << f),
-                    self._saturated.eq(0),
-                ]
-                m.next = "EMIT"
+                        m.next = "SETTLE"
             with m.State("WEIGH"):
                 m.d.sync += steps.eq(steps + 1)
-                with m.If(steps == 0):
-                    m.d.sync += self._saturated.eq(0)
                 with m.If(steps == Mux(evolving, 63, 3)):
                     m.next = "FINISH"
             with m.State("FINISH"), m.If(weighed):
                 m.next = "CHECK"
             with m.State("CHECK"):
+                low = self._total[-1] | ~self._total[least.bit_length() - 1 :].any()
+                lower = self._moved[-1] | ~self._moved[half.bit_length() - 1 :].any()
+                m.d.sync += small.eq((evolving & low) | (interfering & lower))
+                m.next = "SETTLE"
+            with m.State("SETTLE"):
+                weight = Mux(evolving, self._total, self._moved)
+                m.d.sync += self._weight.eq(Mux(small, Mux(evolving, least, half), weight))
+                with m.If(updating):
+                    m.d.sync += self._weight.eq((i.asked.others + 1) << (2 * f - 3))
                 with m.If(evolving):
-                    least = rounds.least_weight(f)
-                    small = self._total < least
-                    weight = Mux(small, least, self._total)
-                    m.d.sync += [
-                        self._d.eq(weight),
-                        self._weight.eq(weight),
-                        # Both agents' weights are the same, but for roundings.
-                        vanished.eq(vanished | (small & (second | ~both))),
-                    ]
+                    # Both agents' weights are the same, but for roundings.
+                    m.d.sync += vanished.eq(vanished | (small & (second | ~both)))
+                with m.Else():
+                    for n, value in enumerate(self._n):
+                        m.d.sync += value.eq(0)
+                        with m.If(interfering):
+                            m.d.sync += value.eq(i.total[n] << (f + 1))
+                        with m.Elif(updating & ((n == 2) | ~i.asked.dephase)):
+                            m.d.sync += value.eq(i.total[n] << (f - 3))
                 m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += [second.eq(0), steps.eq(0)]
+                    m.d.sync += [second.eq(0), steps.eq(0), self._saturated.eq(0)]
                     m.next = "WEIGH"
                     with m.If(~second):
                         m.d.comb += self.i.ready.eq(1)
                         m.next = "IDLE"
-        self._products(m, platform, fsm.ongoing("WEIGH"), steps, second, weighed)
+        m.d.comb += weighed.eq(~self._products(m, platform, fsm.ongoing("WEIGH"), steps))
+        observing = ~(evolving | interfering | updating)
         m.d.comb += [
             *(o.n[n].eq(value) for n, value in enumerate(self._n)),
-            o.d.eq(self._d),
+            # What is observed may be 0, and is divided by what is not.
+            o.d.eq(self._weight | (observing << (2 * f + 6))),
             o.saturated.eq(self._saturated),
             o.carry.weight.eq(self._weight),
             o.squarings.eq(i.asked.squarings),
             o.carry.command.eq(i.command),
             o.carry.tag.eq(i.tag),
             o.carry.place.eq(Mux(second, i.other_place, i.own_place)),
-            o.carry.writes.eq((i.command != Command.OBSERVE) & ~vanished),
+            o.carry.writes.eq(~observing & ~vanished),
             o.carry.answers.eq(~second),
             o.carry.vanished.eq(vanished),
             o.carry.z.eq(i.own[2]),
         ]
         return m
 
-    def _products(
-        self, m: Module, platform: Any, weighing: Any, steps: Any, second: Any, weighed: Any
-    ) -> None:
+    def _products(self, m: Module, platform: Any, weighing: Any, steps: Any) -> Any:
         """A coefficient a step: k and j, the components of other and own that it belongs to, and
-        the row."""
+        the row; whether there is more to do."""
         i, f = self.i.payload, self.config.f
+        evolving, interfering, second = self._evolving, self._interfering, self._second
         tag = data.StructLayout({"k": 2, "j": 2, "row": 2, "valid": 1})
         issued = Signal(tag)
         m.d.comb += [
@@ -174,55 +184,65 @@ class Weigh(wiring.Component):
                 )
             ),
         ]
-        stages = 2 * MULTIPLY_LATENCY + 5
-        tags = [issued] + [Signal(tag, name=f"stage{n}") for n in range(stages)]
+        moving, adding = 4 + MULTIPLY_LATENCY, 7 + 2 * MULTIPLY_LATENCY
+        tags = [issued] + [Signal(tag, name=f"stage{n}") for n in range(1, adding)]
         m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
-        evolving = i.command == Command.EVOLVE
 
         # The coefficient comes a cycle after its address.
-        here = tags[1]
-        own = [Mux(second, b, a) for a, b in zip(i.own, i.other, strict=True)]
-        other = [Mux(second, a, b) for a, b in zip(i.own, i.other, strict=True)]
+        names = ("coefficient", "own", "other", "left", "right", "mine", "its", "fine", "by")
+        coefficient, own, other, left, right, mine, its, fine, by = (
+            Signal(signed(f + 2), name=name, reset_less=True) for name in names
+        )
         one = 1 << f
-        left = Mux(evolving, self.coefficient, Array([0, *i.own])[here.k])
-        right = Array([one, *other])[here.k]
-        operands = [Signal(signed(f + 2), name=name) for name in ("left", "right")]
-        m.d.sync += [operands[0].eq(left), operands[1].eq(right)]
-        product = multiply(m, operands[0], operands[1], platform)
-        here = tags[2 + MULTIPLY_LATENCY]
-        moved = Signal(signed(2 * f + 7))
+        with m.If(tags[1].valid):
+            k = tags[1].k
+            m.d.sync += [
+                coefficient.eq(self.coefficient),
+                own.eq(Array([one, *i.own])[k]),
+                other.eq(Array([one, *i.other])[k]),
+            ]
+        with m.If(tags[2].valid):
+            m.d.sync += [
+                left.eq(Mux(evolving, coefficient, Mux(tags[2].k == 0, 0, own))),
+                right.eq(Mux(second, own, other)),
+            ]
+        product = multiply(m, left, right, platform)
+        here, moved = tags[moving - 1], self._moved
         with m.If(here.valid):
-            m.d.sync += moved.eq(Mux(here.k == 0, 0, moved) + product)
+            start = Mux(interfering, 3 << (2 * f), 0)
+            m.d.sync += moved.eq(Mux(here.k == 0, start, moved) + product)
 
         # Σ_k is complete after the last k.
-        here = tags[3 + MULTIPLY_LATENCY]
-        complete, three = here.valid & (here.k == 3), 3 << (2 * f)
-        rounded = Signal(signed(f + 8))
-        base = Signal(signed(2 * f + 8))
-        m.d.sync += rounded.eq(round_shift(moved, f - 1))
-        with m.If(complete & (here.j == 0)):
-            m.d.sync += base.eq(moved << 1)
-            with m.If(i.command == Command.INTERFERE):
-                # Of vectors no longer than 1 it is 2 at least.
-                least = 2 << (2 * f)
-                denominator = Mux(moved + three < least, least, moved + three)
-                m.d.sync += [self._weight.eq(denominator), self._d.eq(denominator)]
-            with m.Elif(i.command == Command.OBSERVE):
-                m.d.sync += [self._weight.eq(moved), self._d.eq(1)]
-        here = tags[4 + MULTIPLY_LATENCY]
-        fine, beyond = saturate(rounded, f + 2, pauli.SLACK)
-        with m.If(here.valid & (here.k == 3) & (here.j != 0)):
-            m.d.sync += self._saturated.eq(self._saturated | beyond)
-        product = multiply(m, fine, Array([0, *own])[here.j], platform)
-        here = tags[4 + 2 * MULTIPLY_LATENCY]
-        with m.If(here.valid & (here.k == 3) & (here.j != 0)):
-            result = Mux(here.j == 1, base, self._total) + product
-            m.d.sync += self._total.eq(result)
-            for n in range(3):
-                with m.If(evolving & (here.j == 3) & (here.row == n)):
-                    m.d.sync += self._n[n].eq(result)
-        with m.If(weighing & ~evolving):
-            for n in range(3):
-                value = (i.own[n] + i.other[n]) << (f + 1)
-                m.d.sync += self._n[n].eq(Mux(i.command == Command.OBSERVE, 0, value))
-        m.d.comb += weighed.eq(~Cat(stage.valid for stage in tags).any())
+        here = tags[moving]
+        rounded = Signal(signed(f + 8), reset_less=True)
+        base = Signal(signed(2 * f + 8), reset_less=True)
+        with m.If(here.valid & (here.k == 3)):
+            m.d.sync += [
+                rounded.eq(round_shift(moved, f - 1)),
+                mine.eq(Array([0, *i.own])[here.j]),
+                its.eq(Array([0, *i.other])[here.j]),
+            ]
+            with m.If(here.j == 0):
+                m.d.sync += base.eq(moved << 1)
+        here = tags[moving + 1]
+        clipped, beyond = saturate(rounded, f + 2, pauli.SLACK)
+        outside, matters = Signal(), Signal()
+        m.d.sync += matters.eq(here.valid & (here.k == 3) & (here.j != 0))
+        with m.If(here.valid):
+            m.d.sync += [fine.eq(clipped), outside.eq(beyond), by.eq(Mux(second, its, mine))]
+        with m.If(matters & outside):
+            m.d.sync += self._saturated.eq(1)
+        product = multiply(m, fine, by, platform)
+        here = tags[adding - 1]
+        with m.If(evolving & here.valid & (here.k == 3) & (here.j != 0)):
+            m.d.sync += self._total.eq(Mux(here.j == 1, base, self._total) + product)
+        complete = evolving & here.valid & (here.k == 3) & (here.j == 3)
+        for n in range(3):
+            whole = Signal(name=f"whole{n}")
+            m.d.sync += whole.eq(complete & (here.row == n))
+            with m.If(whole):
+                m.d.sync += self._n[n].eq(self._total)
+        # In the cycle after, the sum is there that was waited for.
+        inner, outer = tags[: moving - 1], tags[moving - 1 : adding - 1]
+        valid = (Cat(stage.valid for stage in stages).any() for stages in (inner, outer))
+        return next(valid) | (evolving & next(valid))

@@ -22,9 +22,11 @@ def add_subtract(
     width = len(Value.cast(a))
     b = Value.cast(b).as_signed()
     if not str(getattr(platform, "device", "")).startswith("LFE5"):
-        subtract = ~subtract if inverted else subtract
-        flipped = b ^ subtract.replicate(len(b)).as_signed()
-        return (a + flipped + subtract)[:width].as_signed()
+        # By a name: an expression would be there once for each of its copies.
+        negated = Signal()
+        m.d.comb += negated.eq(~subtract if inverted else subtract)
+        flipped = b ^ negated.replicate(len(b)).as_signed()
+        return (a + flipped + negated)[:width].as_signed()
 
     # Half 0 makes the carry-in; bit k is in half k + 1.
     cells = (width + 2) // 2

@@ -10,18 +10,18 @@ MULTIPLY_LATENCY = 3
 
 
 def multiply(m: Module, a: Any, b: Any, platform: Any) -> Any:
-    """The product of signed `a` and `b`, `MULTIPLY_LATENCY` cycles later, at full width.
+    """The product of `a` and `b`, `MULTIPLY_LATENCY` cycles later, at full width.
 
     Yosys infers an ECP5 multiplier from ``a * b`` but leaves its registers unused, which halves the
     clock rate; so this is a ``MULT18X18D`` there, and an expression between registers elsewhere.
     """
     a, b = Value.cast(a), Value.cast(b)
     for name, value in (("a", a), ("b", b)):
-        if len(value) > MULTIPLIER_WIDTH or not value.shape().signed:
+        if len(value) > MULTIPLIER_WIDTH:
             raise ValueError(
-                f"{name} must be signed and at most {MULTIPLIER_WIDTH} bits, not {value.shape()!r}"
+                f"{name} must have at most {MULTIPLIER_WIDTH} bits, not {value.shape()!r}"
             )
-    product = Signal(signed(len(a) + len(b)), reset_less=True)
+    product = Signal((a * b).shape(), reset_less=True)
     if not str(getattr(platform, "device", "")).startswith("LFE5"):
         # All registers behind the product: as late, and fewer to simulate.
         first, second = (Signal.like(product, reset_less=True) for _ in range(2))
@@ -29,15 +29,17 @@ def multiply(m: Module, a: Any, b: Any, platform: Any) -> Any:
         return product
 
     ports: dict[str, Any] = {"i_CLK0": ClockSignal(), "i_CE0": 1, "i_RST0": 0}
-    ports |= {f"i_SIGNED{side}": 1 for side in "AB"} | {f"i_SOURCE{side}": 0 for side in "AB"}
-    wide = Signal(signed(2 * MULTIPLIER_WIDTH))
+    ports |= {f"i_SOURCE{side}": 0 for side in "AB"}
+    wide = Signal(2 * MULTIPLIER_WIDTH)
     for side, value in (("A", a), ("B", b)):
         extended = Signal(signed(MULTIPLIER_WIDTH))
         m.d.comb += extended.eq(value)
+        ports[f"i_SIGNED{side}"] = int(value.shape().signed)
         ports |= {f"i_{side}{n}": extended[n] for n in range(MULTIPLIER_WIDTH)}
     ports |= {f"i_C{n}": 0 for n in range(MULTIPLIER_WIDTH)}
     ports |= {f"o_P{n}": wide[n] for n in range(2 * MULTIPLIER_WIDTH)}
     for register in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT"):
         ports[f"p_REG_{register}_CLK"] = "CLK0"
     m.submodules += Instance("MULT18X18D", p_GSR="DISABLED", **ports)
-    return wide[: len(product)].as_signed()
+    m.d.comb += product.eq(wide)
+    return product
