@@ -9,13 +9,13 @@ same result as integers).
 from .complex_multiply import ComplexMultiply
 from .cordic import Cordic
 from .entropy import Entropy
-from .kronecker import Kronecker
 from .normalise import Normalise
 from .operator_mac import OperatorMac
-from .partial_trace import PartialTrace
+from .partial_trace import PartialTraces
 from .pauli_lane import PauliLane
 from .quotient import Quotient
 from .reciprocal import Reciprocal
+from .rounded_product import RoundedProduct
 from .square_root import SquareRoot
 from .stream_register import StreamRegister
 
@@ -23,13 +23,13 @@ __all__ = [
     "ComplexMultiply",
     "Cordic",
     "Entropy",
-    "Kronecker",
     "Normalise",
     "OperatorMac",
-    "PartialTrace",
+    "PartialTraces",
     "PauliLane",
     "Quotient",
     "Reciprocal",
+    "RoundedProduct",
     "SquareRoot",
     "StreamRegister",
 ]
