@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.opcodes import OPCODE_BITS, Opcode
@@ -64,11 +64,12 @@ class Eigensystem(wiring.Component):
         )
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
         m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), halved=True)
-        m.submodules.entropies = entropies = StreamRegister(entropy.o.payload.shape())
         wiring.connect(m, spectra.o, entropy.i)
-        wiring.connect(m, entropy.o, entropies.i)
-        # What waits for the entropy of its matrix.
-        m.submodules.kept = kept = SyncFIFOBuffered(width=self._kept.size, depth=8)
+        # What waits for the entropy of its matrix, and entropies: there is a place for each.
+        m.submodules.kept = kept = SyncFIFO(width=self._kept.size, depth=8)
+        m.submodules.entropies = entropies = SyncFIFO(width=config.f + 2, depth=8)
+        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), halved=True)
+        wiring.connect(m, reply.o, wiring.flipped(self.o))
         opcode, command = self.i.payload.opcode, solver.i.payload
         small = (opcode == Opcode.EIGENVALUES_2) | (opcode == Opcode.EIGENVECTORS_2)
         vectors = (opcode == Opcode.EIGENVECTORS_2) | (opcode == Opcode.EIGENVECTORS_4)
@@ -107,13 +108,16 @@ class Eigensystem(wiring.Component):
                         entry = Mux(result.carry.vectors & inside, result.vectors[i][k][part], 0)
                         m.d.comb += keep.y[i][k][part].eq(entry)
 
-        out = data.View(self._kept, kept.r_data)
+        out, both = data.View(self._kept, kept.r_data), entropies.r_rdy & kept.r_rdy
         m.d.comb += [
-            self.o.valid.eq(entropies.o.valid & kept.r_rdy),
-            entropies.o.ready.eq(self.o.ready & kept.r_rdy),
-            kept.r_en.eq(self.o.ready & entropies.o.valid),
-            self.o.payload.entropy.eq(entropies.o.payload.entropy),
+            entropy.o.ready.eq(1),
+            entropies.w_en.eq(entropy.o.valid),
+            entropies.w_data.eq(entropy.o.payload.entropy),
+            reply.i.valid.eq(both),
+            kept.r_en.eq(both & reply.i.ready),
+            entropies.r_en.eq(both & reply.i.ready),
+            reply.i.payload.entropy.eq(entropies.r_data),
         ]
         for name, _ in self._kept:
-            m.d.comb += self.o.payload[name].eq(out[name])
+            m.d.comb += reply.i.payload[name].eq(out[name])
         return m
