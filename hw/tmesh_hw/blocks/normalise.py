@@ -100,19 +100,22 @@ class Normalise(wiring.Component):
         p = Signal(signed(self.width + 1), reset_less=True)
         saturated = Signal(reset_less=True)
         loaded, begins, shifting = Signal(), Signal(), Signal()
-        # Kept apart from what is asked from outside: it selects all elements.
-        ready, free = (Signal(name=name, init=1, attrs={"keep": 1}) for name in ("ready", "free"))
+        # Kept apart from what is asked from outside: those that select and move all elements.
+        ready, free, moving = (
+            Signal(name=name, init=1, attrs={"keep": 1}) for name in ("ready", "free", "moving")
+        )
         left = Signal(range(elements + 1))
         shift = Signal(range(fixed.WEIGHT_BITS + 1), reset_less=True)
         place = self._place(m, begins, scaled)
         last = shifting & (left == 2)
-        following = Mux(ready, ~self.i.valid, last)
+        following, still = Mux(ready, ~self.i.valid, last), begins | (shifting & (left != 1))
         m.d.comb += [self.i.ready.eq(ready), begins.eq(loaded & place)]
         m.d.sync += [
             ready.eq(following),
             free.eq(following),
+            moving.eq(following | still),
             loaded.eq((self.i.valid & ready) | (loaded & ~begins)),
-            shifting.eq(begins | (shifting & (left != 1))),
+            shifting.eq(still),
             left.eq(Mux(begins, elements, left - 1)),
         ]
         y = self.i.payload.y
@@ -121,7 +124,7 @@ class Normalise(wiring.Component):
                 p.eq(y[0][0][0].re + y[0][1][1].re),
                 saturated.eq(self.i.payload.saturated),
             ]
-        with m.If(free | shifting):
+        with m.If(moving):
             for s in range(self.states):
                 loads = (y[s][0][0].re - y[s][1][1].re, y[s][0][1].re << 1, y[s][0][1].im << 1)
                 for e, value in enumerate(loads, start=3 * s):
@@ -136,16 +139,19 @@ class Normalise(wiring.Component):
         for k in range(bits + 1):
             with m.If(window[k] & ~p[-1] & ~above):
                 m.d.comb += amount.eq(bits - k)
-        weight, _ = saturate(round_shift(p, f + 1), f + 2)
+        whole, begun = Signal(signed(self.width + 1 - f), reset_less=True), Signal()
+        weight, _ = saturate(whole, f + 2)
+        m.d.sync += [whole.eq(round_shift(p, f + 1)), begun.eq(begins)]
         held, beyond = Signal(self._flags, reset_less=True), Signal(reset_less=True)
         with m.If(begins):
             m.d.sync += [
                 shift.eq(amount),
                 beyond.eq(overflow),
-                held.weight.eq(weight),
                 held.saturated.eq(overflow | saturated),
                 held.vanished.eq(vanished),
             ]
+        with m.If(begun):
+            m.d.sync += held.weight.eq(weight)
         # A cycle after `shift`, as long as elements are shifted.
         held_p = Signal(f + 5, reset_less=True)
         bounded = Mux(held.vanished, 1 << (full - 1), Mux(beyond, (1 << full) - 1, p[:full]))

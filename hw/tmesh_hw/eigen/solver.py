@@ -268,13 +268,17 @@ class _Lane(wiring.Component):
         begins = there & self.o.ready
         now = Cat(turn[0] | begins, turn[1:])
         moves = waiting & now.any()
-        next_leaving = leaving + moves
-        m.d.sync += [leaving.eq(next_leaving), waiting.eq(ending != next_leaving)]
+        leaves = leaving + 1
+        m.d.sync += [
+            leaving.eq(Mux(moves, leaves, leaving)),
+            waiting.eq(Mux(moves, ending != leaves[: len(ending)], ending != leaving)),
+        ]
         with m.If(moves):
             m.d.sync += [turn.eq(Cat(C(0, 1), now)), there.eq(now[-1])]
         with m.Elif(begins):
             m.d.sync += [turn.eq(1), there.eq(0)]
-        o, width = self.o.payload, self.format.width
+        o, width = Signal.like(self.o.payload, reset_less=True), self.format.width
+        m.d.comb += [self.o.payload[name].eq(o[name]) for name in ("values", "vectors")]
         for k in range(n):
             with m.If(now[k]):
                 m.d.sync += o["values"][k].eq(read.data[:width])
@@ -298,7 +302,7 @@ def _place(m: Module, depth: int, moves: Any) -> Any:
 
 
 def _queue(m: Module, entering: Any, ending: Any, value: Any, of: Any, ready: Any) -> Any:
-    """A queue from `value` to the register `of`, and whether that is valid.
+    """A queue from `value` to a register that is `of`, and whether that is valid.
 
     `value` is written to `entering` in every cycle, and stays once that moves on. What is before
     `ending` is complete: it goes to `of` in turn, and leaves when `ready`. In distributed memory: a
@@ -309,9 +313,10 @@ def _queue(m: Module, entering: Any, ending: Any, value: Any, of: Any, ready: An
     m.submodules += memory
     write, read = memory.write_port(), memory.read_port(domain="comb")
     leaving, valid = Signal(range(depth), attrs={"keep": 1}), Signal(attrs={"keep": 1})
+    register = Signal.like(of, reset_less=True)
     m.d.comb += [write.addr.eq(entering), write.data.eq(value), write.en.eq(1)]
-    m.d.comb += read.addr.eq(leaving)
+    m.d.comb += [read.addr.eq(leaving), of.eq(register)]
     with m.If(~valid | ready):
         waiting = ending != leaving
-        m.d.sync += [valid.eq(waiting), leaving.eq(leaving + waiting), of.eq(read.data)]
+        m.d.sync += [valid.eq(waiting), leaving.eq(leaving + waiting), register.eq(read.data)]
     return valid

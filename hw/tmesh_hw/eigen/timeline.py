@@ -19,7 +19,7 @@ class Timeline:
     """
 
     #: Uses of a bit, each some 26 registers: what drives more would have to stand everywhere.
-    SHARED = 8
+    SHARED = 4
 
     def __init__(self, m: Module, interval: int, intervals: int, *, jumps: bool) -> None:
         """At least `intervals` of `interval` cycles can be bridged."""

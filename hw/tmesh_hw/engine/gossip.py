@@ -122,13 +122,13 @@ class GossipDatapath(wiring.Component):
             mac.begin.hermitian.eq(~has(Opcode.KRON)),
             mac.begin.carry.joint.eq(result | has(Opcode.CONJUGATE)),
             mac.begin.carry.traces.eq(has(Opcode.PARTIAL_TRACE)),
-            last.eq(beat == beats - 1),
-            self.i.ready.eq(busy & last),
+            self.i.ready.eq(last),
             following.eq(Mux(busy, beat + 1, 0)),
         ]
         m.d.sync += [
             busy.eq(mac.begin.valid | (busy & ~last)),
             beat.eq(following),
+            last.eq(busy & (following == beats - 1)),
             is_square.eq(square),
             is_left.eq(untouched | square),
             is_right.eq(untouched),
@@ -147,23 +147,21 @@ class GossipDatapath(wiring.Component):
                 Signal(Complex(f + 2), name=f"{name}{e}", reset_less=True)
                 for name in ("chosen", "times")
             )
-            diagonal = Signal(name=f"diagonal{e}")
-            zero = C(0, len(times.as_value()))
+            diagonal, between = Signal(name=f"diagonal{e}"), Signal(name=f"between{e}")
             m.d.sync += [
                 chosen.as_value().eq(Array(u[i][j].as_value() for i, j in rows)[beat]),
-                times.as_value().eq(
-                    Array(zero if (i ^ j) & 1 else x[i >> 1][j >> 1].as_value() for i, j in rows)[
-                        beat
-                    ]
-                ),
+                # Here without the zeros between.
+                times.as_value().eq(Array(x[i >> 1][j >> 1].as_value() for i, j in rows)[beat]),
+                between.eq(Array((i ^ j) & 1 for i, j in rows)[beat]),
                 diagonal.eq(Array(int(i == j) for i, j in rows)[beat]),
             ]
             unity = Cat(C(0, f), diagonal, C(0, f + 3))
+            spread = times.as_value() & ~between.replicate(2 * f + 4)
             m.d.sync += [
                 mac.operators.left[e].as_value().eq(Mux(is_left, unity, chosen)),
                 mac.operators.right[e]
                 .as_value()
-                .eq(Mux(is_square, times, Mux(is_right, unity, chosen))),
+                .eq(Mux(is_square, spread, Mux(is_right, unity, chosen))),
             ]
             # Entries of the Kronecker product, or of X times 1, column by column.
             m.submodules[f"product{e}"] = product = RoundedProduct(f=f)
@@ -268,20 +266,19 @@ class GossipDatapath(wiring.Component):
                 m.d.comb += entry.eq(Mux(selected, whole, state))
             else:
                 m.d.comb += entry.eq(whole & corners.replicate(len(whole)))
-        with m.If(there):
-            m.d.comb += into.saturated.eq(saturated)
-        with m.Else():
-            m.d.comb += [
-                into.weight.eq(normalise.o.payload.weight),
-                into.saturated.eq(normalise.o.payload.saturated),
-                into.vanished.eq(normalise.o.payload.vanished),
-            ]
+        # By gates: what is chosen from zero becomes a reset of many registers.
+        normalised = normalise.o.payload
+        m.d.comb += [
+            into.weight.eq(normalised.weight & ~there.replicate(f + 2).as_signed()),
+            into.saturated.eq(Mux(there, saturated, normalised.saturated)),
+            into.vanished.eq(normalised.vanished & ~there),
+        ]
 
     def _round(
         self, m: Module, traces: Any, tracing: Any, piece: Any, flagged: Any
     ) -> tuple[Any, ...]:
         """Entries of Y, and those of traces that are a result, rounded into place: first rounded,
-        then clipped, then kept."""
+        then mirrored, clipped, and kept."""
         f, mac = self.config.f, self._mac
         units, o = mac.units, mac.o
         steps = 16 // units
@@ -296,7 +293,7 @@ class GossipDatapath(wiring.Component):
                 "saturated": 1,
             }
         )
-        tags = [Signal(tag, name=f"round_tag{n}") for n in range(3)]
+        tags = [Signal(tag, name=f"round_tag{n}") for n in range(4)]
         m.d.comb += [
             tags[0].step.eq(o.step),
             tags[0].direct.eq(o.valid & o.carry.joint),
@@ -326,16 +323,20 @@ class GossipDatapath(wiring.Component):
                     entry = entry & ~real.replicate(len(entry)).as_signed()
                 rounded = Signal(signed(f + 8), name=f"rounded{unit}_{part}", reset_less=True)
                 m.d.sync += rounded.eq(Mux(tracing, trace[part] >> f, entry))
-                parts[part] = rounded
-            parts["mirror"] = -parts["im"]
+                later = Signal.like(rounded, name=f"later{unit}_{part}")
+                m.d.sync += later.eq(rounded)
+                parts[part] = later
+                if part == "im":
+                    parts["mirror"] = mirror = Signal(signed(f + 9), reset_less=True)
+                    m.d.sync += mirror.eq(-rounded)
             written.append({})
             for name, rounded in parts.items():
                 kept = Signal(signed(f + 2), name=f"{name}{unit}", reset_less=True)
                 clipped, flag = saturate(rounded, f + 2)
                 m.d.sync += kept.eq(clipped)
                 written[unit][name] = kept
-                flags.append(flag & tags[1].mirrored if name == "mirror" else flag)
-        now = tags[2]
+                flags.append(flag & tags[2].mirrored if name == "mirror" else flag)
+        now = tags[3]
         for number, (p, q) in enumerate(ORDER):
             step, unit = divmod(number, units)
             mine, value = written[unit], y[p][q]
