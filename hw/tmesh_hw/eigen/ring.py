@@ -213,8 +213,9 @@ class JacobiRing(wiring.Component):
         width = self.format.width
         register = Signal(signed(width), name="_".join(map(str, key)), reset_less=True)
         around = Signal(signed(width), name="around_" + "_".join(map(str, key)))
+        chooses = self._chooses(m)
         with m.If(self._line.end):
-            m.d.sync += register.eq(Mux(self._chooses(m), entering, around))
+            m.d.sync += register.eq(Mux(chooses, entering, around))
         self._around[key] = around
         self._words[key] = self._line.word(register, 0)
 
