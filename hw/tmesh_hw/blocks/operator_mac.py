@@ -277,7 +277,7 @@ class OperatorMac(wiring.Component):
             for lane in range(group):
                 m.submodules[f"multiply{unit}_{lane}"] = mul = ComplexMultiply(width=width)
                 # One for each multiplier, kept apart.
-                phase2 = Signal(name=f"phase2_{unit}_{lane}", attrs={"keep": 1})
+                phase2 = Signal(name=f"phase2_{unit}_{lane}", attrs={"keep": 1}, reset_less=True)
                 m.d.sync += phase2.eq(self._phase2)
                 read = {n: self._read[n, unit, lane].data for n in ("left", "x", "t", "right")}
                 m.d.comb += [

@@ -87,8 +87,11 @@ class Core(wiring.Component):
         m.submodules.eigensystem = eigen = Eigensystem(config=self.config)
         # For each command under way, whose reply is next.
         m.submodules.order = order = SyncFIFO(width=1, depth=self.DEPTH)
-        # In a register, which selects all bits of a reply.
         m.submodules.turn = turn = StreamRegister(1, halved=True)
+        # The same, kept apart: it selects all bits of a reply.
+        is_eigen = Signal(attrs={"keep": 1}, reset_less=True)
+        with m.If(turn.i.ready):
+            m.d.sync += is_eigen.eq(order.r_data)
         to_eigen = Signal()
         m.d.comb += [
             to_eigen.eq(Cat(*(i.payload.opcode == code for code in SPECTRAL)).any()),
@@ -112,8 +115,8 @@ class Core(wiring.Component):
             parts = [
                 Value.cast(payload[name]) & chosen.replicate(len(Value.cast(payload[name])))
                 for payload, chosen in (
-                    (eigen.o.payload, turn.o.payload),
-                    (gossip.o.payload, ~turn.o.payload),
+                    (eigen.o.payload, is_eigen),
+                    (gossip.o.payload, ~is_eigen),
                 )
                 if name in dict(payload.shape())
             ]

@@ -110,7 +110,8 @@ class Eigensystem(wiring.Component):
             # The carry is there cycles before the vectors: one bit for each row.
             for i in range(4):
                 leading, whole = (
-                    Signal(name=f"{name}{i}", attrs={"keep": 1}) for name in ("leading", "whole")
+                    Signal(name=f"{name}{i}", attrs={"keep": 1}, reset_less=True)
+                    for name in ("leading", "whole")
                 )
                 m.d.sync += [
                     leading.eq(result.carry.vectors),

@@ -143,9 +143,9 @@ class GossipDatapath(wiring.Component):
             numbers = range(e, 16, loads)  # of entries, beat by beat
             # Entries of U row by row, and of a ⊗ I.
             rows = [divmod(n, 4) for n in numbers]
-            chosen, times = (
+            chosen, times, left, right = (
                 Signal(Complex(f + 2), name=f"{name}{e}", reset_less=True)
-                for name in ("chosen", "times")
+                for name in ("chosen", "times", "left", "right")
             )
             diagonal, between = Signal(name=f"diagonal{e}"), Signal(name=f"between{e}")
             m.d.sync += [
@@ -158,11 +158,12 @@ class GossipDatapath(wiring.Component):
             unity = Cat(C(0, f), diagonal, C(0, f + 3))
             spread = times.as_value() & ~between.replicate(2 * f + 4)
             m.d.sync += [
-                mac.operators.left[e].as_value().eq(Mux(is_left, unity, chosen)),
-                mac.operators.right[e]
-                .as_value()
-                .eq(Mux(is_square, spread, Mux(is_right, unity, chosen))),
+                left.as_value().eq(Mux(is_left, unity, chosen.as_value())),
+                right.as_value().eq(
+                    Mux(is_square, spread, Mux(is_right, unity, chosen.as_value()))
+                ),
             ]
+            m.d.comb += [mac.operators.left[e].eq(left), mac.operators.right[e].eq(right)]
             # Entries of the Kronecker product, or of X times 1, column by column.
             m.submodules[f"product{e}"] = product = RoundedProduct(f=f)
             columns = [(n & 3, n >> 2) for n in numbers]
@@ -352,8 +353,11 @@ class GossipDatapath(wiring.Component):
             with m.If(wanted):
                 m.d.sync += [value.re.eq(re), value.im.eq(im)]
 
-        there, saturated = Signal(), Signal()
-        selected, corners = (Signal(name=n, attrs={"keep": 1}) for n in ("selected", "corners"))
+        saturated = Signal()
+        # Kept apart: that there is a result, what selects all of it, and what all but the traces.
+        there, selected, corners = (
+            Signal(name=name, attrs={"keep": 1}) for name in ("there", "selected", "corners")
+        )
         overflow = Signal()
         m.d.sync += overflow.eq(Cat(flags).any())
         first = Signal(init=1)
