@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.golden import fixed
-from tmesh.numbers import BoolArray, IntArray
+from tmesh.numbers import BoolArray, IntArray, any_flag
 from tmesh.numbers import round_shift as rounded_shift
 from tmesh.numbers import saturate as clipped
 
@@ -47,7 +47,7 @@ class RoundedProduct(wiring.Component):
         full = fixed.complex_multiply(a, b)
         shift, slack = (self.f - 1, fixed.SLACK) if fine else (self.f, 0)
         p, flag = clipped(rounded_shift(full, shift), self.f + 2, slack)
-        return p, flag.any(axis=-1)
+        return p, any_flag(flag, (-1,))
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
