@@ -3,7 +3,8 @@
 Every block accepts one transaction on stream `i`, answers on stream `o` in order, stalls on either
 side without losing anything, forwards `carry` (data of any shape) untouched beside the result, and
 has `latency` (cycles from the accepted input to the valid output, no stalls) and `model()` (the
-same result as integers).
+same result as integers). Two take a matrix entry by entry: `PartialTraces`, and `OperatorMac`,
+which does not stall: its owner gives what there is room for.
 """
 
 from .complex_multiply import ComplexMultiply
