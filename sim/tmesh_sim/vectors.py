@@ -18,13 +18,12 @@ from tmesh_hw.blocks import (
     ComplexMultiply,
     Cordic,
     Entropy,
-    Kronecker,
     Normalise,
     OperatorMac,
-    PartialTrace,
     PauliLane,
     Quotient,
     Reciprocal,
+    RoundedProduct,
     SquareRoot,
     StreamRegister,
 )
@@ -34,6 +33,7 @@ from tmesh_hw.numbers import matrix
 
 from tmesh_sim.engine_packets import DIGEST, engine_config, sections
 from tmesh_sim.packing import rows
+from tmesh_sim.whole import WholeMac, WholeTraces
 
 Vectors = tuple[IntArray, IntArray]
 
@@ -51,10 +51,9 @@ def build(name: str, f: int, lanes: int) -> Any:
 
     blocks: dict[str, Callable[[], Any]] = {
         "complex_multiply": lambda: ComplexMultiply(width=f + 2),
-        "kronecker": lambda: Kronecker(f=f, lanes=lanes),
-        "operator_mac": lambda: OperatorMac(f=f, lanes=lanes, carry=5),
-        "partial_trace_0": lambda: PartialTrace(width=f + 2, keep=0),
-        "partial_trace_1": lambda: PartialTrace(width=f + 2, keep=1),
+        "rounded_product": lambda: RoundedProduct(f=f),
+        "operator_mac": lambda: WholeMac(f=f, lanes=lanes, carry=5),
+        "partial_traces": lambda: WholeTraces(width=f + 2, units=max(1, lanes // 4)),
         "reciprocal": lambda: Reciprocal(f=f, interval=interval, carry=5),
         "normalise": lambda: Normalise(f=f, width=2 * f + 8, states=2, interval=interval),
         "cordic": lambda: Cordic(f=f, iterative=lanes == 1),
@@ -85,10 +84,9 @@ def build(name: str, f: int, lanes: int) -> Any:
 #: Blocks by name, and whether `lanes` changes their structure.
 BLOCKS = {
     "complex_multiply": False,
-    "kronecker": True,
+    "rounded_product": False,
     "operator_mac": True,
-    "partial_trace_0": False,
-    "partial_trace_1": False,
+    "partial_traces": True,
     "reciprocal": False,
     "normalise": True,
     "cordic": True,
@@ -233,18 +231,18 @@ def _complex_multiply(dut: ComplexMultiply, rng: np.random.Generator, n: int) ->
     return rows(a, b, conjugate), rows(product)
 
 
-def _kronecker(dut: Kronecker, rng: np.random.Generator, n: int) -> Vectors:
-    a, b = (integers(rng, (n, 2, 2, 2), dut.f + 2) for _ in range(2))
+def _rounded_product(dut: RoundedProduct, rng: np.random.Generator, n: int) -> Vectors:
+    a, b = (integers(rng, (n, 2), dut.f + 2) for _ in range(2))
     physical = rng.random(n) < 0.5
-    a[physical] = states(rng, int(physical.sum()), dut.f)
-    b[physical] = states(rng, int(physical.sum()), dut.f)
+    a[physical] = states(rng, int(physical.sum()), dut.f)[:, 0, 1]
+    b[physical] = states(rng, int(physical.sum()), dut.f)[:, 0, 0]
     fine = rng.integers(0, 2, n)
-    (k1, s1), (k0, s0) = dut.model(a, b, True), dut.model(a, b, False)
-    k = np.where(fine[:, None, None, None] == 1, k1, k0)
-    return rows(a, b, fine), rows(k, np.where(fine == 1, s1, s0))
+    (p1, s1), (p0, s0) = dut.model(a, b, True), dut.model(a, b, False)
+    p = np.where(fine[:, None] == 1, p1, p0)
+    return rows(a, b, fine), rows(p, np.where(fine == 1, s1, s0))
 
 
-def _operator_mac(dut: OperatorMac, rng: np.random.Generator, n: int) -> Vectors:
+def _operator_mac(dut: WholeMac, rng: np.random.Generator, n: int) -> Vectors:
     left, right, x = (integers(rng, (n, 4, 4, 2), dut.f + 2) for _ in range(3))
     physical = rng.random(n) < 0.5
     left[physical] = right[physical] = operators(rng, int(physical.sum()), dut.f)
@@ -255,8 +253,9 @@ def _operator_mac(dut: OperatorMac, rng: np.random.Generator, n: int) -> Vectors
     return rows(left, x, right, hermitian, carry), rows(y, s, carry)
 
 
-def _partial_trace(dut: PartialTrace, rng: np.random.Generator, n: int) -> Vectors:
-    x = integers(rng, (n, 4, 4, 2), dut.width)
+def _partial_traces(dut: WholeTraces, rng: np.random.Generator, n: int) -> Vectors:
+    x = integers(rng, (n, 4, 4, 2), dut.width - 1)
+    x = x + fixed.dagger(x)
     return rows(x), rows(dut.model(x))
 
 
@@ -435,9 +434,9 @@ def _engine(dut: Engine | MicrocodedEngine, rng: np.random.Generator, n: int) ->
 
 _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "complex_multiply": _complex_multiply,
-    "kronecker": _kronecker,
+    "rounded_product": _rounded_product,
     "operator_mac": _operator_mac,
-    "partial_trace": _partial_trace,
+    "partial_traces": _partial_traces,
     "reciprocal": _reciprocal,
     "normalise": _normalise,
     "cordic": _cordic,

@@ -3,19 +3,20 @@
 Every block accepts one transaction on stream `i`, answers on stream `o` in order, stalls on either
 side without losing anything, forwards `carry` (data of any shape) untouched beside the result, and
 has `latency` (cycles from the accepted input to the valid output, no stalls) and `model()` (the
-same result as integers).
+same result as integers). Two take a matrix entry by entry: `PartialTraces`, and `OperatorMac`,
+which does not stall: its owner gives what there is room for.
 """
 
 from .complex_multiply import ComplexMultiply
 from .cordic import Cordic
 from .entropy import Entropy
-from .kronecker import Kronecker
 from .normalise import Normalise
 from .operator_mac import OperatorMac
-from .partial_trace import PartialTrace
+from .partial_trace import PartialTraces
 from .pauli_lane import PauliLane
 from .quotient import Quotient
 from .reciprocal import Reciprocal
+from .rounded_product import RoundedProduct
 from .square_root import SquareRoot
 from .stream_register import StreamRegister
 
@@ -23,13 +24,13 @@ __all__ = [
     "ComplexMultiply",
     "Cordic",
     "Entropy",
-    "Kronecker",
     "Normalise",
     "OperatorMac",
-    "PartialTrace",
+    "PartialTraces",
     "PauliLane",
     "Quotient",
     "Reciprocal",
+    "RoundedProduct",
     "SquareRoot",
     "StreamRegister",
 ]

@@ -1,5 +1,6 @@
 """Division of Hermitian 2×2 matrices by their common trace."""
 
+import itertools
 import operator
 from typing import Any
 
@@ -11,6 +12,7 @@ from tmesh.numbers import IntArray
 
 from tmesh_hw.blocks.checks import check_fraction
 from tmesh_hw.blocks.reciprocal import Reciprocal
+from tmesh_hw.blocks.stream_register import StreamRegister
 from tmesh_hw.numbers import matrix, round_shift, saturate
 
 
@@ -64,8 +66,9 @@ class Normalise(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Scaling (load, shift amount, 3 elements a state, round), reciprocal, products."""
-        return (3 + 3 * self.states) + self._reciprocal.latency + (3 + 3 * self.states)
+        """Scaling (load, shift amount, 3 elements a state, round, clip, hand over), reciprocal,
+        products (load, 3 elements a state, product, sum, rounding, its place, hand over)."""
+        return (5 + 3 * self.states) + self._reciprocal.latency + (6 + 3 * self.states)
 
     def model(self, y: IntArray) -> fixed.Normalised:
         """Integers (..., states, 2, 2, 2) in; without the flag of earlier steps."""
@@ -78,16 +81,55 @@ class Normalise(wiring.Component):
         self._multiply(m)
         return m
 
+    def _place(self, m: Module, begins: Any, register: Any) -> Any:
+        """Whether a transaction may begin for which `register` is the place behind the last step,
+        so that nothing before it need stall: there, the one before will have gone on."""
+        ahead, moves = Signal(2), register.i.valid & register.i.ready
+        m.d.sync += ahead.eq(ahead + begins - moves)
+        return (ahead == 0) | ((ahead == 1) & register.i.ready)
+
     def _scale(self, m: Module) -> None:
         """Weight and numerators to [½, 1), into the reciprocal."""
         f, elements = self.f, 3 * self.states
         full = 2 * f + 2
-        o = self._reciprocal.i
+        m.submodules.scaled = scaled = StreamRegister(
+            self._reciprocal.i.payload.shape(), halved=True
+        )
+        wiring.connect(m, scaled.o, self._reciprocal.i)
         raw = Signal(data.ArrayLayout(signed(self.width + 1), elements), reset_less=True)
         p = Signal(signed(self.width + 1), reset_less=True)
-        loaded, decoded, done, saturated = Signal(), Signal(), Signal(), Signal()
+        saturated = Signal(reset_less=True)
+        loaded, begins, shifting = Signal(), Signal(), Signal()
+        # Kept apart from what is asked from outside: those that select and move all elements.
+        ready, free, moving = (
+            Signal(name=name, init=1, attrs={"keep": 1}) for name in ("ready", "free", "moving")
+        )
         left = Signal(range(elements + 1))
         shift = Signal(range(fixed.WEIGHT_BITS + 1), reset_less=True)
+        place = self._place(m, begins, scaled)
+        last = shifting & (left == 2)
+        following, still = Mux(ready, ~self.i.valid, last), begins | (shifting & (left != 1))
+        m.d.comb += [self.i.ready.eq(ready), begins.eq(loaded & place)]
+        m.d.sync += [
+            ready.eq(following),
+            free.eq(following),
+            moving.eq(following | still),
+            loaded.eq((self.i.valid & ready) | (loaded & ~begins)),
+            shifting.eq(still),
+            left.eq(Mux(begins, elements, left - 1)),
+        ]
+        y = self.i.payload.y
+        with m.If(free):
+            m.d.sync += [
+                p.eq(y[0][0][0].re + y[0][1][1].re),
+                saturated.eq(self.i.payload.saturated),
+            ]
+        with m.If(moving):
+            for s in range(self.states):
+                loads = (y[s][0][0].re - y[s][1][1].re, y[s][0][1].re << 1, y[s][0][1].im << 1)
+                for e, value in enumerate(loads, start=3 * s):
+                    moved = raw[e + 1] if e + 1 < elements else value
+                    m.d.sync += raw[e].eq(Mux(free, value, moved))
 
         # p < 2^-8, p >= 2, and what is left between, by bits: a comparison takes a carry chain.
         bits = fixed.WEIGHT_BITS
@@ -97,148 +139,122 @@ class Normalise(wiring.Component):
         for k in range(bits + 1):
             with m.If(window[k] & ~p[-1] & ~above):
                 m.d.comb += amount.eq(bits - k)
-        weight, _ = saturate(round_shift(p, f + 1), f + 2)
-
-        shifted = Signal(signed(self.width + 1 + fixed.WEIGHT_BITS + 1), reset_less=True)
-        shifting, shifted_valid, waiting = Signal(), Signal(), Signal()
-        rounded, flag = saturate(round_shift(shifted, f + 1), f + 2, fixed.SLACK)
-        result = Signal.like(o.payload, reset_less=True)
-        m.d.comb += o.payload.eq(result)
-        flags, numerators = result.carry.flags, result.carry.numerators
-        held_flags, beyond = Signal(self._flags, reset_less=True), Signal(reset_less=True)
-        held_p = Signal(f + 5, reset_less=True)
-        # A cycle after `shift`; that of the first element to be rounded.
-        bounded = Mux(held_flags.vanished, 1 << (full - 1), Mux(beyond, (1 << full) - 1, p[:full]))
-        m.d.sync += held_p.eq((bounded << shift) >> (f - 3))
-        collected = Signal(range(elements + 1))
-        m.d.comb += [
-            waiting.eq(o.valid & ~o.ready),
-            shifting.eq(decoded & (left != 0) & ~waiting),
-            done.eq(shifting & (left == 1)),
-            self.i.ready.eq(~loaded | done),
-        ]
-        with m.If(loaded & ~decoded & ~waiting):
+        whole, begun = Signal(signed(self.width + 1 - f), reset_less=True), Signal()
+        weight, _ = saturate(whole, f + 2)
+        m.d.sync += [whole.eq(round_shift(p, f + 1)), begun.eq(begins)]
+        held, beyond = Signal(self._flags, reset_less=True), Signal(reset_less=True)
+        with m.If(begins):
             m.d.sync += [
-                decoded.eq(1),
-                left.eq(elements),
                 shift.eq(amount),
                 beyond.eq(overflow),
-                held_flags.weight.eq(weight),
-                held_flags.saturated.eq(overflow | saturated),
-                held_flags.vanished.eq(vanished),
+                held.saturated.eq(overflow | saturated),
+                held.vanished.eq(vanished),
             ]
-        with m.If(shifting):
+        with m.If(begun):
+            m.d.sync += held.weight.eq(weight)
+        # A cycle after `shift`, as long as elements are shifted.
+        held_p = Signal(f + 5, reset_less=True)
+        bounded = Mux(held.vanished, 1 << (full - 1), Mux(beyond, (1 << full) - 1, p[:full]))
+        m.d.sync += held_p.eq((bounded << shift) >> (f - 3))
+
+        # Shifted, rounded, clipped and collected.
+        shifted = Signal(signed(self.width + 1 + fixed.WEIGHT_BITS + 1), reset_less=True)
+        rounded = Signal(signed(len(shifted) - f), reset_less=True)
+        clipped, flag = saturate(rounded, f + 2, fixed.SLACK)
+        valid, collected = Signal(2), Signal(range(elements))
+        result, there = Signal.like(scaled.i.payload, reset_less=True), Signal()
+        numerators, flags = result.carry.numerators, result.carry.flags
+        m.d.comb += [scaled.i.payload.eq(result), scaled.i.valid.eq(there)]
+        complete = valid[1] & (collected == elements - 1)
+        m.d.sync += [
+            valid.eq(Cat(shifting, valid[0])),
+            shifted.eq(Mux(held.vanished, 0, raw[0] << shift)),
+            rounded.eq(round_shift(shifted, f + 1)),
+            there.eq(complete | (there & ~scaled.i.ready)),
+        ]
+        with m.If(valid[1]):
+            parts = [numerators[e] for e in range(1, elements)]
             m.d.sync += [
-                left.eq(left - 1),
-                shifted.eq(Mux(held_flags.vanished, 0, raw[0] << shift)),
-                Cat(raw[e] for e in range(elements)).eq(Cat(raw[e] for e in range(1, elements))),
+                Cat(numerators).eq(Cat(*parts, clipped)),
+                collected.eq(Mux(complete, 0, collected + 1)),
+                flags.saturated.eq(flag | Mux(collected == 0, held.saturated, flags.saturated)),
             ]
-        with m.If(done):
-            m.d.sync += [loaded.eq(0), decoded.eq(0)]
-        with m.If(self.i.valid & self.i.ready):
-            y = self.i.payload.y
-            m.d.sync += [
-                loaded.eq(1),
-                p.eq(y[0][0][0].re + y[0][1][1].re),
-                saturated.eq(self.i.payload.saturated),
-            ]
-            for s in range(self.states):
+            with m.If(collected == 0):
                 m.d.sync += [
-                    raw[3 * s].eq(y[s][0][0].re - y[s][1][1].re),
-                    raw[3 * s + 1].eq(y[s][0][1].re << 1),
-                    raw[3 * s + 2].eq(y[s][0][1].im << 1),
+                    result.p.eq(held_p),
+                    flags.weight.eq(held.weight),
+                    flags.vanished.eq(held.vanished),
                 ]
-        with m.If(~waiting):
-            m.d.sync += [shifted_valid.eq(shifting), o.valid.eq(0)]
-            with m.If(shifted_valid):
-                parts = [numerators[e] for e in range(1, elements)]
-                m.d.sync += [
-                    Cat(numerators).eq(Cat(*parts, rounded)),
-                    collected.eq(collected + 1),
-                ]
-                with m.If(collected == 0):
-                    m.d.sync += [
-                        result.p.eq(held_p),
-                        flags.eq(held_flags),
-                        flags.saturated.eq(held_flags.saturated | flag),
-                    ]
-                with m.Elif(flag):
-                    m.d.sync += flags.saturated.eq(1)
-                with m.If(collected == elements - 1):
-                    m.d.sync += [o.valid.eq(1), collected.eq(0)]
 
     def _multiply(self, m: Module) -> None:
         """Numerators times 1/p, rounded into the output."""
         f, elements = self.f, 3 * self.states
-        i, o = self._reciprocal.o, self.o
-        result = Signal.like(o.payload, reset_less=True)
-        m.d.comb += o.payload.eq(result)
+        i = self._reciprocal.o
+        m.submodules.result = register = StreamRegister(self.o.payload.shape(), halved=True)
+        wiring.connect(m, register.o, wiring.flipped(self.o))
+        result = Signal.like(self.o.payload, reset_less=True)
         numerators = Signal(self._numerators, reset_less=True)
         g = Signal(signed(f + 2), reset_less=True)
         flags = Signal(self._flags, reset_less=True)
-        leaving = Signal(self._flags, reset_less=True)
+        begins, shifting = Signal(), Signal()
         left = Signal(range(elements + 1))
-        tag = data.StructLayout({"valid": 1, "element": range(elements)})
-        tags = [Signal(tag, name=f"multiply_tag{n}") for n in range(3)]
-        arriving = tags[-1]
-        advance = Signal()
-        a, b = Signal(signed(f + 2), reset_less=True), Signal(signed(f + 2), reset_less=True)
-        product = Signal(signed(2 * f + 4), reset_less=True)
-        through = Signal(signed(f + 2), reset_less=True)
-        # 1/p = 3/2 + h with h in [-½, ½): one multiplier operand of f+2 bits and an addition.
-        total = product + ((through << (f + 2)) + (through << (f + 1)))
-        m.d.comb += [
-            advance.eq(~(arriving.valid & o.valid & ~o.ready)),
-            tags[0].valid.eq(left != 0),
-            tags[0].element.eq(elements - left),
-            i.ready.eq(advance & (left <= 1)),
+        place = self._place(m, begins, register)
+        m.d.comb += [i.ready.eq(~shifting & place), begins.eq(i.valid & i.ready)]
+        m.d.sync += [
+            shifting.eq(begins | (shifting & (left != 1))),
+            left.eq(Mux(begins, elements, left - 1)),
         ]
-        with m.If(o.ready):
-            m.d.sync += o.valid.eq(0)
-        with m.If(advance):
-            m.d.sync += [
-                tags[1].eq(tags[0]),
-                tags[2].eq(tags[1]),
-                a.eq(numerators[0]),
-                b.eq(g),
-                product.eq(a * b),
-                through.eq(a),
-            ]
-            with m.If(left != 0):
-                m.d.sync += [
-                    left.eq(left - 1),
-                    Cat(numerators).eq(Cat(numerators[e] for e in range(1, elements))),
-                ]
-            with m.If(left == 1):
-                m.d.sync += leaving.eq(flags)
-            with m.If(arriving.valid):
-                for s in range(self.states):
-                    rho = result.states[s]
-                    z = round_shift((1 << (2 * f + 3)) + total, f + 4)
-                    c = round_shift(total, f + 4)
-                    with m.If(arriving.element == 3 * s):
-                        m.d.sync += [
-                            rho[0][0].re.eq(z),
-                            rho[0][0].im.eq(0),
-                            rho[1][1].re.eq((1 << f) - z),
-                            rho[1][1].im.eq(0),
-                        ]
-                    with m.If(arriving.element == 3 * s + 1):
-                        m.d.sync += [rho[0][1].re.eq(c), rho[1][0].re.eq(c)]
-                    with m.If(arriving.element == 3 * s + 2):
-                        m.d.sync += [rho[0][1].im.eq(c), rho[1][0].im.eq(-c)]
-                with m.If(arriving.element == elements - 1):
-                    m.d.sync += [
-                        o.valid.eq(1),
-                        result.weight.eq(leaving.weight),
-                        result.saturated.eq(leaving.saturated),
-                        result.vanished.eq(leaving.vanished),
-                    ]
-        with m.If(i.valid & i.ready):
+        # Whatever is there, unless those of before are on their way.
+        for e in range(elements):
+            new = i.payload.carry.numerators[e]
+            m.d.sync += numerators[e].eq(
+                Mux(shifting, numerators[e + 1], new) if e + 1 < elements else new
+            )
+        with m.If(~shifting):
             top = i.payload.g[f + 1]
             m.d.sync += [
-                numerators.eq(i.payload.carry.numerators),
                 flags.eq(i.payload.carry.flags),
                 g.eq(Cat(i.payload.g[: f + 1], ~top).as_signed()),
-                left.eq(elements),
+            ]
+
+        # Operands, product, sum and rounded sum.
+        tag = data.StructLayout({"valid": 1, "element": range(elements)})
+        tags = [Signal(tag, name=f"multiply_tag{n}") for n in range(5)]
+        a, b = Signal(signed(f + 2), reset_less=True), Signal(signed(f + 2), reset_less=True)
+        product = Signal(signed(2 * f + 4), reset_less=True)
+        offset = Signal(signed(2 * f + 6), reset_less=True)
+        total = Signal(signed(2 * f + 7), reset_less=True)
+        rounded = Signal(signed(f + 3), reset_less=True)
+        firsts = Cat(tags[1].element == 3 * s for s in range(self.states)).any()
+        m.d.comb += [tags[0].valid.eq(shifting), tags[0].element.eq(elements - left)]
+        m.d.sync += [
+            *(after.eq(before) for before, after in itertools.pairwise(tags)),
+            a.eq(numerators[0]),
+            b.eq(g),
+            product.eq(a * b),
+            # 1/p = 3/2 + h with h in [-½, ½): one multiplier operand of f+2 bits and an addition.
+            # The first of three elements is half of the difference of what has the sum 1.
+            offset.eq((a << (f + 2)) + (a << (f + 1)) + (firsts << (2 * f + 3))),
+            total.eq(product + offset),
+            rounded.eq(round_shift(total, f + 4)),
+        ]
+        arriving, there, leaving = tags[-1], Signal(), Signal(self._flags, reset_less=True)
+        with m.If(shifting & (left == 1)):
+            m.d.sync += leaving.eq(flags)
+        for s in range(self.states):
+            rho = result.states[s]
+            with m.If(arriving.valid & (arriving.element == 3 * s)):
+                m.d.sync += [rho[0][0].re.eq(rounded), rho[1][1].re.eq((1 << f) - rounded)]
+            with m.If(arriving.valid & (arriving.element == 3 * s + 1)):
+                m.d.sync += [rho[0][1].re.eq(rounded), rho[1][0].re.eq(rounded)]
+            with m.If(arriving.valid & (arriving.element == 3 * s + 2)):
+                m.d.sync += [rho[0][1].im.eq(rounded), rho[1][0].im.eq(-rounded)]
+        complete = arriving.valid & (arriving.element == elements - 1)
+        m.d.comb += [register.i.payload.eq(result), register.i.valid.eq(there)]
+        m.d.sync += there.eq(complete | (there & ~register.i.ready))
+        with m.If(complete):
+            m.d.sync += [
+                result.weight.eq(leaving.weight),
+                result.saturated.eq(leaving.saturated),
+                result.vanished.eq(leaving.vanished),
             ]

@@ -3,29 +3,34 @@
 import itertools
 from typing import Any
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from tmesh.golden import fixed
 from tmesh.numbers import BoolArray, IntArray
 
 from tmesh_hw.blocks.checks import check_choice, check_fraction
 from tmesh_hw.blocks.complex_multiply import ComplexMultiply
-from tmesh_hw.numbers import Complex, matrix, round_shift, saturate
+from tmesh_hw.numbers import Complex, round_shift, saturate
 
 #: Order in which outputs are computed: the upper triangle first, so that a Hermitian result can
 #: stop after it.
 UPPER = [(i, j) for i in range(4) for j in range(i, 4)]
 LOWER = [(i, j) for i in range(4) for j in range(i)]
+ORDER = UPPER + LOWER
 
 
 class OperatorMac(wiring.Component):
-    """``o.y = i.left @ i.x @ i.right.conj().T`` on 4×4 complex matrices.
+    """``o.y = left @ x @ right.conj().T`` on 4×4 complex matrices, entry by entry.
 
     Two phases share `lanes` complex multipliers: T = L X (64 products), then Y = T R†, 64 products
-    or, with ``i.hermitian``, the 40 of the upper triangle; the rest is mirrored and the diagonal
-    is real (exact for L = R and Hermitian X). While T of one transaction drains through the
-    pipeline, the other phase of its neighbours uses the multipliers: two are in flight.
+    or, with ``hermitian``, the 40 of the upper triangle (the rest is its mirror for L = R and
+    Hermitian X). Phase 2 of a transaction goes before phase 1 of those after it. All operands are
+    in distributed memory, each entry with the multiplier that needs it.
+
+    Nothing stalls: a transaction begins when there is room for its operands, and phase 2 when the
+    owner has a place for its result.
 
     Format: left, right Q(2, f); x any format of f+2 bits. T is rounded half to even to the format
     of x and clips with a flag; Y has f more fraction bits than x and is never rounded.
@@ -39,22 +44,47 @@ class OperatorMac(wiring.Component):
 
     Members
     -------
-    i: stream of ``{left, x, right: 4×4 Complex(f+2), hermitian: 1, carry}``
-    o: stream of ``{y: 4×4 Complex(2f+7), saturated: 1, carry}``
+    room: a transaction may begin
+    begin: ``{hermitian: 1, carry, valid: 1}``
+    operators: ``{left, right: loads × Complex(f+2), valid: 1}``, row by row
+    x: ``{x: loads × Complex(f+2), saturated: 1, valid: 1}``, column by column; the last one not
+       before that of the operators
+    next: stream of the carry of a result that begins when it is taken
+    o: ``{y: units × Complex(2f+7), step, last: 1, hermitian: 1, saturated: 1, carry, valid: 1}``,
+       entries of Y in `ORDER`
     """
+
+    #: From an address to the total: the multiplier, pairs of products, the total.
+    _TOTAL = ComplexMultiply.latency + 2
 
     def __init__(self, *, f: int, lanes: int, carry: Any = 0) -> None:
         self.f = check_fraction(f)
         self.lanes = check_choice("lanes", lanes, (1, 2, 4, 8, 16))
-        self._units = max(1, lanes // 4)  # inner products at a time
+        self.units = max(1, lanes // 4)  # inner products at a time
         self._terms = 4 // min(lanes, 4)  # cycles per inner product
-        operand, result = matrix(4, f + 2), matrix(4, 2 * f + 7)
-        command = {"left": operand, "x": operand, "right": operand, "hermitian": 1, "carry": carry}
-        reply = {"y": result, "saturated": 1, "carry": carry}
+        #: Entries of each operand that are loaded at a time; a command costs a cycle or two more.
+        self.loads = next(n for n in (1, 2, 4) if 16 // n + 2 <= self.interval(True))
+        self._slots = 8 if lanes == 16 else 4
+        self._carry = carry
+        entries = data.ArrayLayout(Complex(f + 2), self.loads)
+        result = {
+            "y": data.ArrayLayout(Complex(2 * f + 7), self.units),
+            "step": range(16 // self.units),
+            "last": 1,
+            "hermitian": 1,
+            "saturated": 1,
+            "carry": carry,
+            "valid": 1,
+        }
+        operators = {"left": entries, "right": entries, "valid": 1}
         super().__init__(
             {
-                "i": In(stream.Signature(data.StructLayout(command))),
-                "o": Out(stream.Signature(data.StructLayout(reply))),
+                "room": Out(1),
+                "begin": In(data.StructLayout({"hermitian": 1, "carry": carry, "valid": 1})),
+                "operators": In(data.StructLayout(operators)),
+                "x": In(data.StructLayout({"x": entries, "saturated": 1, "valid": 1})),
+                "next": Out(stream.Signature(data.StructLayout({"carry": carry}))),
+                "o": Out(data.StructLayout(result)),
             }
         )
 
@@ -71,8 +101,9 @@ class OperatorMac(wiring.Component):
         return self.cycles(self.lanes, hermitian)
 
     def latency(self, hermitian: bool) -> int:
-        """Operand register and both phases, each with the multiplier, adder and rounding."""
-        return self.interval(hermitian) + 2 * (ComplexMultiply.latency + 1) + 1
+        """From the last entry of x to that of Y: both phases, each with an address and its total,
+        and what is between: the grant, and two cycles in which T is rounded."""
+        return self.interval(hermitian) + 2 * (self._TOTAL + 1) + 1
 
     def model(
         self, left: IntArray, x: IntArray, right: IntArray, hermitian: bool
@@ -82,40 +113,12 @@ class OperatorMac(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        f, width, units, terms = self.f, self.f + 2, self._units, self._terms
-        width_sum = 2 * width + 3
-        steps = 16 // units
-        group = 4 // terms
-        hermitian_steps = -(-len(UPPER) // units)
-
-        # One transaction is in phase 1; up to two own a slot, from acceptance to the last issue
-        # of phase 2.
-        left = Signal(matrix(4, width), reset_less=True)
-        x = Signal(matrix(4, width), reset_less=True)
-        t = [Signal(matrix(4, width), name=f"t{n}", reset_less=True) for n in (0, 1)]
-        right = [Signal(matrix(4, width), name=f"right{n}", reset_less=True) for n in (0, 1)]
-        hermitian, saturated, full = (Signal(2, name=n) for n in ("hermitian", "saturated", "full"))
-        carry_shape = self.i.payload.shape()["carry"].shape
-        carry = [Signal(carry_shape, name=f"carry{n}", reset_less=True) for n in (0, 1)]
-        next_slot, slot1 = Signal(), Signal()
-        busy1 = Signal()
-        step1, step2 = Signal(range(steps)), Signal(range(steps))
-        last1, last2 = Signal(), Signal()  # they are the last
-        term = Signal(range(terms))
-        # Of phase 2: its slot, which slots are ready for it, whether the inner product under way is
-        # of it; and all again, to select operands: these stand where those are.
-        states = [("slot2", 1), ("t_ready", 2), ("held", 1)]
-        slot2, t_ready, held, operand_slot2, operand_t_ready, operand_held = (
-            Signal(n, name=prefix + name, attrs={"keep": 1})
-            for prefix in ("", "operand_")
-            for name, n in states
-        )
-
+        slots, steps = self._slots, 16 // self.units
         tag = data.StructLayout(
             {
                 "valid": 1,
                 "phase2": 1,
-                "slot": 1,
+                "slot": range(slots),
                 "step": range(steps),
                 "hermitian": 1,
                 "first": 1,
@@ -123,197 +126,222 @@ class OperatorMac(wiring.Component):
                 "finish": 1,
             }
         )
-        tags = [Signal(tag, name=f"tag{n}") for n in range(ComplexMultiply.latency + 2)]
-        issue, summing, arriving = tags[0], tags[-2], tags[-1]
-        advance, finish1, finish2 = Signal(), Signal(), Signal()
-        # Stall as a whole rather than overwrite a result that was not taken yet. Decided a cycle
-        # ahead, since it drives everything: a register for each multiplier, and one for the rest.
-        stalled = [Signal(name=f"stalled{n}", attrs={"keep": 1}) for n in range(units * group + 1)]
-        full_next, arriving_next = Signal(), Mux(advance, summing.as_value(), arriving.as_value())
-        arriving_next = data.View(tag, arriving_next)
-        m.d.sync += self.o.valid.eq(full_next)
-        m.d.sync += [
-            copy.eq(arriving_next.valid & arriving_next.phase2 & full_next) for copy in stalled
-        ]
-        m.d.comb += full_next.eq(
-            (self.o.valid & ~self.o.ready)
-            | (advance & arriving.valid & arriving.phase2 & arriving.finish)
+        self._tags = [Signal(tag, name=f"tag{n}") for n in range(self._TOTAL + 3)]
+        m.d.sync += [after.eq(before) for before, after in itertools.pairwise(self._tags)]
+        self._flags = Signal(slots)  # that saturated
+        self._carries = Array(
+            Signal(Value.cast(self.begin.carry).shape(), name=f"carry{n}") for n in range(slots)
         )
-        phase2, last = Signal(), Signal()
-        following1, following2, following_slot2 = (
-            Signal.like(now, name=name)
-            for name, now in (("following1", step1), ("following2", step2), ("following", slot2))
-        )
-        m.d.comb += [
-            phase2.eq(Mux(term == 0, t_ready.bit_select(slot2, 1), held)),
-            last.eq(term == terms - 1),
-            advance.eq(~stalled[-1]),
-            issue.phase2.eq(
-                Mux(term == 0, operand_t_ready.bit_select(operand_slot2, 1), operand_held)
-            ),
-            issue.valid.eq(phase2 | busy1),
-            issue.slot.eq(Mux(issue.phase2, operand_slot2, slot1)),
-            issue.step.eq(Mux(issue.phase2, step2, step1)),
-            issue.hermitian.eq(hermitian.bit_select(issue.slot, 1)),
-            issue.first.eq(term == 0),
-            issue.last.eq(last),
-            issue.finish.eq(last & Mux(phase2, last2, last1)),
-            finish1.eq(busy1 & ~phase2 & last & last1),
-            finish2.eq(phase2 & last & last2),
-            self.i.ready.eq(
-                advance
-                & (~busy1 | finish1)
-                & (~full.bit_select(next_slot, 1) | (finish2 & (slot2 == next_slot)))
-            ),
-        ]
-        with m.If(advance):
-            m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
-            with m.If(phase2 | busy1):
-                m.d.sync += [
-                    held.eq(phase2),
-                    operand_held.eq(phase2),
-                    term.eq(Mux(last, 0, term + 1)),
-                ]
-            with m.If(finish1):
-                m.d.sync += busy1.eq(0)
-            with m.If(finish2):
-                m.d.sync += [
-                    full.bit_select(slot2, 1).eq(0),
-                    t_ready.bit_select(slot2, 1).eq(0),
-                    operand_t_ready.bit_select(slot2, 1).eq(0),
-                ]
-        m.d.comb += [following1.eq(step1), following2.eq(step2), following_slot2.eq(slot2)]
-        with m.If(advance & last & phase2):
-            m.d.comb += following2.eq(Mux(last2, 0, step2 + 1))
-        with m.If(advance & last & ~phase2 & busy1):
-            m.d.comb += following1.eq(Mux(last1, 0, step1 + 1))
-        with m.If(advance & finish2):
-            m.d.comb += following_slot2.eq(~slot2)
-        # Of two transactions under way, the second is known before the first one ends.
-        end2 = Mux(hermitian.bit_select(following_slot2, 1), hermitian_steps - 1, steps - 1)
-        m.d.sync += [
-            step1.eq(following1),
-            step2.eq(following2),
-            slot2.eq(following_slot2),
-            operand_slot2.eq(following_slot2),
-            last1.eq(following1 == steps - 1),
-            last2.eq(following2 == end2),
-        ]
-        for slot in (0, 1):
-            # Whatever is there, while there is room for it: that need not wait for `valid`.
-            with m.If(~full[slot] | (advance & finish2 & (slot2 == slot))):
-                m.d.sync += [
-                    right[slot].eq(self.i.payload.right),
-                    carry[slot].eq(self.i.payload.carry),
-                ]
-            with m.If(self.i.valid & self.i.ready & (next_slot == slot)):
-                m.d.sync += [
-                    hermitian[slot].eq(self.i.payload.hermitian),
-                    saturated[slot].eq(0),
-                    full[slot].eq(1),
-                ]
-        with m.If(~busy1 | (advance & finish1)):
-            m.d.sync += [left.eq(self.i.payload.left), x.eq(self.i.payload.x)]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                busy1.eq(1),
-                slot1.eq(next_slot),
-                next_slot.eq(~next_slot),
-            ]
+        self._memories(m)
+        loaded = self._load(m)
+        self._issue(m, loaded)
+        self._collect(m, self._multiply(m))
+        return m
 
-        # Inner product `step * units + unit`, terms `term * group + (0 .. group-1)`.
-        position1 = step1 * terms + term
-        position2 = step2 * terms + term
-        totals = []
+    def _memories(self, m: Module) -> None:
+        """Operands of every multiplier: a quarter, a half or all of the columns of L, R and T, or
+        of the rows of X; `slots` of each."""
+        group, width = 4 // self._terms, 2 * (self.f + 2)
+        depth = 16 * self._slots // group
+        self._write: dict[Any, Any] = {}
+        self._read: dict[Any, Any] = {}
+        for unit, lane, name in itertools.product(
+            range(self.units), range(group), ("left", "x", "t", "right")
+        ):
+            memory = Memory(shape=width, depth=depth, init=[], attrs={"ram_style": "distributed"})
+            m.submodules[f"{name}{unit}_{lane}"] = memory
+            self._write[name, unit, lane] = memory.write_port()
+            self._read[name, unit, lane] = memory.read_port(domain="comb")
+
+    def _store(self, m: Module, name: str, entries: list[Any], place: Any, valid: Any) -> None:
+        """Entries, one a lane in turn, from `place` on: in the memories of all units."""
+        group, count = 4 // self._terms, len(entries)
+        at = Cat(C(0, (count - 1).bit_length()), place) if count > 1 else place
+        bits = (group - 1).bit_length()
+        for (which, _, lane), port in self._write.items():
+            if which == name:
+                mine = at[(count - 1).bit_length() : bits] == lane // count
+                m.d.comb += [
+                    port.addr.eq(at[bits:]),
+                    port.data.eq(entries[lane % count]),
+                    port.en.eq(valid & mine if count < group else valid),
+                ]
+
+    def _load(self, m: Module) -> Any:
+        """Operands into their memories; whether those of a transaction are complete."""
+        beats, slots = 16 // self.loads, self._slots
+        places = {}
+        for port in ("operators", "x"):
+            places[port] = place = Signal(range(slots * beats), name=f"{port}_place")
+            with m.If(getattr(self, port).valid):
+                m.d.sync += place.eq(place + 1)
+        for name, port in (("left", "operators"), ("right", "operators"), ("x", "x")):
+            source = getattr(self, port)
+            values = [source[name][e].as_value() for e in range(self.loads)]
+            self._store(m, name, values, places[port], source.valid)
+        bits = (beats - 1).bit_length()
+        begun = Signal(range(slots))
+        with m.If(self.begin.valid):
+            m.d.sync += [begun.eq(begun + 1), self._flags.bit_select(begun, 1).eq(0)]
+            m.d.sync += self._carries[begun].eq(Value.cast(self.begin.carry))
+        with m.If(self.x.valid & self.x.saturated):
+            m.d.sync += self._flags.bit_select(places["x"][bits:], 1).eq(1)
+        self._hermitian = Signal(slots)
+        with m.If(self.begin.valid):
+            m.d.sync += self._hermitian.bit_select(begun, 1).eq(self.begin.hermitian)
+        return self.x.valid & places["x"][:bits].all()
+
+    def _issue(self, m: Module, loaded: Any) -> None:
+        """What the multipliers do: phase 2 if it can, after whole inner products."""
+        units, terms, slots = self.units, self._terms, self._slots
+        steps, hermitian_steps = 16 // units, -(-len(UPPER) // units)
+        used, ready1, ready2 = (Signal(range(slots + 1), name=n) for n in ("used", "one", "two"))
+        run1, run2, there2, held = Signal(), Signal(), Signal(), Signal()
+        slot1, slot2 = Signal(range(slots)), Signal(range(slots))
+        step1, step2, term = Signal(range(steps)), Signal(range(steps)), Signal(range(terms))
+        room, hermitian2 = Signal(init=1), Signal()
+        self._phase2 = phase2 = Signal()
+        last, last1, last2 = Signal(), Signal(), Signal()
+        finish1, finish2, granted = Signal(), Signal(), Signal()
+        complete = self._tags[self._TOTAL]  # of T: it can be read once it can be granted
+        turned = complete.valid & complete.finish & ~complete.phase2
+        m.d.comb += [
+            self.room.eq(room),
+            phase2.eq(Mux(term == 0, run2, held)),
+            last.eq(term == terms - 1),
+            last1.eq(step1 == steps - 1),
+            last2.eq(step2 == Mux(hermitian2, hermitian_steps - 1, steps - 1)),
+            finish1.eq(run1 & ~phase2 & last & last1),
+            finish2.eq(phase2 & last & last2),
+            self.next.valid.eq(there2 & ~run2),
+            Value.cast(self.next.payload.carry).eq(self._carries[slot2]),
+            granted.eq(self.next.valid & self.next.ready),
+        ]
+        m.d.sync += held.eq(phase2)
+        with m.If(phase2 | run1):
+            m.d.sync += term.eq(Mux(last, 0, term + 1))
+        with m.If(run1 & ~phase2 & last):
+            m.d.sync += step1.eq(step1 + 1)
+        with m.If(phase2 & last):
+            m.d.sync += step2.eq(Mux(last2, 0, step2 + 1))
+        with m.If(granted):
+            m.d.sync += [run2.eq(1), hermitian2.eq(self._hermitian.bit_select(slot2, 1))]
+        with m.If(finish2):
+            m.d.sync += run2.eq(0)
+        m.d.sync += [slot1.eq(slot1 + finish1), slot2.eq(slot2 + finish2)]
+        for count, more, less, is_one, limit in (
+            (ready1, loaded, finish1, run1, 0),
+            (ready2, turned, granted, there2, 0),
+            (used, self.begin.valid, finish2, room, slots),
+        ):
+            following = Signal.like(count, name=f"{count.name}_following")
+            m.d.comb += following.eq(count + more - less)
+            m.d.sync += [count.eq(following), is_one.eq(following != limit)]
+
+        tag = self._tags[0]
+        m.d.sync += [
+            tag.valid.eq(phase2 | run1),
+            tag.phase2.eq(phase2),
+            tag.slot.eq(Mux(phase2, slot2, slot1)),
+            tag.step.eq(Mux(phase2, step2, step1)),
+            tag.hermitian.eq(hermitian2),
+            tag.first.eq(term == 0),
+            tag.last.eq(last),
+            tag.finish.eq(last & Mux(phase2, last2, last1)),
+        ]
+        part = term if terms > 1 else C(0, 0)
         for unit in range(units):
+            entries = [divmod(s * units + unit, 4) for s in range(steps)]
+            outputs = [ORDER[s * units + unit] for s in range(steps)]
+            for name, rows, step, slot in (
+                ("left", [i for i, _ in entries], step1, slot1),
+                ("x", [j for _, j in entries], step1, slot1),
+                ("t", [p for p, _ in outputs], step2, slot2),
+                ("right", [q for _, q in outputs], step2, slot2),
+            ):
+                row = Signal(2, name=f"{name}{unit}_row")
+                m.d.comb += row.eq(Array(rows)[step])
+                now = Cat(part, row, slot)
+                address = Signal(len(now), name=f"{name}{unit}_address", reset_less=True)
+                m.d.sync += address.eq(now)
+                for (which, u, _), port in self._read.items():
+                    if (which, u) == (name, unit):
+                        m.d.comb += port.addr.eq(address)
+
+    def _multiply(self, m: Module) -> list[Any]:
+        """Totals of inner products, one a unit."""
+        group, width = 4 // self._terms, self.f + 2
+        totals = []
+        for unit in range(self.units):
             products = []
             for lane in range(group):
                 m.submodules[f"multiply{unit}_{lane}"] = mul = ComplexMultiply(width=width)
-                rows, columns, rows2, columns2 = [], [], [], []
-                for s in range(steps):
-                    i, j = divmod(s * units + unit, 4)
-                    p, q = (UPPER + LOWER)[s * units + unit]
-                    for k in range(lane, 4, group):
-                        rows.append(left[i][k])
-                        columns.append(x[k][j])
-                        rows2.append((p, k))
-                        columns2.append((q, k))
-                t_slots = [Array(s[i][k] for i, k in rows2)[position2] for s in t]
-                right_slots = [Array(s[i][k] for i, k in columns2)[position2] for s in right]
-                a2 = Mux(operand_slot2, t_slots[1].as_value(), t_slots[0].as_value())
-                b2 = Mux(operand_slot2, right_slots[1].as_value(), right_slots[0].as_value())
-                a1 = Array(rows)[position1].as_value()
-                b1 = Array(columns)[position1].as_value()
+                # One for each multiplier, kept apart.
+                phase2 = Signal(name=f"phase2_{unit}_{lane}", attrs={"keep": 1}, reset_less=True)
+                m.d.sync += phase2.eq(self._phase2)
+                read = {n: self._read[n, unit, lane].data for n in ("left", "x", "t", "right")}
                 m.d.comb += [
                     mul.i.valid.eq(1),
-                    mul.o.ready.eq(~stalled[unit * group + lane]),
-                    mul.i.payload.a.eq(Mux(issue.phase2, a2, a1)),
-                    mul.i.payload.b.eq(Mux(issue.phase2, b2, b1)),
-                    mul.i.payload.conjugate.eq(issue.phase2),
+                    mul.o.ready.eq(1),
+                    mul.i.payload.a.eq(Mux(phase2, read["t"], read["left"])),
+                    mul.i.payload.b.eq(Mux(phase2, read["right"], read["x"])),
+                    mul.i.payload.conjugate.eq(phase2),
                 ]
                 products.append(mul.o.payload.p)
-            total = Signal(Complex(width_sum), name=f"total{unit}", reset_less=True)
+            total = Signal(Complex(2 * width + 3), name=f"total{unit}", reset_less=True)
             for part in ("re", "im"):
-                with m.If(advance):
-                    m.d.sync += total[part].eq(
-                        sum((p[part] for p in products), Mux(summing.first, 0, total[part]))
-                    )
+                pairs = []
+                for n in range(0, group, 2):
+                    pair = Signal(signed(2 * width + 2), name=f"pair{unit}_{n}", reset_less=True)
+                    m.d.sync += pair.eq(sum(p[part] for p in products[n : n + 2]))
+                    pairs.append(pair)
+                if self._terms > 1:
+                    pairs.append(Mux(self._tags[self._TOTAL - 1].first, 0, total[part]))
+                m.d.sync += total[part].eq(sum(pairs))
             totals.append(total)
+        return totals
 
-        y = Signal.like(self.o.payload.y, reset_less=True)
-        m.d.comb += self.o.payload.y.eq(y)
-        for unit, total in enumerate(totals):
-            parts = {
-                p: saturate(round_shift(total[p], f), width, fixed.SLACK) for p in ("re", "im")
-            }
-            for s in range(steps):
-                i, j = divmod(s * units + unit, 4)
-                here = advance & arriving.valid & arriving.last & (arriving.step == s)
-                for slot in (0, 1):
-                    with m.If(here & ~arriving.phase2 & (arriving.slot == slot)):
-                        m.d.sync += [t[slot][i][j][p].eq(value) for p, (value, _) in parts.items()]
-                p, q = (UPPER + LOWER)[s * units + unit]
-                with m.If(here & arriving.phase2 & (1 if p <= q else ~arriving.hermitian)):
-                    m.d.sync += y[p][q].re.eq(total.re)
-                    m.d.sync += y[p][q].im.eq(Mux(arriving.hermitian & (p == q), 0, total.im))
-                    if p < q:
-                        with m.If(arriving.hermitian):
-                            m.d.sync += [y[q][p].re.eq(total.re), y[q][p].im.eq(-total.im)]
-            overflow = parts["re"][1] | parts["im"][1]
-            for slot in (0, 1):
-                with m.If(
-                    advance
-                    & arriving.valid
-                    & arriving.last
-                    & ~arriving.phase2
-                    & (arriving.slot == slot)
-                    & overflow
-                ):
-                    m.d.sync += saturated[slot].eq(1)
-        with m.If(advance & arriving.valid & arriving.finish & ~arriving.phase2):
-            m.d.sync += [
-                t_ready.bit_select(arriving.slot, 1).eq(1),
-                operand_t_ready.bit_select(arriving.slot, 1).eq(1),
-            ]
-        # A slot is free again once phase 2 has been *issued*, so what its reply needs is kept from
-        # then on in registers of its own, one a slot because two may be on their way.
-        for slot in (0, 1):
-            leaving_carry = Signal(carry_shape, name=f"leaving_carry{slot}", reset_less=True)
-            leaving_saturated = Signal(name=f"leaving_saturated{slot}")
-            with m.If(advance & finish2 & (slot2 == slot)):
-                m.d.sync += [
-                    leaving_carry.eq(carry[slot]),
-                    leaving_saturated.eq(saturated[slot]),
-                ]
-            with m.If(
-                advance
-                & arriving.valid
-                & arriving.phase2
-                & arriving.finish
-                & (arriving.slot == slot)
-            ):
-                m.d.sync += [
-                    self.o.payload.carry.eq(leaving_carry),
-                    self.o.payload.saturated.eq(leaving_saturated),
-                ]
-        return m
+    def _collect(self, m: Module, totals: list[Any]) -> None:
+        """T into its memory, Y to the output."""
+        f, width, tags = self.f, self.f + 2, self._tags
+        out, total = self.o, self._TOTAL
+        before = tags[total - 1]
+        # A slot is free once phase 2 has been issued: what its result needs goes with it.
+        kept = data.StructLayout({"saturated": 1, "carry": self._carry})
+        behind = [Signal(kept, name=f"kept{n}", reset_less=True) for n in range(total + 1)]
+        m.d.comb += [
+            behind[0].saturated.eq(self._flags.bit_select(tags[0].slot, 1)),
+            Value.cast(behind[0].carry).eq(self._carries[tags[0].slot]),
+            out.saturated.eq(behind[total].saturated),
+            out.carry.eq(behind[total].carry),
+        ]
+        m.d.sync += [after.eq(b) for b, after in itertools.pairwise(behind)]
+        valid = Signal()
+        m.d.sync += valid.eq(before.valid & before.phase2 & before.last)
+        m.d.comb += [
+            out.valid.eq(valid),
+            out.step.eq(tags[total].step),
+            out.last.eq(tags[total].finish),
+            out.hermitian.eq(tags[total].hermitian),
+            *(out.y[unit].eq(value) for unit, value in enumerate(totals)),
+        ]
+        entries, flags = [], []
+        for unit, value in enumerate(totals):
+            entry = Signal(Complex(width), name=f"entry{unit}", reset_less=True)
+            for part in ("re", "im"):
+                rounded = Signal(
+                    signed(len(value[part]) + 1 - f), name=f"rounded{unit}_{part}", reset_less=True
+                )
+                clipped, flag = saturate(rounded, width, fixed.SLACK)
+                m.d.sync += [rounded.eq(round_shift(value[part], f)), entry[part].eq(clipped)]
+                flags.append(flag)
+            entries.append(entry.as_value())
+        rounded_tag, written = tags[total + 1], tags[total + 2]
+        writes, overflow = Signal(), Signal()
+        m.d.sync += [
+            writes.eq(rounded_tag.valid & rounded_tag.last & ~rounded_tag.phase2),
+            overflow.eq(Cat(flags).any()),
+        ]
+        self._store(m, "t", entries, Cat(written.step, written.slot), writes)
+        with m.If(writes & overflow):
+            m.d.sync += self._flags.bit_select(written.slot, 1).eq(1)

@@ -105,6 +105,7 @@ class JacobiRing(wiring.Component):
         self._saturated = Signal()  # in this step; set by `_finish`
         self._command = Signal(self.i.payload.shape(), reset_less=True)
         self._entering, goes_on, leaves, accepted = (Signal() for _ in range(4))
+        self._accepted = accepted
 
         def fate(token: Any) -> tuple[Any, Any]:
             done = token.small | (token.step == steps - 1)
@@ -199,12 +200,22 @@ class JacobiRing(wiring.Component):
                 self._register(m, ("vector_re", i, j), one if i == j else 0)
                 self._register(m, ("vector_im", i, j), 0)
 
+    def _chooses(self, m: Module) -> Any:
+        """`entering` for a register; one bit for a few of them, kept apart."""
+        if self.iterative:
+            return self._entering
+        if len(self._around) % self._line.SHARED == 0:
+            self._enters = Signal(name="enters", attrs={"keep": 1})
+            m.d.sync += self._enters.eq(self._accepted)
+        return self._enters
+
     def _register(self, m: Module, key: Any, entering: Any) -> None:
         width = self.format.width
         register = Signal(signed(width), name="_".join(map(str, key)), reset_less=True)
         around = Signal(signed(width), name="around_" + "_".join(map(str, key)))
+        chooses = self._chooses(m)
         with m.If(self._line.end):
-            m.d.sync += register.eq(Mux(self._entering, entering, around))
+            m.d.sync += register.eq(Mux(chooses, entering, around))
         self._around[key] = around
         self._words[key] = self._line.word(register, 0)
 

@@ -1,9 +1,11 @@
 """Eigenvalues and eigenvectors of Hermitian matrices by cyclic Jacobi."""
 
+import functools
 import itertools
+import operator
 from typing import Any
 
-from amaranth import Array, C, Module, Mux, Signal, Value, signed
+from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -133,7 +135,10 @@ class _Lane(wiring.Component):
         self._carry = carry
         #: One register before the sorting.
         self._sorting = 1 + LEVEL * n
-        behind = (self._sorting + 4) // self.ring.schedule.interval
+        #: With eigenvectors, results leave the sorting, and its queue, pair by pair: one behind
+        #: the other, through two registers and a third at the end.
+        self._columns = n + 2 if vectors else 0
+        behind = (self._sorting + self._columns + 4) // self.ring.schedule.interval
         self._room = self.ring.in_flight + behind + 3
         command = {"x": matrix(n, f + 2), "small": 1, "vectors": 1, "carry": carry}
         result = {"values": data.ArrayLayout(signed(self.format.width), n)}
@@ -150,8 +155,8 @@ class _Lane(wiring.Component):
         )
 
     def latency(self, small: bool, vectors: bool) -> int:
-        """The ring, the sorting, the queue."""
-        return self.ring.latency(small, vectors) + self._sorting + 2
+        """The ring, the sorting, the pairs, the queue."""
+        return self.ring.latency(small, vectors) + self._sorting + self._columns + 2
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -172,23 +177,28 @@ class _Lane(wiring.Component):
         m.d.sync += [left.eq(leaves), places.eq(places - enters + left)]
 
         depth = 1 << self._room.bit_length()
-        ordered, ordered_valid = self._sorted(m)
-        result, carry = ordered.as_value(), Value.cast(self.i.payload.carry)
-        payload = self.o.payload.as_value()
+        pairs, valid, saturated = self._sorted(m)
+        carry, o, valids = Value.cast(self.i.payload.carry), self.o.payload, []
         # A queue for each value, with all that moves it: what they shared would stand everywhere.
-        valids, width = [], self.format.width
-        for start in range(0, len(result), width):
-            part = slice(start, min(start + width, len(result)))
-            ending = _place(m, depth, ordered_valid)
-            valids.append(_queue(m, ending, ending, result[part], payload[part], self.o.ready))
+        if self.vectors:
+            valids.append(self._pairs(m, depth, pairs, valid, saturated))
+        else:
+            for k, (value, _) in enumerate(pairs):
+                ending = _place(m, depth, valid[0])
+                of = o["values"][k]
+                valids.append(_queue(m, ending, ending, value, Value.cast(of), self.o.ready))
+        ending = _place(m, depth, valid[0])
+        leaves_too = self.o.ready & valids[0]
+        valids.append(_queue(m, ending, ending, saturated[0], Value.cast(o.saturated), leaves_too))
         if len(carry):
-            entering, ending = _place(m, depth, enters), _place(m, depth, ordered_valid)
-            _queue(m, entering, ending, carry, payload[len(result) :], self.o.ready)
+            entering, ending = _place(m, depth, enters), _place(m, depth, valid[0])
+            _queue(m, entering, ending, carry, Value.cast(o.carry), leaves_too)
         m.d.comb += self.o.valid.eq(valids[0])
         return m
 
-    def _sorted(self, m: Module) -> tuple[Any, Any]:
-        """The result in order, and when it is valid."""
+    def _sorted(self, m: Module) -> tuple[Any, Any, Any]:
+        """Eigenvalues in order, each with the position that it came from, and shift registers:
+        whether they are valid, whether they saturated, then the same of cycles before."""
         n, delay, o = self.n, self._sorting, self.ring.o
         largest = (1 << (self.format.width - 1)) - 1
         order = jacobi.order(n)
@@ -200,29 +210,88 @@ class _Lane(wiring.Component):
             m.d.sync += value.eq(Mux(o.saturated, 0, Mux(small, largest, o["values"][k])))
             values.append(value)
         pairs = sorted_pairs(m, values)
-        valid, saturated = Signal(delay), Signal(delay)
+        valid, saturated = Signal(delay + n), Signal(delay)
         m.d.sync += [
-            valid.eq((valid << 1) | self.ring.o_valid),
-            saturated.eq((saturated << 1) | o.saturated),
+            valid.eq(Cat(self.ring.o_valid, valid)),
+            saturated.eq(Cat(o.saturated, saturated)),
         ]
-        result = Signal(self._result)
-        m.d.comb += result.saturated.eq(saturated[-1])
-        for k, (value, _) in enumerate(pairs):
-            m.d.comb += result["values"][k].eq(value)
-        if self.vectors:
-            kept = o.vectors
-            if self.ring.schedule.interval <= delay:  # the ring's own register changes too soon
-                for level in range(delay):
-                    register = Signal.like(kept, name=f"vectors{level}", reset_less=True)
-                    m.d.sync += register.eq(kept)
-                    kept = register
-            shift = self.format.fraction - self.format.f
-            for i, k in itertools.product(range(n), range(n)):
-                for part in ("re", "im"):
-                    column = Array(kept[i][j][part] for j in range(n))[pairs[k][1]]
-                    rounded = round_shift(column, shift)
-                    m.d.comb += result.vectors[i][k][part].eq(Mux(saturated[-1], 0, rounded))
-        return result, valid[-1]
+        self._arrived = valid
+        return pairs, valid[delay - 1 :], saturated[delay - 1 :]
+
+    def _pairs(self, m: Module, depth: int, pairs: Any, valid: Any, saturated: Any) -> Any:
+        """Eigenvalues with their eigenvectors, one pair after the other through one queue into the
+        output; whether all of a matrix are there."""
+        n, f, interval = self.n, self.format.f, self.ring.schedule.interval
+        vectors = self.ring.o.vectors
+        # The ring's own register may change before the last column is read.
+        for level in range(1, -(-(self._sorting + 1 + n) // interval)):
+            register = Signal.like(vectors, name=f"vectors{level}", reset_less=True)
+            with m.If(self._arrived[level * interval - 2]):
+                m.d.sync += register.eq(vectors)
+            vectors = register
+
+        turns = list(valid[:n])
+        origin = Signal(range(n), reset_less=True)
+        value = Signal(signed(self.format.width), reset_less=True)
+        following = Signal.like(value)
+        is_zero, is_pair = Signal(2, reset_less=True), Signal(2)
+        m.d.sync += [
+            origin.eq(_one_of(turns, [position for _, position in pairs])),
+            value.eq(_one_of(turns, [v for v, _ in pairs])),
+            following.eq(value),
+            is_zero.eq(Cat(saturated[0], is_zero)),
+            is_pair.eq(Cat(Cat(turns).any(), is_pair)),
+        ]
+        shift, column = self.format.fraction - f, []
+        for i, part in itertools.product(range(n), ("re", "im")):
+            chosen = Signal(signed(self.format.width), name=f"column_{part}{i}", reset_less=True)
+            m.d.sync += chosen.eq(Array(vectors[i][j][part] for j in range(n))[origin])
+            rounded = round_shift(chosen, shift)[: f + 2]
+            column.append(rounded & ~is_zero[1].replicate(f + 2))
+
+        pair = Cat(following, *column)
+        memory = Memory(
+            shape=len(pair), depth=n * depth, init=[], attrs={"ram_style": "distributed"}
+        )
+        m.submodules.pairs = memory
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        entering, ending = (_place(m, n * depth, is_pair[1]) for _ in range(2))
+        leaving = Signal(range(n * depth))
+        m.d.comb += [
+            write.addr.eq(entering),
+            write.data.eq(pair),
+            write.en.eq(1),
+            read.addr.eq(leaving),
+        ]
+        # Whose turn it is to come out; the first one's also when all leave.
+        turn, there, waiting = Signal(n, init=1, attrs={"keep": 1}), Signal(), Signal()
+        begins = there & self.o.ready
+        now = Cat(turn[0] | begins, turn[1:])
+        moves = waiting & now.any()
+        leaves = leaving + 1
+        m.d.sync += [
+            leaving.eq(Mux(moves, leaves, leaving)),
+            waiting.eq(Mux(moves, ending != leaves[: len(ending)], ending != leaving)),
+        ]
+        with m.If(moves):
+            m.d.sync += [turn.eq(Cat(C(0, 1), now)), there.eq(now[-1])]
+        with m.Elif(begins):
+            m.d.sync += [turn.eq(1), there.eq(0)]
+        o, width = Signal.like(self.o.payload, reset_less=True), self.format.width
+        m.d.comb += [self.o.payload[name].eq(o[name]) for name in ("values", "vectors")]
+        for k in range(n):
+            with m.If(now[k]):
+                m.d.sync += o["values"][k].eq(read.data[:width])
+                for place, (i, part) in enumerate(itertools.product(range(n), ("re", "im"))):
+                    entry = read.data[width:].word_select(place, f + 2)
+                    m.d.sync += o.vectors[i][k][part].eq(entry)
+        return there
+
+
+def _one_of(turns: list[Any], values: list[Any]) -> Any:
+    """The value whose turn it is."""
+    chosen = [Value.cast(v) & t.replicate(len(v)) for t, v in zip(turns, values, strict=True)]
+    return functools.reduce(operator.or_, chosen)
 
 
 def _place(m: Module, depth: int, moves: Any) -> Any:
@@ -233,7 +302,7 @@ def _place(m: Module, depth: int, moves: Any) -> Any:
 
 
 def _queue(m: Module, entering: Any, ending: Any, value: Any, of: Any, ready: Any) -> Any:
-    """A queue from `value` to the register `of`, and whether that is valid.
+    """A queue from `value` to a register that is `of`, and whether that is valid.
 
     `value` is written to `entering` in every cycle, and stays once that moves on. What is before
     `ending` is complete: it goes to `of` in turn, and leaves when `ready`. In distributed memory: a
@@ -244,9 +313,10 @@ def _queue(m: Module, entering: Any, ending: Any, value: Any, of: Any, ready: An
     m.submodules += memory
     write, read = memory.write_port(), memory.read_port(domain="comb")
     leaving, valid = Signal(range(depth), attrs={"keep": 1}), Signal(attrs={"keep": 1})
+    register = Signal.like(of, reset_less=True)
     m.d.comb += [write.addr.eq(entering), write.data.eq(value), write.en.eq(1)]
-    m.d.comb += read.addr.eq(leaving)
+    m.d.comb += [read.addr.eq(leaving), of.eq(register)]
     with m.If(~valid | ready):
         waiting = ending != leaving
-        m.d.sync += [valid.eq(waiting), leaving.eq(leaving + waiting), of.eq(read.data)]
+        m.d.sync += [valid.eq(waiting), leaving.eq(leaving + waiting), register.eq(read.data)]
     return valid

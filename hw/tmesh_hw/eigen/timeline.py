@@ -13,10 +13,13 @@ from amaranth.lib.memory import Memory
 class Timeline:
     """The cycle within the interval, and what stores values between cycles.
 
-    The cycle is one-hot, since it drives the enables of every register; with `jumps` it is a
-    number, `phase`, that its owner may set when nothing of what it skips is needed. end: high in
-    the last cycle of an interval.
+    The cycle is one-hot, since it drives the enables of every register, and each bit is there once
+    more for every `SHARED` uses; with `jumps` it is a number, `phase`, that its owner may set when
+    nothing of what it skips is needed.
     """
+
+    #: Uses of a bit, each some 26 registers: what drives more would have to stand everywhere.
+    SHARED = 4
 
     def __init__(self, m: Module, interval: int, intervals: int, *, jumps: bool) -> None:
         """At least `intervals` of `interval` cycles can be bridged."""
@@ -29,14 +32,26 @@ class Timeline:
             self._now = {time: self.phase == time for time in range(interval)}
             m.d.sync += self.phase.eq(Mux(self.phase == interval - 1, 0, self.phase + 1))
         else:
-            now = Signal(interval, init=1)
-            self._now = {time: now[time] for time in range(interval)}
-            m.d.sync += now.eq(Cat(now[-1], now[:-1]))
-        self.end = self.at(interval - 1)
+            self._ring = Signal(interval, init=1)
+            self._uses = [0] * interval
+            self._now = {}
+            m.d.sync += self._ring.eq(Cat(self._ring[-1], self._ring[:-1]))
+        self._jumps = jumps
+
+    @property
+    def end(self) -> Any:
+        """High in the last cycle of an interval."""
+        return self.at(self.interval - 1)
 
     def at(self, time: int) -> Any:
         """High in cycle `time` of a step."""
-        return self._now[time % self.interval]
+        time %= self.interval
+        if not self._jumps:
+            if self._uses[time] % self.SHARED == 0:
+                self._now[time] = copy = Signal(init=time == 0, name="now", attrs={"keep": 1})
+                self._m.d.sync += copy.eq(self._ring[time - 1])
+            self._uses[time] += 1
+        return self._now[time]
 
     def word(self, source: Any, time: int, *, reset: bool = False) -> "Word":
         """`source` as it is in cycle `time` of the step; `reset`: in registers with a reset."""

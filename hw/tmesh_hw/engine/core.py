@@ -1,16 +1,19 @@
 """The core: gossip datapath and eigensolver behind one command stream."""
 
+import functools
+import operator
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 from tmesh.opcodes import OPCODE_BITS, SPECTRAL, Opcode
 
+from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine.eigensystem import Eigensystem
 from tmesh_hw.engine.gossip import GossipDatapath
 from tmesh_hw.numbers import matrix
@@ -77,12 +80,18 @@ class Core(wiring.Component):
                 o.valid.eq(gossip.o.valid),
                 gossip.o.ready.eq(o.ready),
             ]
-            self._reply(m, gossip.o.payload)
+            # The rest stays zero.
+            m.d.comb += [o.payload[n].eq(gossip.o.payload[n]) for n, _ in gossip.o.payload.shape()]
             return m
 
         m.submodules.eigensystem = eigen = Eigensystem(config=self.config)
         # For each command under way, whose reply is next.
-        m.submodules.order = order = SyncFIFOBuffered(width=1, depth=self.DEPTH)
+        m.submodules.order = order = SyncFIFO(width=1, depth=self.DEPTH)
+        m.submodules.turn = turn = StreamRegister(1, halved=True)
+        # The same, kept apart: it selects all bits of a reply.
+        is_eigen = Signal(attrs={"keep": 1}, reset_less=True)
+        with m.If(turn.i.ready):
+            m.d.sync += is_eigen.eq(order.r_data)
         to_eigen = Signal()
         m.d.comb += [
             to_eigen.eq(Cat(*(i.payload.opcode == code for code in SPECTRAL)).any()),
@@ -93,23 +102,23 @@ class Core(wiring.Component):
             i.ready.eq(order.w_rdy & Mux(to_eigen, eigen.i.ready, gossip.i.ready)),
             order.w_en.eq(i.valid & i.ready),
             order.w_data.eq(to_eigen),
-            order.r_en.eq(o.valid & o.ready),
+            turn.i.payload.eq(order.r_data),
+            turn.i.valid.eq(order.r_rdy),
+            order.r_en.eq(turn.i.ready),
+            turn.o.ready.eq(o.valid & o.ready),
+            o.valid.eq(turn.o.valid & Mux(turn.o.payload, eigen.o.valid, gossip.o.valid)),
+            eigen.o.ready.eq(turn.o.valid & turn.o.payload & o.ready),
+            gossip.o.ready.eq(turn.o.valid & ~turn.o.payload & o.ready),
         ]
-        with m.If(order.r_data):
-            m.d.comb += [
-                o.valid.eq(order.r_rdy & eigen.o.valid),
-                eigen.o.ready.eq(order.r_rdy & o.ready),
+        # By gates: what is chosen from zero becomes a reset of many registers.
+        for name, _ in o.payload.shape():
+            parts = [
+                Value.cast(payload[name]) & chosen.replicate(len(Value.cast(payload[name])))
+                for payload, chosen in (
+                    (eigen.o.payload, is_eigen),
+                    (gossip.o.payload, ~is_eigen),
+                )
+                if name in dict(payload.shape())
             ]
-            self._reply(m, eigen.o.payload)
-        with m.Else():
-            m.d.comb += [
-                o.valid.eq(order.r_rdy & gossip.o.valid),
-                gossip.o.ready.eq(order.r_rdy & o.ready),
-            ]
-            self._reply(m, gossip.o.payload)
+            m.d.comb += Value.cast(o.payload[name]).eq(functools.reduce(operator.or_, parts))
         return m
-
-    def _reply(self, m: Module, payload: Any) -> None:
-        """Copy what `payload` has; the rest stays zero."""
-        for name, _ in payload.shape():
-            m.d.comb += self.o.payload[name].eq(payload[name])

@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.opcodes import OPCODE_BITS, Opcode
@@ -30,6 +30,9 @@ class Eigensystem(wiring.Component):
     o: stream of ``{y: 4×4 Complex(f+2), values: 4 × signed(f+2), entropy: signed(f+2),
        saturated: 1}``; eigenvectors are the columns of y
     """
+
+    #: Matrices that may wait for their entropies.
+    _DEPTH = 16
 
     def __init__(self, *, config: CoreConfig) -> None:
         self.config = config
@@ -64,11 +67,15 @@ class Eigensystem(wiring.Component):
         )
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
         m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), halved=True)
-        m.submodules.entropies = entropies = StreamRegister(entropy.o.payload.shape())
         wiring.connect(m, spectra.o, entropy.i)
-        wiring.connect(m, entropy.o, entropies.i)
-        # What waits for the entropy of its matrix.
-        m.submodules.kept = kept = SyncFIFOBuffered(width=self._kept.size, depth=8)
+        # What waits for the entropy of its matrix, and entropies: there is a place for each. From a
+        # register: whether there is for another one, if one comes in this cycle.
+        m.submodules.kept = kept = SyncFIFO(width=self._kept.size, depth=self._DEPTH)
+        m.submodules.entropies = entropies = SyncFIFO(width=config.f + 2, depth=self._DEPTH)
+        room = Signal()
+        m.d.sync += room.eq(kept.w_level < self._DEPTH - 1)
+        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), halved=True)
+        wiring.connect(m, reply.o, wiring.flipped(self.o))
         opcode, command = self.i.payload.opcode, solver.i.payload
         small = (opcode == Opcode.EIGENVALUES_2) | (opcode == Opcode.EIGENVECTORS_2)
         vectors = (opcode == Opcode.EIGENVECTORS_2) | (opcode == Opcode.EIGENVECTORS_4)
@@ -93,27 +100,38 @@ class Eigensystem(wiring.Component):
             flags.append(flag & used)
         m.d.comb += [
             keep.saturated.eq(result.saturated | flags[0] | flags[1] | flags[2] | flags[3]),
-            solver.o.ready.eq(spectra.i.ready & kept.w_rdy),
-            spectra.i.valid.eq(solver.o.valid & kept.w_rdy),
+            solver.o.ready.eq(spectra.i.ready & room),
+            spectra.i.valid.eq(solver.o.valid & room),
             spectra.i.payload["values"].eq(result["values"]),
             kept.w_en.eq(solver.o.valid & solver.o.ready),
             kept.w_data.eq(keep),
         ]
         if config.eigenvectors:
+            # The carry is there cycles before the vectors: one bit for each row.
             for i in range(4):
+                leading, whole = (
+                    Signal(name=f"{name}{i}", attrs={"keep": 1}, reset_less=True)
+                    for name in ("leading", "whole")
+                )
+                m.d.sync += [
+                    leading.eq(result.carry.vectors),
+                    whole.eq(result.carry.vectors & ~result.carry.small),
+                ]
                 for k in range(4):
-                    inside = 1 if max(i, k) < 2 else ~result.carry.small
-                    for part in ("re", "im"):
-                        entry = Mux(result.carry.vectors & inside, result.vectors[i][k][part], 0)
-                        m.d.comb += keep.y[i][k][part].eq(entry)
+                    entry = result.vectors[i][k].as_value()
+                    shown = leading if max(i, k) < 2 else whole
+                    m.d.comb += keep.y[i][k].as_value().eq(entry & shown.replicate(len(entry)))
 
-        out = data.View(self._kept, kept.r_data)
+        out, both = data.View(self._kept, kept.r_data), entropies.r_rdy & kept.r_rdy
         m.d.comb += [
-            self.o.valid.eq(entropies.o.valid & kept.r_rdy),
-            entropies.o.ready.eq(self.o.ready & kept.r_rdy),
-            kept.r_en.eq(self.o.ready & entropies.o.valid),
-            self.o.payload.entropy.eq(entropies.o.payload.entropy),
+            entropy.o.ready.eq(1),
+            entropies.w_en.eq(entropy.o.valid),
+            entropies.w_data.eq(entropy.o.payload.entropy),
+            reply.i.valid.eq(both),
+            kept.r_en.eq(both & reply.i.ready),
+            entropies.r_en.eq(both & reply.i.ready),
+            reply.i.payload.entropy.eq(entropies.r_data),
         ]
         for name, _ in self._kept:
-            m.d.comb += self.o.payload[name].eq(out[name])
+            m.d.comb += reply.i.payload[name].eq(out[name])
         return m

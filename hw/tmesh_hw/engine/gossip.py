@@ -3,17 +3,17 @@
 import itertools
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 from tmesh.opcodes import OPCODE_BITS, Opcode
 
-from tmesh_hw.blocks import Kronecker, Normalise, OperatorMac, PartialTrace, StreamRegister
-from tmesh_hw.numbers import matrix, round_shift, saturate
+from tmesh_hw.blocks import Normalise, OperatorMac, PartialTraces, RoundedProduct, StreamRegister
+from tmesh_hw.blocks.operator_mac import ORDER, UPPER
+from tmesh_hw.numbers import Complex, matrix, round_shift, saturate
 
 
 class GossipDatapath(wiring.Component):
@@ -24,13 +24,16 @@ class GossipDatapath(wiring.Component):
         EVOLVE         Kronecker → MAC (U, U) → both traces → normalise
         SQUARE         Kronecker with |0⟩⟨0| → MAC (I, a⊗I) → traces → normalise
         KRON           Kronecker → MAC (I, I) → round
-        CONJUGATE                  MAC (U, U) → round
+        CONJUGATE      times 1   → MAC (U, U) → round
         JOINT          Kronecker → MAC (U, U) → round
-        PARTIAL_TRACE              MAC (I, I) → both traces → round
+        PARTIAL_TRACE  times 1   → MAC (I, I) → both traces → round
+
+    Matrices go through entry by entry, from the command to the reply, and nothing on the way
+    stalls: the MAC begins with a result when there is a place for it.
 
     The formats are those of `tmesh.golden.fixed`. One evolve per ``interval`` cycles: 104 products
     over the lanes, 104, 26 and 7 cycles at 1, 4 and 16 lanes.
-    Multipliers: 4·(lanes + Kronecker lanes) + 1.
+    Multipliers: 4·(lanes + entries of a Kronecker product at a time) + 1.
 
     Parameters
     ----------
@@ -38,7 +41,8 @@ class GossipDatapath(wiring.Component):
 
     Members
     -------
-    i: stream of ``{opcode, u: 4×4, x: 4×4 Complex(f+2)}``; a is ``x[:2, :2]``, b ``x[2:, 2:]``
+    i: stream of ``{opcode, u: 4×4, x: 4×4 Complex(f+2)}``; a is ``x[:2, :2]``, b ``x[2:, 2:]``;
+       taken when its last entry is on its way
     o: stream of ``{y: 4×4 Complex(f+2), weight: signed(f+2), saturated: 1, vanished: 1}``; states
        are the diagonal blocks of y
     """
@@ -46,12 +50,8 @@ class GossipDatapath(wiring.Component):
     def __init__(self, *, config: CoreConfig) -> None:
         self.config = config
         f, lanes = config.f, config.lanes
-        flags = dict.fromkeys(("left_identity", "identity", "hermitian", "joint", "traces"), 1)
-        self._descriptor = data.StructLayout({"u": matrix(4, f + 2), **flags})
-        self._carry = data.StructLayout({"joint": 1, "traces": 1, "saturated": 1})
-        self._mac = OperatorMac(f=f, lanes=lanes, carry=self._carry)
-        kronecker_lanes = next(n for n in (1, 2, 4, 8, 16) if 16 // n <= self._mac.interval(True))
-        self._kronecker = Kronecker(f=f, lanes=kronecker_lanes)
+        carry = data.StructLayout({"joint": 1, "traces": 1})
+        self._mac = OperatorMac(f=f, lanes=lanes, carry=carry)
         self._normalise = Normalise(
             f=f, width=2 * f + 8, states=2, interval=self._mac.interval(True)
         )
@@ -73,12 +73,18 @@ class GossipDatapath(wiring.Component):
     def latency(self) -> int:
         """Cycles of one evolve alone."""
         return (
-            self._kronecker.latency
+            RoundedProduct.latency
             + self._mac.latency(hermitian=True)
-            + PartialTrace.latency
+            + PartialTraces.latency
             + self._normalise.latency
-            + 2 * StreamRegister.latency
+            + (2 if self._spare else 1) * StreamRegister.latency
         )
+
+    @property
+    def _spare(self) -> bool:
+        """Whether traces wait in a register of their own: with 16 lanes a result has to begin
+        before all of the one before the last are with the normaliser."""
+        return self.config.lanes == 16
 
     def model(self, opcode: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
         """Integers (..., 4, 4, 2) in; the exact reply."""
@@ -86,159 +92,281 @@ class GossipDatapath(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        f = self.config.f
-        m.submodules.kronecker = kronecker = self._kronecker
-        m.submodules.mac = mac = self._mac
+        m.submodules.mac = self._mac
         m.submodules.normalise = self._normalise
-        # What the MAC needs of a command while its Kronecker product is under way.
-        m.submodules.waiting = waiting = SyncFIFO(width=self._descriptor.size, depth=4)
-
-        command = self.i.payload
-        raw = Signal()
-        m.d.comb += raw.eq(
-            (command.opcode == Opcode.CONJUGATE) | (command.opcode == Opcode.PARTIAL_TRACE)
-        )
-        square = command.opcode == Opcode.SQUARE
-        # A product that is a result, or a matrix as it could be in a command.
-        result = (command.opcode == Opcode.KRON) | (command.opcode == Opcode.JOINT)
-        untouched = (command.opcode == Opcode.KRON) | (command.opcode == Opcode.PARTIAL_TRACE)
-        # Raw commands go past the multiplication, once no product is on its way.
-        m.submodules.product = product = StreamRegister(kronecker.o.payload.shape(), halved=True)
-        passes = raw & ~waiting.r_rdy
-        into = data.View(self._descriptor, waiting.w_data)
-        m.d.comb += [
-            kronecker.i.valid.eq(self.i.valid & ~raw & waiting.w_rdy),
-            kronecker.i.payload.fine.eq(~result),
-            product.i.valid.eq(kronecker.o.valid | (passes & self.i.valid)),
-            product.i.payload.k.eq(Mux(waiting.r_rdy, kronecker.o.payload.k, command.x)),
-            product.i.payload.saturated.eq(waiting.r_rdy & kronecker.o.payload.saturated),
-            kronecker.o.ready.eq(product.i.ready),
-            self.i.ready.eq(Mux(raw, passes & product.i.ready, kronecker.i.ready & waiting.w_rdy)),
-            waiting.w_en.eq(self.i.valid & self.i.ready),
-            into.identity.eq(untouched),
-            into.left_identity.eq(untouched | square),
-            into.hermitian.eq(command.opcode != Opcode.KRON),
-            into.joint.eq(result | (command.opcode == Opcode.CONJUGATE)),
-            into.traces.eq(command.opcode == Opcode.PARTIAL_TRACE),
-        ]
-        for i in range(2):
-            for j in range(2):
-                zero_state = (1 << f) if i == j == 0 else 0
-                b = kronecker.i.payload.b[i][j]
-                m.d.comb += [
-                    kronecker.i.payload.a[i][j].eq(command.x[i][j]),
-                    b.re.eq(Mux(square, zero_state, command.x[2 + i][2 + j].re)),
-                    b.im.eq(Mux(square, 0, command.x[2 + i][2 + j].im)),
-                ]
-        for i in range(4):
-            for j in range(4):
-                same = (i & 1) == (j & 1)
-                factor = command.x[i >> 1][j >> 1]
-                for part in ("re", "im"):
-                    a_times_identity = factor[part] if same else 0
-                    m.d.comb += into.u[i][j][part].eq(
-                        Mux(square, a_times_identity, command.u[i][j][part])
-                    )
-
-        descriptor = data.View(self._descriptor, waiting.r_data)
-        for side, identity in (("left", descriptor.left_identity), ("right", descriptor.identity)):
-            # By gates: what is chosen from zero becomes a reset of many registers.
-            for i, j, part in itertools.product(range(4), range(4), ("re", "im")):
-                one = identity << f if i == j and part == "re" else 0
-                entry = descriptor.u[i][j][part].as_unsigned() & ~identity.replicate(f + 2)
-                m.d.comb += mac.i.payload[side][i][j][part].eq(entry | one)
-        m.d.comb += [
-            mac.i.valid.eq(product.o.valid),
-            product.o.ready.eq(mac.i.ready),
-            waiting.r_en.eq(product.o.valid & mac.i.ready),
-            mac.i.payload.x.eq(product.o.payload.k),
-            mac.i.payload.hermitian.eq(descriptor.hermitian),
-            mac.i.payload.carry.joint.eq(descriptor.joint),
-            mac.i.payload.carry.traces.eq(descriptor.traces),
-            mac.i.payload.carry.saturated.eq(product.o.payload.saturated),
-        ]
+        self._operands(m)
         self._results(m)
         return m
+
+    def _operands(self, m: Module) -> None:
+        """A command to the MAC, `loads` entries of U and of the product a cycle."""
+        f, mac, command = self.config.f, self._mac, self.i.payload
+        loads = mac.loads
+        beats = 16 // loads
+
+        def has(*opcodes: Opcode) -> Any:
+            return Cat(command.opcode == opcode for opcode in opcodes).any()
+
+        raw = has(Opcode.CONJUGATE, Opcode.PARTIAL_TRACE)
+        square = has(Opcode.SQUARE)
+        untouched = has(Opcode.KRON, Opcode.PARTIAL_TRACE)
+        # A product that is a result, or a matrix as it could be in a command.
+        result = has(Opcode.KRON, Opcode.JOINT)
+        busy, last = Signal(), Signal()
+        beat = Signal(range(beats), attrs={"keep": 1})
+        following = Signal.like(beat, attrs={})
+        # The kind of a command is there a cycle after it.
+        is_square, is_left, is_right, coarse = (Signal() for _ in range(4))
+        m.d.comb += [
+            mac.begin.valid.eq(self.i.valid & ~busy & mac.room),
+            mac.begin.hermitian.eq(~has(Opcode.KRON)),
+            mac.begin.carry.joint.eq(result | has(Opcode.CONJUGATE)),
+            mac.begin.carry.traces.eq(has(Opcode.PARTIAL_TRACE)),
+            self.i.ready.eq(last),
+            following.eq(Mux(busy, beat + 1, 0)),
+        ]
+        m.d.sync += [
+            busy.eq(mac.begin.valid | (busy & ~last)),
+            beat.eq(following),
+            last.eq(busy & (following == beats - 1)),
+            is_square.eq(square),
+            is_left.eq(untouched | square),
+            is_right.eq(untouched),
+            coarse.eq(result | raw),
+        ]
+
+        u, x = command.u, command.x
+        chosen_valid = Signal()
+        m.d.sync += [chosen_valid.eq(busy), mac.operators.valid.eq(chosen_valid)]
+        saturated = []
+        for e in range(loads):
+            numbers = range(e, 16, loads)  # of entries, beat by beat
+            # Entries of U row by row, and of a ⊗ I.
+            rows = [divmod(n, 4) for n in numbers]
+            chosen, times, left, right = (
+                Signal(Complex(f + 2), name=f"{name}{e}", reset_less=True)
+                for name in ("chosen", "times", "left", "right")
+            )
+            diagonal, between = Signal(name=f"diagonal{e}"), Signal(name=f"between{e}")
+            m.d.sync += [
+                chosen.as_value().eq(Array(u[i][j].as_value() for i, j in rows)[beat]),
+                # Here without the zeros between.
+                times.as_value().eq(Array(x[i >> 1][j >> 1].as_value() for i, j in rows)[beat]),
+                between.eq(Array((i ^ j) & 1 for i, j in rows)[beat]),
+                diagonal.eq(Array(int(i == j) for i, j in rows)[beat]),
+            ]
+            unity = Cat(C(0, f), diagonal, C(0, f + 3))
+            spread = times.as_value() & ~between.replicate(2 * f + 4)
+            m.d.sync += [
+                left.as_value().eq(Mux(is_left, unity, chosen.as_value())),
+                right.as_value().eq(
+                    Mux(is_square, spread, Mux(is_right, unity, chosen.as_value()))
+                ),
+            ]
+            m.d.comb += [mac.operators.left[e].eq(left), mac.operators.right[e].eq(right)]
+            # Entries of the Kronecker product, or of X times 1, column by column.
+            m.submodules[f"product{e}"] = product = RoundedProduct(f=f)
+            columns = [(n & 3, n >> 2) for n in numbers]
+            of_a = Signal(4, name=f"of_a{e}", attrs={"keep": 1})
+            of_b = Signal(2, name=f"of_b{e}", attrs={"keep": 1})
+            fixed_b, one_b = Signal(name=f"fixed_b{e}"), Signal(name=f"one_b{e}")
+            at_x = Array(4 * i + j for i, j in columns)[following]
+            at_a = Array(4 * (i >> 1) + (j >> 1) for i, j in columns)[following]
+            at_b = Array(2 * (i & 1) + (j & 1) for i, j in columns)[following]
+            m.d.sync += [
+                of_a.eq(Mux(raw, at_x, at_a)),
+                of_b.eq(at_b),
+                fixed_b.eq(raw | square),
+                one_b.eq(raw | (square & (at_b == 0))),
+            ]
+            into = product.i.payload
+            b = Array(x[2 + i][2 + j].as_value() for i in (0, 1) for j in (0, 1))[of_b]
+            m.d.comb += [
+                into.a.as_value().eq(Array(x[n >> 2][n & 3].as_value() for n in range(16))[of_a]),
+                into.b.as_value().eq((b & ~fixed_b.replicate(len(b))) | (one_b << f)),
+                into.fine.eq(~coarse),
+                product.i.valid.eq(busy),
+                product.o.ready.eq(1),
+                mac.x.x[e].eq(product.o.payload.p),
+            ]
+            saturated.append(product.o.payload.saturated)
+            m.d.comb += mac.x.valid.eq(product.o.valid)
+        m.d.comb += mac.x.saturated.eq(Cat(saturated).any())
 
     def _results(self, m: Module) -> None:
         """From the MAC to the replies, which leave in order, whether they are normalised or not."""
         f, mac, normalise = self.config.f, self._mac, self._normalise
-        traces = [PartialTrace(width=2 * f + 7, keep=keep) for keep in (0, 1)]
-        m.submodules.trace_first, m.submodules.trace_second = traces
-        carried, traced = mac.o.payload.carry, Signal(self._carry, reset_less=True)
-        # The other stands apart, for all that it selects.
-        traces_valid, selects = traces[0].o.valid, Signal(attrs={"keep": 1})
-        m.d.sync += selects.eq(Mux(traces_valid, ~traces[0].o.ready, mac.o.valid & ~carried.joint))
-        # What is not normalised is rounded first; it waits until nothing is normalised.
-        wide, parts = 2 * f + 8, 32
-        rounded = data.StructLayout(
-            {"y": data.ArrayLayout(signed(wide + 1 - f), parts), "saturated": 1}
-        )
-        m.submodules.rounding = rounding = StreamRegister(rounded, halved=True)
-        normalising, busy = Signal(range(16)), Signal()
-        entering = normalise.i.valid & normalise.i.ready
-        leaving = normalise.o.valid & normalise.o.ready
-        remains = Mux(leaving, normalising != 1, normalising != 0)
-        m.d.sync += [
-            normalising.eq(normalising + entering - leaving),
-            busy.eq(entering | remains),
-        ]
-
-        passes = rounding.i.ready & ~busy
-        keep = traces_valid & traced.traces
-        m.d.comb += [
-            rounding.i.valid.eq(~busy & Mux(traces_valid, keep, mac.o.valid & carried.joint)),
-            rounding.i.payload.saturated.eq(
-                Mux(traces_valid, traced.saturated, carried.saturated | mac.o.payload.saturated)
-            ),
-            mac.o.ready.eq(~traces_valid & (~carried.joint | passes)),
-            normalise.i.valid.eq(traces_valid & ~traced.traces),
-            normalise.i.payload.saturated.eq(traced.saturated),
-        ]
-        for n, block in enumerate(traces):
-            m.d.comb += [
-                block.i.payload.x.eq(mac.o.payload.y),
-                block.i.valid.eq(mac.o.valid & ~carried.joint & ~traces_valid),
-                block.o.ready.eq(Mux(traced.traces, passes, normalise.i.ready)),
-                normalise.i.payload.y[n].eq(block.o.payload.r),
-            ]
-        with m.If(~traces_valid):
-            m.d.sync += [
-                traced.eq(carried),
-                traced.saturated.eq(carried.saturated | mac.o.payload.saturated),
-            ]
-        for n, (i, j, part) in enumerate(itertools.product(range(4), range(4), ("re", "im"))):
-            value = Signal(signed(wide), name=f"value{n}")
-            m.d.comb += value.eq(mac.o.payload.y[i][j][part])
-            with m.If(selects):
-                same = i >> 1 == j >> 1
-                kept = traces[i >> 1].o.payload.r[i & 1][j & 1][part] if same else 0
-                m.d.comb += value.eq(kept)
-            m.d.comb += rounding.i.payload.y[n].eq(round_shift(value, f))
-
+        wide = 2 * f + 7
+        m.submodules.traces = traces = PartialTraces(width=wide, units=mac.units)
         m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), halved=True)
         wiring.connect(m, reply.o, wiring.flipped(self.o))
-        into, first = reply.i.payload, rounding.o.valid
-        # Nothing was normalised when this was rounded, so all that is now came later.
+
+        # To normalise: the traces, and their flag.
+        traced = Signal(data.StructLayout({"traces": 1, "saturated": 1}), reset_less=True)
+        with m.If(mac.o.valid & mac.o.last):
+            m.d.sync += [traced.traces.eq(mac.o.carry.traces), traced.saturated.eq(mac.o.saturated)]
+        scaled = normalise.i
+        if self._spare:
+            m.submodules.spare = spare = StreamRegister(scaled.payload.shape(), halved=True)
+            wiring.connect(m, spare.o, normalise.i)
+            scaled = spare.i
+        pieces = 6
+        piece = Signal(range(pieces))
+        tracing = Signal()
         m.d.comb += [
-            reply.i.valid.eq(first | normalise.o.valid),
-            rounding.o.ready.eq(reply.i.ready),
-            normalise.o.ready.eq(reply.i.ready & ~first),
+            traces.i.valid.eq(mac.o.valid & ~mac.o.carry.joint),
+            traces.i.payload.x.eq(mac.o.y),
+            scaled.valid.eq(traces.o.valid & ~traced.traces),
+            scaled.payload.y.eq(traces.o.payload.r),
+            scaled.payload.saturated.eq(traced.saturated),
+            tracing.eq(traces.o.valid & traced.traces),
+            traces.o.ready.eq(Mux(traced.traces, piece == pieces - 1, scaled.ready)),
         ]
-        clipped = [saturate(value, f + 2) for value in rounding.o.payload.y]
-        selected = Signal(attrs={"keep": 1})
-        m.d.sync += selected.eq(Mux(first, ~rounding.o.ready, rounding.i.valid))
-        with m.If(selected):
-            flags = Cat(flag for _, flag in clipped)
-            m.d.comb += [
-                into.y.eq(Cat(value for value, _ in clipped)),
-                into.saturated.eq(rounding.o.payload.saturated | flags.any()),
+        with m.If(tracing):
+            m.d.sync += piece.eq(Mux(piece == pieces - 1, 0, piece + 1))
+
+        # When there is a place for a result: the traces of all but one have gone on, and so can
+        # those of this one; and what is not normalised waits until nothing is normalised.
+        direct, direct_busy = Signal(), Signal()
+        normalising, waiting = Signal(range(16)), Signal(range(3))
+        granted, entering = Signal(), Signal()
+        leaving = normalise.o.valid & normalise.o.ready
+        busy = Signal()
+        remains = Mux(leaving, normalising != 1, normalising != 0)
+        head = mac.next.payload.carry
+        place = (waiting == 0) | ((waiting == 1) & scaled.ready)
+        m.d.comb += [
+            direct.eq(head.joint | head.traces),
+            granted.eq(mac.next.valid & mac.next.ready & ~direct),
+            entering.eq(scaled.valid & scaled.ready),
+            mac.next.ready.eq(~direct_busy & Mux(direct, ~busy, place)),
+        ]
+        m.d.sync += [
+            normalising.eq(normalising + granted - leaving),
+            busy.eq(granted | remains),
+            waiting.eq(waiting + granted - entering),
+        ]
+        with m.If(mac.next.valid & mac.next.ready & direct):
+            m.d.sync += direct_busy.eq(1)
+
+        y, there, selected, corners, saturated = self._round(
+            m, traces.o, tracing, piece, traced.saturated
+        )
+        into = reply.i.payload
+        # Nothing was normalised when this began, so all that is now came later.
+        m.d.comb += [
+            reply.i.valid.eq(there | normalise.o.valid),
+            normalise.o.ready.eq(reply.i.ready & ~there),
+        ]
+        with m.If(there & reply.i.ready):
+            m.d.sync += [there.eq(0), selected.eq(0), corners.eq(0), direct_busy.eq(0)]
+        for i, j in itertools.product(range(4), range(4)):
+            entry, whole = into.y[i][j].as_value(), y[i][j].as_value()
+            if i >> 1 == j >> 1:
+                state = normalise.o.payload.states[i >> 1][i & 1][j & 1].as_value()
+                m.d.comb += entry.eq(Mux(selected, whole, state))
+            else:
+                m.d.comb += entry.eq(whole & corners.replicate(len(whole)))
+        # By gates: what is chosen from zero becomes a reset of many registers.
+        normalised = normalise.o.payload
+        m.d.comb += [
+            into.weight.eq(normalised.weight & ~there.replicate(f + 2).as_signed()),
+            into.saturated.eq(Mux(there, saturated, normalised.saturated)),
+            into.vanished.eq(normalised.vanished & ~there),
+        ]
+
+    def _round(
+        self, m: Module, traces: Any, tracing: Any, piece: Any, flagged: Any
+    ) -> tuple[Any, ...]:
+        """Entries of Y, and those of traces that are a result, rounded into place: first rounded,
+        then mirrored, clipped, and kept."""
+        f, mac = self.config.f, self._mac
+        units, o = mac.units, mac.o
+        steps = 16 // units
+        tag = data.StructLayout(
+            {
+                "step": range(steps),
+                "direct": 1,
+                "piece": 3,
+                "traced": 1,
+                "mirrored": 1,
+                "last": 1,
+                "saturated": 1,
+            }
+        )
+        tags = [Signal(tag, name=f"round_tag{n}") for n in range(4)]
+        m.d.comb += [
+            tags[0].step.eq(o.step),
+            tags[0].direct.eq(o.valid & o.carry.joint),
+            tags[0].piece.eq(piece),
+            tags[0].traced.eq(tracing),
+            tags[0].mirrored.eq(tracing | o.hermitian),
+            tags[0].last.eq(Mux(tracing, piece == 5, o.last)),
+            tags[0].saturated.eq(Mux(tracing, flagged, o.saturated & o.last)),
+        ]
+        m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
+        # The diagonal of each trace, then what is beside it.
+        places = [(2 * n + i, 2 * n + j) for n in (0, 1) for i, j in ((0, 0), (1, 1), (0, 1))]
+        r = traces.payload.r
+        pieces = Array(r[p >> 1][p & 1][q & 1].as_value() for p, q in places)
+        trace = data.View(Complex(2 * f + 8), pieces[piece])
+
+        y = Signal(matrix(4, f + 2), name="y", reset_less=True)
+        written: list[dict[str, Any]] = []
+        flags = []
+        for unit in range(units):
+            diagonal = [s for s in range(steps) if len(set(ORDER[s * units + unit])) == 1]
+            real = o.hermitian & Cat(o.step == s for s in diagonal).any()
+            parts = {}
+            for part in ("re", "im"):
+                entry = round_shift(o.y[unit][part], f)
+                if part == "im":
+                    entry = entry & ~real.replicate(len(entry)).as_signed()
+                rounded = Signal(signed(f + 8), name=f"rounded{unit}_{part}", reset_less=True)
+                m.d.sync += rounded.eq(Mux(tracing, trace[part] >> f, entry))
+                later = Signal.like(rounded, name=f"later{unit}_{part}")
+                m.d.sync += later.eq(rounded)
+                parts[part] = later
+                if part == "im":
+                    parts["mirror"] = mirror = Signal(signed(f + 9), reset_less=True)
+                    m.d.sync += mirror.eq(-rounded)
+            written.append({})
+            for name, rounded in parts.items():
+                kept = Signal(signed(f + 2), name=f"{name}{unit}", reset_less=True)
+                clipped, flag = saturate(rounded, f + 2)
+                m.d.sync += kept.eq(clipped)
+                written[unit][name] = kept
+                flags.append(flag & tags[2].mirrored if name == "mirror" else flag)
+        now = tags[3]
+        for number, (p, q) in enumerate(ORDER):
+            step, unit = divmod(number, units)
+            mine, value = written[unit], y[p][q]
+            wanted = now.direct & (now.step == step)
+            re, im = mine["re"], mine["im"]
+            if p > q:
+                upper, above = divmod(UPPER.index((q, p)), units)
+                wanted = now.direct & Mux(now.mirrored, now.step == upper, now.step == step)
+                re = Mux(now.mirrored, written[above]["re"], re)
+                im = Mux(now.mirrored, written[above]["mirror"], im)
+            if (min(p, q), max(p, q)) in places:
+                wanted |= now.traced & (now.piece == places.index((min(p, q), max(p, q))))
+            with m.If(wanted):
+                m.d.sync += [value.re.eq(re), value.im.eq(im)]
+
+        saturated = Signal()
+        # Kept apart: that there is a result, what selects all of it, and what all but the traces.
+        there, selected, corners = (
+            Signal(name=name, attrs={"keep": 1}) for name in ("there", "selected", "corners")
+        )
+        overflow = Signal()
+        m.d.sync += overflow.eq(Cat(flags).any())
+        first = Signal(init=1)
+        with m.If(now.direct | now.traced):
+            m.d.sync += [
+                first.eq(now.last),
+                saturated.eq(overflow | now.saturated | (saturated & ~first)),
+                there.eq(now.last),
+                selected.eq(now.last),
+                corners.eq(now.last & ~now.traced),
             ]
-        with m.Else():
-            m.d.comb += [
-                into.weight.eq(normalise.o.payload.weight),
-                into.saturated.eq(normalise.o.payload.saturated),
-                into.vanished.eq(normalise.o.payload.vanished),
-            ]
-            for n, i, j in itertools.product(range(2), range(2), range(2)):
-                m.d.comb += into.y[2 * n + i][2 * n + j].eq(normalise.o.payload.states[n][i][j])
+        return y, there, selected, corners, saturated

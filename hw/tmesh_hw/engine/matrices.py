@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.config import CoreConfig
@@ -60,30 +60,34 @@ class Matrices(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.core = core = Core(config=self.config)
-        m.submodules.tags = tags = SyncFIFOBuffered(width=TAG, depth=Core.DEPTH)
-        m.submodules.entry = entry = StreamRegister(core.i.payload.shape(), halved=True)
+        m.submodules.tags = tags = SyncFIFO(width=TAG, depth=Core.DEPTH)
+        m.submodules.tag = tag = StreamRegister(TAG, halved=True)
+        m.submodules.entry = entry = StreamRegister(self.i.payload.shape(), halved=True)
         m.submodules.exit = leave = StreamRegister(self.o.payload.shape(), halved=True)
-        wiring.connect(m, entry.o, core.i)
+        wiring.connect(m, wiring.flipped(self.i), entry.i)
         wiring.connect(m, leave.o, wiring.flipped(self.o))
         accepted, answered = Signal(), Signal()
-        under_way = Signal(range(Core.DEPTH + 2))
+        under_way = Signal(range(Core.DEPTH + 4))
         answer, into = core.o.payload, leave.i.payload
         reply = into.reply
         m.d.comb += [
-            entry.i.payload.eq(self.i.payload.command),
-            entry.i.valid.eq(self.i.valid & tags.w_rdy),
-            self.i.ready.eq(entry.i.ready & tags.w_rdy),
+            core.i.payload.eq(entry.o.payload.command),
+            core.i.valid.eq(entry.o.valid & tags.w_rdy),
+            entry.o.ready.eq(core.i.ready & tags.w_rdy),
+            tags.w_en.eq(entry.o.valid & core.i.ready),
+            tags.w_data.eq(entry.o.payload.tag),
+            tag.i.payload.eq(tags.r_data),
+            tag.i.valid.eq(tags.r_rdy),
+            tags.r_en.eq(tag.i.ready),
+            leave.i.valid.eq(core.o.valid & tag.o.valid),
+            core.o.ready.eq(leave.i.ready & tag.o.valid),
+            tag.o.ready.eq(leave.i.ready & core.o.valid),
             accepted.eq(self.i.valid & self.i.ready),
-            tags.w_en.eq(accepted),
-            tags.w_data.eq(self.i.payload.tag),
-            leave.i.valid.eq(core.o.valid & tags.r_rdy),
-            core.o.ready.eq(leave.i.ready & tags.r_rdy),
-            tags.r_en.eq(leave.i.valid & leave.i.ready),
             answered.eq(self.o.valid & self.o.ready),
             self.saturates.eq(answered & (self.o.payload.reply.flags != 0)),
             reply.status.eq(Mux(answer.vanished, Status.VANISHED, Status.OK)),
             reply.flags.eq(Mux(answer.saturated, SATURATED, 0)),
-            reply.tag.eq(tags.r_data),
+            reply.tag.eq(tag.o.payload),
             reply.body[0].eq(answer.weight),
             reply.body[1].eq(answer.entropy),
             into.results.eq(Cat(answer["values"].as_value(), answer.y.as_value())),
