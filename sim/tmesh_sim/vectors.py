@@ -18,8 +18,11 @@ from tmesh_hw.blocks import (
     ComplexMultiply,
     Cordic,
     Entropy,
+    EntrywiseMac,
+    Kronecker,
     Normalise,
     OperatorMac,
+    PartialTrace,
     PauliLane,
     Quotient,
     Reciprocal,
@@ -33,7 +36,7 @@ from tmesh_hw.numbers import matrix
 
 from tmesh_sim.engine_packets import DIGEST, engine_config, sections
 from tmesh_sim.packing import rows
-from tmesh_sim.whole import WholeMac, WholeTraces
+from tmesh_sim.whole import WholeTraces
 
 Vectors = tuple[IntArray, IntArray]
 
@@ -41,7 +44,7 @@ Vectors = tuple[IntArray, IntArray]
 def build(name: str, f: int, lanes: int) -> Any:
     """The block `name` with Q(2, f) and `lanes` complex multipliers or CORDIC units."""
     # A normalisation must keep up with the MAC that feeds it.
-    interval = OperatorMac.cycles(lanes, hermitian=True)
+    interval = EntrywiseMac.cycles(lanes, hermitian=True)
     cordics, iterative = min(lanes, 8), lanes == 1
 
     def solver(n: int, vectors: bool) -> HermitianJacobi:
@@ -52,7 +55,10 @@ def build(name: str, f: int, lanes: int) -> Any:
     blocks: dict[str, Callable[[], Any]] = {
         "complex_multiply": lambda: ComplexMultiply(width=f + 2),
         "rounded_product": lambda: RoundedProduct(f=f),
-        "operator_mac": lambda: WholeMac(f=f, lanes=lanes, carry=5),
+        "kronecker": lambda: Kronecker(f=f, lanes=lanes),
+        "operator_mac": lambda: OperatorMac(f=f, lanes=lanes, carry=5),
+        "partial_trace_0": lambda: PartialTrace(width=f + 2, keep=0),
+        "partial_trace_1": lambda: PartialTrace(width=f + 2, keep=1),
         "partial_traces": lambda: WholeTraces(width=f + 2, units=max(1, lanes // 4)),
         "reciprocal": lambda: Reciprocal(f=f, interval=interval, carry=5),
         "normalise": lambda: Normalise(f=f, width=2 * f + 8, states=2, interval=interval),
@@ -85,7 +91,10 @@ def build(name: str, f: int, lanes: int) -> Any:
 BLOCKS = {
     "complex_multiply": False,
     "rounded_product": False,
+    "kronecker": True,
     "operator_mac": True,
+    "partial_trace_0": False,
+    "partial_trace_1": False,
     "partial_traces": True,
     "reciprocal": False,
     "normalise": True,
@@ -242,7 +251,18 @@ def _rounded_product(dut: RoundedProduct, rng: np.random.Generator, n: int) -> V
     return rows(a, b, fine), rows(p, np.where(fine == 1, s1, s0))
 
 
-def _operator_mac(dut: WholeMac, rng: np.random.Generator, n: int) -> Vectors:
+def _kronecker(dut: Kronecker, rng: np.random.Generator, n: int) -> Vectors:
+    a, b = (integers(rng, (n, 2, 2, 2), dut.f + 2) for _ in range(2))
+    physical = rng.random(n) < 0.5
+    a[physical] = states(rng, int(physical.sum()), dut.f)
+    b[physical] = states(rng, int(physical.sum()), dut.f)
+    fine = rng.integers(0, 2, n)
+    (k1, s1), (k0, s0) = dut.model(a, b, True), dut.model(a, b, False)
+    k = np.where(fine[:, None, None, None] == 1, k1, k0)
+    return rows(a, b, fine), rows(k, np.where(fine == 1, s1, s0))
+
+
+def _operator_mac(dut: OperatorMac, rng: np.random.Generator, n: int) -> Vectors:
     left, right, x = (integers(rng, (n, 4, 4, 2), dut.f + 2) for _ in range(3))
     physical = rng.random(n) < 0.5
     left[physical] = right[physical] = operators(rng, int(physical.sum()), dut.f)
@@ -251,6 +271,11 @@ def _operator_mac(dut: WholeMac, rng: np.random.Generator, n: int) -> Vectors:
     y = np.where(hermitian[:, None, None, None] == 1, y1, y0)
     s = np.where(hermitian == 1, s1, s0)
     return rows(left, x, right, hermitian, carry), rows(y, s, carry)
+
+
+def _partial_trace(dut: PartialTrace, rng: np.random.Generator, n: int) -> Vectors:
+    x = integers(rng, (n, 4, 4, 2), dut.width)
+    return rows(x), rows(dut.model(x))
 
 
 def _partial_traces(dut: WholeTraces, rng: np.random.Generator, n: int) -> Vectors:
@@ -435,7 +460,9 @@ def _engine(dut: Engine | MicrocodedEngine, rng: np.random.Generator, n: int) ->
 _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "complex_multiply": _complex_multiply,
     "rounded_product": _rounded_product,
+    "kronecker": _kronecker,
     "operator_mac": _operator_mac,
+    "partial_trace": _partial_trace,
     "partial_traces": _partial_traces,
     "reciprocal": _reciprocal,
     "normalise": _normalise,

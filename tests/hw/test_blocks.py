@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from tmesh_hw.blocks import Normalise, OperatorMac, PartialTraces, Reciprocal, RoundedProduct
+from tmesh_hw.blocks import (
+    Kronecker,
+    Normalise,
+    OperatorMac,
+    PartialTrace,
+    PartialTraces,
+    Reciprocal,
+    RoundedProduct,
+)
 from tmesh_sim.amaranth_bench import run
 from tmesh_sim.vectors import LARGE, build, cases, vectors
 
@@ -65,13 +73,30 @@ def test_evolves_follow_each_other_at_the_interval(lanes: int) -> None:
     assert (received[-1] - received[7]) / (len(received) - 8) <= dut.interval
 
 
+@pytest.mark.parametrize("lanes", [1, 4, 16])
+@pytest.mark.parametrize("name", ["kronecker", "operator_mac"])
+def test_whole_matrices_follow_each_other_at_the_interval(name: str, lanes: int) -> None:
+    dut = build(name, 16, lanes)
+    inputs, _ = vectors(name, dut, 24, seed=5)
+    interval = dut.interval
+    if name == "operator_mac":
+        inputs[:, -2] = 1
+        interval = dut.interval(hermitian=True)
+    received = run(dut, inputs, stall=0, seed=0).received
+    assert (received[-1] - received[7]) / (len(received) - 8) <= interval
+
+
 def test_bad_parameters_are_named() -> None:
     with pytest.raises(ValueError, match=r"lanes must be one of \(1, 2, 4, 8, 16\), not 3"):
-        OperatorMac(f=16, lanes=3)
+        Kronecker(f=16, lanes=3)
+    with pytest.raises(ValueError, match=r"lanes must be one of \(1, 2, 4, 8, 16\), not 5"):
+        OperatorMac(f=16, lanes=5)
     with pytest.raises(ValueError, match="f must be from 2 to 16, not 18"):
         RoundedProduct(f=18)
     with pytest.raises(ValueError, match="f must be from 2 to 16, not 17"):
         OperatorMac(f=17, lanes=1)
+    with pytest.raises(ValueError, match=r"keep must be one of \(0, 1\), not 2"):
+        PartialTrace(width=18, keep=2)
     with pytest.raises(ValueError, match=r"units must be one of \(1, 2, 4\), not 3"):
         PartialTraces(width=18, units=3)
     with pytest.raises(ValueError, match="interval must be at least 3, not 2"):

@@ -3,16 +3,19 @@
 Every block accepts one transaction on stream `i`, answers on stream `o` in order, stalls on either
 side without losing anything, forwards `carry` (data of any shape) untouched beside the result, and
 has `latency` (cycles from the accepted input to the valid output, no stalls) and `model()` (the
-same result as integers). Two take a matrix entry by entry: `PartialTraces`, and `OperatorMac`,
+same result as integers). Two take a matrix entry by entry: `PartialTraces`, and `EntrywiseMac`,
 which does not stall: its owner gives what there is room for.
 """
 
 from .complex_multiply import ComplexMultiply
 from .cordic import Cordic
 from .entropy import Entropy
+from .entrywise_mac import EntrywiseMac
+from .kronecker import Kronecker
 from .normalise import Normalise
 from .operator_mac import OperatorMac
-from .partial_trace import PartialTraces
+from .partial_trace import PartialTrace
+from .partial_traces import PartialTraces
 from .pauli_lane import PauliLane
 from .quotient import Quotient
 from .reciprocal import Reciprocal
@@ -24,8 +27,11 @@ __all__ = [
     "ComplexMultiply",
     "Cordic",
     "Entropy",
+    "EntrywiseMac",
+    "Kronecker",
     "Normalise",
     "OperatorMac",
+    "PartialTrace",
     "PartialTraces",
     "PauliLane",
     "Quotient",

@@ -1,71 +1,63 @@
-"""Partial traces of a 4×4 matrix that comes entry by entry."""
+"""Partial trace of a 4×4 matrix."""
 
 from typing import Any
 
-import numpy as np
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 
 from tmesh_hw.blocks.checks import check_choice
-from tmesh_hw.blocks.operator_mac import UPPER
-from tmesh_hw.numbers import Complex, matrix
+from tmesh_hw.numbers import matrix
 
 
-class PartialTraces(wiring.Component):
-    """``o.r`` are both reduced 2×2 matrices of a Hermitian 4×4 matrix; NumPy:
-    ``einsum("ikjk->ij", x)`` and ``einsum("kikj->ij", x)``, x reshaped to (2, 2, 2, 2).
+class PartialTrace(wiring.Component):
+    """``o.r`` is the reduced 2×2 matrix of factor `keep`; NumPy: ``einsum("ikjk->ij", x)`` for the
+    first and ``einsum("kikj->ij", x)`` for the second, with x reshaped to (2, 2, 2, 2).
 
-    Format: exact, one bit wider than the input. The upper triangle of x comes row by row, `units`
-    entries a cycle; nothing is taken while a result is there. No multipliers.
+    Format: exact, one bit wider than the input. One register; one transaction per cycle; no
+    multipliers.
 
     Parameters
     ----------
-    width: bits of each real and imaginary part. units: entries at a time, 1, 2 or 4.
+    width: bits of each real and imaginary part.
+    keep: the factor that stays, 0 or 1.
 
     Members
     -------
-    i: stream of ``{x: units × Complex(width)}``, what is behind the last entry is ignored
-    o: stream of ``{r: 2 × 2×2 Complex(width + 1)}``, the first factor first
+    i: stream of ``{x: 4×4 Complex(width)}``
+    o: stream of ``{r: 2×2 Complex(width + 1)}``
     """
 
     latency = 1
 
-    def __init__(self, *, width: int, units: int) -> None:
+    def __init__(self, *, width: int, keep: int) -> None:
         self.width = width
-        self.units = check_choice("units", units, (1, 2, 4))
-        entries = data.StructLayout({"x": data.ArrayLayout(Complex(width), units)})
-        result = data.StructLayout({"r": data.ArrayLayout(matrix(2, width + 1), 2)})
-        super().__init__({"i": In(stream.Signature(entries)), "o": Out(stream.Signature(result))})
+        self.keep = check_choice("keep", keep, (0, 1))
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout({"x": matrix(4, width)}))),
+                "o": Out(stream.Signature(data.StructLayout({"r": matrix(2, width + 1)}))),
+            }
+        )
 
     def model(self, x: IntArray) -> IntArray:
-        """Integers (..., 4, 4, 2) in, (..., 2, 2, 2, 2) out."""
-        return np.stack([fixed.partial_trace(x, keep) for keep in (0, 1)], axis=-4)
+        """Integers (..., 4, 4, 2) in, (..., 2, 2, 2) out."""
+        return fixed.partial_trace(x, self.keep)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        units = self.units
-        beats = -(-len(UPPER) // units)
-        step, there = Signal(range(beats)), Signal()
-        takes, last = self.i.valid & ~there, step == beats - 1
-        m.d.comb += [self.o.valid.eq(there), self.i.ready.eq(~there)]
-        m.d.sync += there.eq(Mux(there, ~self.o.ready, self.i.valid & last))
-        with m.If(takes):
-            m.d.sync += step.eq(Mux(last, 0, step + 1))
-        for keep, (i, j) in ((keep, ij) for keep in (0, 1) for ij in ((0, 0), (1, 1), (0, 1))):
-            pairs = [
-                (2 * i + k, 2 * j + k) if keep == 0 else (2 * k + i, 2 * k + j) for k in (0, 1)
-            ]
-            (s0, u0), (s1, u1) = (divmod(UPPER.index(pair), units) for pair in pairs)
-            r = self.o.payload.r[keep]
-            for part in ("re", "im") if i < j else ("re",):
-                total = Signal(signed(self.width + 1), name=f"{part}{keep}{i}{j}", reset_less=True)
-                entry = Mux(step == s0, self.i.payload.x[u0][part], self.i.payload.x[u1][part])
-                with m.If(takes & ((step == s0) | (step == s1))):
-                    m.d.sync += total.eq(Mux(step == s0, 0, total) + entry)
-                m.d.comb += r[i][j][part].eq(total)
-                if i < j:
-                    m.d.comb += r[j][i][part].eq(total if part == "re" else -total)
+        r = Signal.like(self.o.payload.r, reset_less=True)
+        m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), self.o.payload.r.eq(r)]
+        with m.If(self.i.ready):
+            m.d.sync += self.o.valid.eq(self.i.valid)
+            for i in range(2):
+                for j in range(2):
+                    for part in ("re", "im"):
+                        if self.keep == 0:
+                            terms = [self.i.payload.x[2 * i + k][2 * j + k][part] for k in (0, 1)]
+                        else:
+                            terms = [self.i.payload.x[2 * k + i][2 * k + j][part] for k in (0, 1)]
+                        m.d.sync += r[i][j][part].eq(terms[0] + terms[1])
         return m

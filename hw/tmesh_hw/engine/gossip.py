@@ -11,8 +11,8 @@ from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 from tmesh.opcodes import OPCODE_BITS, Opcode
 
-from tmesh_hw.blocks import Normalise, OperatorMac, PartialTraces, RoundedProduct, StreamRegister
-from tmesh_hw.blocks.operator_mac import ORDER, UPPER
+from tmesh_hw.blocks import EntrywiseMac, Normalise, PartialTraces, RoundedProduct, StreamRegister
+from tmesh_hw.blocks.entrywise_mac import ORDER, UPPER
 from tmesh_hw.numbers import Complex, matrix, round_shift, saturate
 
 
@@ -51,7 +51,7 @@ class GossipDatapath(wiring.Component):
         self.config = config
         f, lanes = config.f, config.lanes
         carry = data.StructLayout({"joint": 1, "traces": 1})
-        self._mac = OperatorMac(f=f, lanes=lanes, carry=carry)
+        self._mac = EntrywiseMac(f=f, lanes=lanes, carry=carry)
         self._normalise = Normalise(
             f=f, width=2 * f + 8, states=2, interval=self._mac.interval(True)
         )
