@@ -115,6 +115,9 @@ def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[W
         add(command, argument, addresses)
     for command, argument, operands in _matrices(rng, config, count):
         add(command, argument, operands)
+    # As long as a state that nobody checked can be.
+    add(Command.WRITE_STATE, places[0], [2 * one - 1, -2 * one, 2 * one - 1, 0])
+    add(Command.OBSERVE, places[0])
     add(Command.GOSSIP, 0)
     add(0x7F, 0, many[0])
     add(Command.READ_STATE, places[-1] + 1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tmesh.opcodes import Opcode
 from tmesh_hw.blocks import (
     Kronecker,
     Normalise,
@@ -12,6 +13,7 @@ from tmesh_hw.blocks import (
     RoundedProduct,
 )
 from tmesh_sim.amaranth_bench import run
+from tmesh_sim.packing import rows
 from tmesh_sim.vectors import LARGE, build, cases, vectors
 
 #: What takes long in this simulator runs with stalls at one format and without at the other; the
@@ -84,6 +86,20 @@ def test_whole_matrices_follow_each_other_at_the_interval(name: str, lanes: int)
         interval = dut.interval(hermitian=True)
     received = run(dut, inputs, stall=0, seed=0).received
     assert (received[-1] - received[7]) / (len(received) - 8) <= interval
+
+
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_what_is_not_used_does_not_saturate(lanes: int) -> None:
+    """Below the diagonal of a Hermitian result nothing counts that is computed there."""
+    dut, one = build("gossip", 16, lanes), 1 << 16
+    u, x = np.zeros((2, 1, 4, 4, 2), dtype=np.int64)
+    u[0, range(4), range(4), 0] = 1.41 * one
+    x[0, 1, 0, 0] = 1.37 * one
+    reply = dut.model(Opcode.CONJUGATE, u, x)
+    inputs = rows(np.array([int(Opcode.CONJUGATE)]), u, x)
+    expected = rows(reply.y, reply.weight, reply.saturated, reply.vanished)
+    outcome = run(dut, inputs, stall=0, seed=0, answers=1)
+    np.testing.assert_array_equal(outcome.replies, expected)
 
 
 def test_bad_parameters_are_named() -> None:

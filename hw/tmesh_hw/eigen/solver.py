@@ -89,7 +89,8 @@ class HermitianJacobi(wiring.Component):
         return max(1, steps * ring.schedule.interval / len(self._lanes))
 
     def latency(self, small: bool = False, vectors: bool = False) -> int:
-        """From acceptance: the steps, n levels of sorting, the queue of results."""
+        """From acceptance: the steps, n levels of sorting, pairs of an eigenvalue and its vector
+        one by one if there are any, the queue of results."""
         return self._lanes[0].latency(small, vectors and self.vectors)
 
     def model(self, x: IntArray, vectors: bool = True) -> jacobi.Spectrum:
@@ -144,7 +145,6 @@ class _Lane(wiring.Component):
         result = {"values": data.ArrayLayout(signed(self.format.width), n)}
         if vectors:
             result["vectors"] = matrix(n, f + 2)
-        self._result = data.StructLayout({**result, "saturated": 1})
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout(command))),

@@ -44,7 +44,7 @@ class Timeline:
         return self.at(self.interval - 1)
 
     def at(self, time: int) -> Any:
-        """High in cycle `time` of a step."""
+        """High in cycle `time` of a step. Not for use inside an ``m.If``: it makes registers."""
         time %= self.interval
         if not self._jumps:
             if self._uses[time] % self.SHARED == 0:

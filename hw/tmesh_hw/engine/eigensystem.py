@@ -107,7 +107,8 @@ class Eigensystem(wiring.Component):
             kept.w_data.eq(keep),
         ]
         if config.eigenvectors:
-            # The carry is there cycles before the vectors: one bit for each row.
+            # One bit for each row. With one ring the carry is there cycles before the vectors; with
+            # two a result may follow at once, but `spectra` takes none in the cycle after one.
             for i in range(4):
                 leading, whole = (
                     Signal(name=f"{name}{i}", attrs={"keep": 1}, reset_less=True)

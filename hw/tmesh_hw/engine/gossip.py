@@ -253,7 +253,7 @@ class GossipDatapath(wiring.Component):
             m, traces.o, tracing, piece, traced.saturated
         )
         into = reply.i.payload
-        # Nothing was normalised when this began, so all that is now came later.
+        # Nothing is normalised while this is under way.
         m.d.comb += [
             reply.i.valid.eq(there | normalise.o.valid),
             normalise.o.ready.eq(reply.i.ready & ~there),
@@ -331,11 +331,15 @@ class GossipDatapath(wiring.Component):
                     parts["mirror"] = mirror = Signal(signed(f + 9), reset_less=True)
                     m.d.sync += mirror.eq(-rounded)
             written.append({})
+            # Behind the upper triangle, in its last step, what comes is of no use.
+            behind = Cat(tags[2].step == s for s in range(steps) if s * units + unit >= len(UPPER))
+            behind = behind.any()
             for name, rounded in parts.items():
                 kept = Signal(signed(f + 2), name=f"{name}{unit}", reset_less=True)
                 clipped, flag = saturate(rounded, f + 2)
                 m.d.sync += kept.eq(clipped)
                 written[unit][name] = kept
+                flag &= ~(behind & tags[2].direct & tags[2].mirrored)
                 flags.append(flag & tags[2].mirrored if name == "mirror" else flag)
         now = tags[3]
         for number, (p, q) in enumerate(ORDER):

@@ -168,8 +168,7 @@ class Rounds(wiring.Component):
             reply.status.eq(Mux(ticket.vanished, Status.VANISHED, Status.OK)),
             reply.flags.eq(Mux(saturated & ~ticket.vanished, SATURATED, 0)),
             reply.value.eq(self._value),
-            reply.body[0].eq(done.r[0]),
-            reply.body[1].eq(done.r[1]),
+            *(body.eq(value) for body, value in zip(reply.body, self._first, strict=False)),
             reply.body[2].eq(Mux(observing, answer, z)),
             reply.body[3].eq(Mux(updating, answer, self._figure)),
         ]
@@ -186,7 +185,9 @@ class Rounds(wiring.Component):
         )
         z = Signal(signed(f + 2), reset_less=True)
         rounded = Signal(f + 2, reset_less=True)
-        self._figure = Signal(signed(f + 3), reset_less=True)
+        # States are not checked: |r|² may be 12, for which the purity is 6½.
+        self._figure = Signal(signed(f + 4), reset_less=True)
+        self._first = [Signal(signed(f + 3), name=f"first{n}", reset_less=True) for n in range(2)]
         self._value = Signal(signed(f + 3), reset_less=True)
         m.d.sync += [
             weight.eq(round_shift(ticket.weight, f + 1)),
@@ -194,14 +195,15 @@ class Rounds(wiring.Component):
             z.eq(round_shift(ticket.z, 1)),
             rounded.eq(round_shift(length, shift)),
             self._value.eq(0),
+            *(first.eq(done.r[n]) for n, first in enumerate(self._first)),
         ]
         observing, updating, interfering = self._kinds
         with m.If(observing):
             m.d.sync += [
                 self._figure.eq(half + weight),
                 self._value.eq(half + z),
-                done.r[0].eq(half - rounded),
-                done.r[1].eq(half + rounded),
+                self._first[0].eq(half - rounded),
+                self._first[1].eq(half + rounded),
             ]
         with m.Elif(updating):
             m.d.sync += self._value.eq(done.r[2] < 0)
@@ -210,3 +212,4 @@ class Rounds(wiring.Component):
             m.d.sync += self._figure.eq(Mux(interfering, visibility, evolved))
             with m.If(ticket.vanished):
                 m.d.sync += [done.r.eq(0), self._figure.eq(0)]
+                m.d.sync += [first.eq(0) for first in self._first]

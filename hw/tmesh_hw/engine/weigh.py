@@ -42,7 +42,7 @@ class Weigh(wiring.Component):
 
     One multiplier contracts an operator with the other state, coefficient by coefficient, and one
     with the own state: 79 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
-    their inner product through the first of them, in 15 cycles; UPDATE takes 2.
+    their inner product through the first of them, in 13 cycles; UPDATE takes 2.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Weigh(wiring.Component):
             updating.eq(i.command == Command.UPDATE),
         ]
         both = evolving & i.asked.both
-        # Powers of two. Of vectors no longer than 1 it is the latter at least, in an INTERFERE.
+        # Powers of two: the least weight of an EVOLVE, and that of an INTERFERE where |r| ≤ 1.
         least, half = rounds.least_weight(f), 2 << (2 * f)
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -146,7 +146,7 @@ class Weigh(wiring.Component):
         observing = ~(evolving | interfering | updating)
         m.d.comb += [
             *(o.n[n].eq(value) for n, value in enumerate(self._n)),
-            # What is observed may be 0, and is divided by what is not.
+            # The denominator of an OBSERVE has a top bit, so that it is not 0.
             o.d.eq(self._weight | (observing << (2 * f + 6))),
             o.saturated.eq(self._saturated),
             o.carry.weight.eq(self._weight),

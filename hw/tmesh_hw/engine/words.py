@@ -57,7 +57,7 @@ class BundleReader(wiring.Component):
         size = packets.bundle_bits(self.lanes)
         words = max(1, size // self.link)
         bundle, full = Signal(max(size, self.link), reset_less=True), Signal()
-        have = Signal(range(words + 1))
+        have, short = Signal(range(words + 1)), Signal()
         slots = self.o.payload.shape()
         m.submodules.checked = checked = StreamRegister(
             data.StructLayout({"slots": slots, "fits": 1})
@@ -70,7 +70,7 @@ class BundleReader(wiring.Component):
             self.o.payload.eq(out_of.slots),
             self.o.valid.eq(checked.o.valid & out_of.fits & good),
             checked.o.ready.eq(self.o.ready | ~out_of.fits | ~good),
-            self.empty.eq(~full & ~checked.o.valid & (have == 0)),
+            self.empty.eq(~full & ~checked.o.valid & ~short & (have == 0)),
         ]
         with m.If(checked.i.ready):
             m.d.sync += full.eq(0)
@@ -86,9 +86,12 @@ class BundleReader(wiring.Component):
             with m.If(have == words - 1):
                 m.d.sync += [have.eq(0), full.eq(1)]
             with m.Elif(self.i.payload.last):
-                m.d.sync += have.eq(0)
-                with m.If(self.status == Status.OK):
-                    m.d.sync += self.status.eq(Status.BAD_LENGTH)
+                m.d.sync += [have.eq(0), short.eq(1)]
+        # What is cut short is said when all before it has gone on.
+        with m.If(short & ~full & ~checked.o.valid):
+            m.d.sync += short.eq(0)
+            with m.If(good):
+                m.d.sync += self.status.eq(Status.BAD_LENGTH)
         with m.If(self.start):
             m.d.sync += [self.status.eq(Status.OK), self.count.eq(0)]
         return m
