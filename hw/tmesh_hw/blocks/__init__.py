@@ -4,7 +4,8 @@ Every block accepts one transaction on stream `i`, answers on stream `o` in orde
 side without losing anything, forwards `carry` (data of any shape) untouched beside the result, and
 has `latency` (cycles from the accepted input to the valid output, no stalls) and `model()` (the
 same result as integers). Two take a matrix entry by entry: `PartialTraces`, and `EntrywiseMac`,
-which does not stall: its owner gives what there is room for.
+which does not stall: its owner gives what there is room for. `Kronecker`, `OperatorMac` and
+`PartialTrace` are for whole matrices; the gossip datapath is made of those that take entries.
 """
 
 from .complex_multiply import ComplexMultiply

@@ -19,11 +19,7 @@ class OperatorMac(wiring.Component):
     with ``hermitian`` only the upper triangle is computed, and the rest is its mirror, for L = R
     and Hermitian X. One transaction per ``interval(hermitian)`` cycles; 4·lanes multipliers.
 
-    Parameters
-    ----------
-    f: fraction bits of Q(2, f).
-    lanes: complex multipliers: 1, 2, 4, 8 or 16.
-    carry: shape of data forwarded with the result.
+    Its parameters are those of `EntrywiseMac`.
 
     Members
     -------

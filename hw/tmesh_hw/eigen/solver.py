@@ -177,11 +177,12 @@ class _Lane(wiring.Component):
         m.d.sync += [left.eq(leaves), places.eq(places - enters + left)]
 
         depth = 1 << self._room.bit_length()
-        pairs, valid, saturated = self._sorted(m)
+        pairs, arrived, saturated = self._sorted(m)
+        valid = arrived[self._sorting - 1 :]
         carry, o, valids = Value.cast(self.i.payload.carry), self.o.payload, []
         # A queue for each value, with all that moves it: what they shared would stand everywhere.
         if self.vectors:
-            valids.append(self._pairs(m, depth, pairs, valid, saturated))
+            valids.append(self._pairs(m, depth, pairs, arrived, saturated))
         else:
             for k, (value, _) in enumerate(pairs):
                 ending = _place(m, depth, valid[0])
@@ -189,7 +190,7 @@ class _Lane(wiring.Component):
                 valids.append(_queue(m, ending, ending, value, Value.cast(of), self.o.ready))
         ending = _place(m, depth, valid[0])
         leaves_too = self.o.ready & valids[0]
-        valids.append(_queue(m, ending, ending, saturated[0], Value.cast(o.saturated), leaves_too))
+        valids.append(_queue(m, ending, ending, saturated, Value.cast(o.saturated), leaves_too))
         if len(carry):
             entering, ending = _place(m, depth, enters), _place(m, depth, valid[0])
             _queue(m, entering, ending, carry, Value.cast(o.carry), leaves_too)
@@ -197,8 +198,8 @@ class _Lane(wiring.Component):
         return m
 
     def _sorted(self, m: Module) -> tuple[Any, Any, Any]:
-        """Eigenvalues in order, each with the position that it came from, and shift registers:
-        whether they are valid, whether they saturated, then the same of cycles before."""
+        """Eigenvalues in order, each with the position that it came from; whether any arrived, from
+        the cycle after the ring on; whether these saturated."""
         n, delay, o = self.n, self._sorting, self.ring.o
         largest = (1 << (self.format.width - 1)) - 1
         order = jacobi.order(n)
@@ -215,10 +216,9 @@ class _Lane(wiring.Component):
             valid.eq(Cat(self.ring.o_valid, valid)),
             saturated.eq(Cat(o.saturated, saturated)),
         ]
-        self._arrived = valid
-        return pairs, valid[delay - 1 :], saturated[delay - 1 :]
+        return pairs, valid, saturated[-1]
 
-    def _pairs(self, m: Module, depth: int, pairs: Any, valid: Any, saturated: Any) -> Any:
+    def _pairs(self, m: Module, depth: int, pairs: Any, arrived: Any, saturated: Any) -> Any:
         """Eigenvalues with their eigenvectors, one pair after the other through one queue into the
         output; whether all of a matrix are there."""
         n, f, interval = self.n, self.format.f, self.ring.schedule.interval
@@ -226,11 +226,11 @@ class _Lane(wiring.Component):
         # The ring's own register may change before the last column is read.
         for level in range(1, -(-(self._sorting + 1 + n) // interval)):
             register = Signal.like(vectors, name=f"vectors{level}", reset_less=True)
-            with m.If(self._arrived[level * interval - 2]):
+            with m.If(arrived[level * interval - 2]):
                 m.d.sync += register.eq(vectors)
             vectors = register
 
-        turns = list(valid[:n])
+        turns = list(arrived[self._sorting - 1 :][:n])
         origin = Signal(range(n), reset_less=True)
         value = Signal(signed(self.format.width), reset_less=True)
         following = Signal.like(value)
@@ -239,7 +239,7 @@ class _Lane(wiring.Component):
             origin.eq(_one_of(turns, [position for _, position in pairs])),
             value.eq(_one_of(turns, [v for v, _ in pairs])),
             following.eq(value),
-            is_zero.eq(Cat(saturated[0], is_zero)),
+            is_zero.eq(Cat(saturated, is_zero)),
             is_pair.eq(Cat(Cat(turns).any(), is_pair)),
         ]
         shift, column = self.format.fraction - f, []

@@ -311,7 +311,7 @@ class Engine(wiring.Component):
             m.next = "EXECUTE"
 
     def _receive_body(self, m: Module) -> None:
-        """Integers on their way to `_shift_body`; what is in CHECK waits for the last."""
+        """Integers, for `_shift_body`, which takes the last one during CHECK."""
         word, f = self._words.payload.data, self.config.f
         integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
         fits = [value[f + 1 :].all() | ~value[f + 1 :].any() for value in integers]

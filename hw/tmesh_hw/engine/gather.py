@@ -155,10 +155,7 @@ class Gather(wiring.Component):
                     m.d.sync += wrong.eq(Status.BAD_ADDRESS)
                 with m.Else():
                     m.d.sync += wrong.eq(Status.OK)
-                with m.If(short):
-                    m.d.sync += self.status.eq(Status.BAD_LENGTH)
-                    m.next = "REFUSE"
-                with m.Elif(there):
+                with m.If(there):
                     m.next = "OTHERS"
                     with m.If(asked.others == 0):
                         m.next = "END"
@@ -183,7 +180,6 @@ class Gather(wiring.Component):
                     m.next = "OFFER"
             with m.State("REFUSE"):
                 m.d.comb += self.done.eq(1)
-                m.d.sync += [coming.valid.eq(0), self.read.valid.eq(0)]
                 m.next = "IDLE"
             with m.State("OFFER"):
                 m.d.comb += self.o.valid.eq(1)

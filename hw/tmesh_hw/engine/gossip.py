@@ -150,7 +150,7 @@ class GossipDatapath(wiring.Component):
             diagonal, between = Signal(name=f"diagonal{e}"), Signal(name=f"between{e}")
             m.d.sync += [
                 chosen.as_value().eq(Array(u[i][j].as_value() for i, j in rows)[beat]),
-                # Here without the zeros between.
+                # Entries of a ⊗ I, but for its zeros: `between` says where they are.
                 times.as_value().eq(Array(x[i >> 1][j >> 1].as_value() for i, j in rows)[beat]),
                 between.eq(Array((i ^ j) & 1 for i, j in rows)[beat]),
                 diagonal.eq(Array(int(i == j) for i, j in rows)[beat]),

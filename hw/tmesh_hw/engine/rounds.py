@@ -175,8 +175,8 @@ class Rounds(wiring.Component):
         return finishing
 
     def _answer(self, m: Module, done: Any, length: Any) -> None:
-        """What is rounded for the reply, in two cycles: it is there when the entropy is. Half of 1
-        is added where it changes no rounding. What vanished is 0."""
+        """What is rounded for the reply, in two cycles: it is there when the entropy is. ½ is
+        added behind the rounding, which it does not change. What vanished is 0."""
         f, ticket = self.config.f, done.carry
         half, shift = 1 << (f - 1), CordicFormat(f).fraction - f
         weight, visibility = (
