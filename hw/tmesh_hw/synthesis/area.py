@@ -1,5 +1,6 @@
 """`make area`: ECP5 cells of gossip datapath and engine after Yosys, before place and route."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -44,6 +45,8 @@ def main() -> None:
             continue
         room = f", {config.capacity:,} states" if config.capacity else ""
         print(row(f"configuration {name}{room}", component(config)), flush=True)
+    meetings = dataclasses.replace(CONFIGS["sim-gossip"], rounds=0)
+    print(row("sim-gossip without rounds", component(meetings)), flush=True)
 
 
 if __name__ == "__main__":
