@@ -6,8 +6,10 @@ has `latency` (cycles from the accepted input to the valid output, no stalls) an
 same result as integers). Two take a matrix entry by entry: `PartialTraces`, and `EntrywiseMac`,
 which does not stall: its owner gives what there is room for. `Kronecker`, `OperatorMac` and
 `PartialTrace` are for whole matrices; the gossip datapath is made of those that take entries.
+`BlockMemory` alone has ports, not streams.
 """
 
+from .block_memory import BlockMemory
 from .complex_multiply import ComplexMultiply
 from .cordic import Cordic
 from .entropy import Entropy
@@ -25,6 +27,7 @@ from .square_root import SquareRoot
 from .stream_register import StreamRegister
 
 __all__ = [
+    "BlockMemory",
     "ComplexMultiply",
     "Cordic",
     "Entropy",

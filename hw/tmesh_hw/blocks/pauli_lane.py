@@ -34,9 +34,9 @@ class PauliLane(wiring.Component):
     o: stream of ``{r: 3 × signed(f+2), saturated: 1}``
     """
 
-    #: Operands; two contractions of two levels of adders, rounding and clipping; length and
+    #: Operands; two contractions of two levels of adders, rounding, clipping in two; length and
     #: correction.
-    latency = 1 + 2 * (MULTIPLY_LATENCY + 4) + MULTIPLY_LATENCY + 7
+    latency = 1 + 2 * (MULTIPLY_LATENCY + 5) + MULTIPLY_LATENCY + 7
 
     #: Registers that say `load` or `second`, since these go to all coefficients.
     COPIES = 12
@@ -80,7 +80,7 @@ class PauliLane(wiring.Component):
 
         # M_ij = c_ij0 + Σ_k c_ijk t_k.
         constants = self._after(MULTIPLY_LATENCY, *(c(n, j, 0) for n in range(3) for j in range(4)))
-        own = self._after(MULTIPLY_LATENCY + 4, *i.own)
+        own = self._after(MULTIPLY_LATENCY + 5, *i.own)
         flags, whole, fine = [], [], []
         for n in range(3):
             for j in range(4):
@@ -90,19 +90,19 @@ class PauliLane(wiring.Component):
                     whole.append(total)
                 else:
                     rounded = self._kept(round_shift(total, f - 1))
-                    value, flag = clip(rounded, f + 2, pauli.SLACK)
+                    value, flag = clip(rounded, f + 2, pauli.SLACK, self._kept)
                     fine.append(self._kept(value))
                     flags.append(self._kept(flag))
         # r_i = M_i0 + Σ_j M_ij r_j.
-        whole = self._after(2 + MULTIPLY_LATENCY, *whole)
+        whole = self._after(3 + MULTIPLY_LATENCY, *whole)
         results = []
         for n in range(3):
             x, y, z = (self._product(fine[3 * n + j], own[j]) for j in range(3))
             rounded = self._kept(round_shift(self._sum(x, y, z, whole[n] << 1), f + 1))
-            value, flag = clip(rounded, f + 2)
+            value, flag = clip(rounded, f + 2, kept=self._kept)
             results.append(self._kept(value))
             flags.append(self._kept(flag))
-        (early,) = self._after(MULTIPLY_LATENCY + 4, Cat(*flags[:9]).any())
+        (early,) = self._after(MULTIPLY_LATENCY + 5, Cat(*flags[:9]).any())
         self._renormalise(results, self._kept(early | Cat(*flags[9:]).any()))
         return m
 

@@ -1,18 +1,19 @@
 """The engine: commands in, replies out, states resident."""
 
+import functools
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.config import CoreConfig
 from tmesh.opcodes import Opcode
 from tmesh.packets import INTEGER, Command, Counter, Status
 
-from tmesh_hw.blocks import StreamRegister
+from tmesh_hw.blocks import BlockMemory, StreamRegister
 from tmesh_hw.engine.matrices import Matrices
 from tmesh_hw.engine.resident import READ_LATENCY, Resident
 from tmesh_hw.engine.rounds import Rounds
@@ -30,7 +31,7 @@ class Engine(wiring.Component):
 
     GOSSIP streams bundles through `Resident`, one a cycle where the link is wide enough, and is
     answered when the last result is written; an operator other than the last one used is loaded
-    first, in 97 cycles. `Rounds` of agents overlap with those after them, and so do `Matrices`; all
+    first, in 96 cycles. `Rounds` of agents overlap with those after them, and so do `Matrices`; all
     other commands wait for them, and take a cycle for each of their words and a few more.
 
     Parameters
@@ -59,7 +60,9 @@ class Engine(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.resident = resident = self._resident
+        # A state is written a cycle after EXECUTE.
         self._writes = Signal()
+        m.d.sync += self._writes.eq(0)
         m.submodules.bundles = bundles = self._bundles = BundleReader(
             link=config.link, lanes=config.gossip_lanes, rows=config.rows
         )
@@ -73,6 +76,7 @@ class Engine(wiring.Component):
             m.submodules.matrices = matrices = self._matrices = Matrices(config=config)
             overlapping.append((matrices.idle, (Command.MATRIX,)))
         wiring.connect(m, bundles.o, resident.i)
+        m.d.sync += bundles.start.eq(0)
         m.submodules.into = into = StreamRegister(word_layout(config.link))
         m.submodules.out_of = out_of = StreamRegister(word_layout(config.link))
         wiring.connect(m, wiring.flipped(self.i), into.i)
@@ -91,13 +95,16 @@ class Engine(wiring.Component):
         self._shift_body(m)
         # Whether words are bundles; a register, since it is on the way of every word.
         self._streams = Signal()
-        self._starts = Signal(attrs={"keep": 1})
         answered = (Command.IDENTIFY, Command.COUNTER, Command.READ_STATE)
         self._answers = {
             command: Signal(name=f"answers_{command.name.lower()}", attrs={"keep": 1})
             for command in answered
         }
-        self._status, self._follows = Signal(Status), Signal()
+        self._status = Signal(Status)
+        self._follows, self._is_round, self._is_loaded = (
+            Signal(name=name) for name in ("follows", "is_round", "is_loaded")
+        )
+        self._look_up(m)
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
         self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
         self._last_word, self._whole = Signal(range(packets.OPERANDS)), Signal()
@@ -114,20 +121,21 @@ class Engine(wiring.Component):
         # Commands of a kind overlap; all others wait for them.
         may_start, alone = Const(1), Const(1)
         for idle, commands in overlapping:
-            may_start &= idle | Cat(self._head.command == code for code in commands).any()
+            may_start &= idle | self._is_any(*commands)
             alone &= idle
-        gossiped = self._head.command == Command.GOSSIP
         m.d.comb += [
             answer.status.eq(self._status),
             answer.flags.eq(Mux(saturated, packets.SATURATED, 0)),
             answer.tag.eq(self._head.tag),
-            answer.value.eq(Mux(gossiped, bundles.count, 0)),
+            answer.value.eq(Mux(self._is[Command.GOSSIP], bundles.count, 0)),
             answer.body.eq(self._value),
         ]
         taken = self._words.valid & self._words.ready
         with m.FSM():
             with m.State("HEADER"):
                 self._receive_header(m)
+            with m.State("LOOK_UP"):
+                m.next = "DECODE"
             with m.State("DECODE"):
                 self._decode(m)
             with m.State("START"):
@@ -200,8 +208,7 @@ class Engine(wiring.Component):
     def _connect_states(self, m: Module) -> None:
         """READ_STATE and WRITE_STATE read and write states, and so do rounds, at other times."""
         resident, argument = self._resident, self._head.argument
-        place, reads = Signal(resident.read.place.shape()), Signal()
-        m.d.sync += reads.eq(self._head.command == Command.READ_STATE)
+        place, reads = Signal(resident.read.place.shape()), self._is[Command.READ_STATE]
         m.d.comb += [
             place.row.eq(argument[: packets.ROW_BITS]),
             place.bank.eq(argument[packets.ROW_BITS :]),
@@ -237,70 +244,88 @@ class Engine(wiring.Component):
                 self._count.eq(self._count + 1),
             ]
             with m.If(self._words.payload.last | (self._count == words - 1)):
-                m.next = "DECODE"
+                m.next = "LOOK_UP"
 
-    def _decode(self, m: Module) -> None:
-        """What is wrong with a header shows here, and nothing has been done yet."""
+    def _look_up(self, m: Module) -> None:
+        """What a header says, a cycle after it: which command it is, and whether what its argument
+        names is there."""
         config, head = self.config, self._head
         row, bank = head.argument[: packets.ROW_BITS], head.argument[packets.ROW_BITS :]
         agent = (row < config.rows) & (bank < config.gossip_lanes)
         operator_row = head.argument[: packets.OPERATOR_SHIFT]
         number = head.argument[packets.OPERATOR_SHIFT :]
         coefficients = (operator_row < packets.OPERATOR_ROWS) & (number < config.operators)
-        #: Whether the argument is one, and whether there is a body.
-        commands: dict[Command, tuple[Any, bool]] = {
-            Command.IDENTIFY: (head.argument < len(self._identity), False),
-            Command.RESET: (Const(1), False),
-            Command.COUNTER: (head.argument < len(Counter), False),
-            Command.READ_STATE: (agent, False),
-            Command.WRITE_STATE: (agent, True),
-            Command.WRITE_OPERATOR: (coefficients, True),
-            Command.GOSSIP: (head.argument < config.operators, True),
-            **(
-                {command: (agent, command != Command.OBSERVE) for command in packets.ROUNDS}
-                if config.rounds
-                else {}
-            ),
-            **({Command.MATRIX: (self._known_operation, True)} if config.lanes else {}),
+        named: dict[Command, Any] = {
+            Command.IDENTIFY: head.argument < len(self._identity),
+            Command.RESET: 1,
+            Command.COUNTER: head.argument < len(Counter),
+            Command.READ_STATE: agent,
+            Command.WRITE_STATE: agent,
+            Command.WRITE_OPERATOR: coefficients,
+            Command.GOSSIP: head.argument < config.operators,
         }
-        known, there, follows, verdict = Signal(), Signal(), Signal(), Signal(Status)
-        with m.Switch(head.command):
-            for command, (argument, body) in commands.items():
-                with m.Case(command):
-                    m.d.comb += [known.eq(1), there.eq(argument), follows.eq(body)]
+        if config.rounds:
+            named |= dict.fromkeys(packets.ROUNDS, agent)
+        if config.lanes:
+            known = [code for code in Opcode if config.has(code)]
+            named[Command.MATRIX] = Cat(head.argument == code for code in known).any()
+        self._is, self._names = (
+            {command: Signal(name=f"{verb}_{command.name.lower()}") for command in named}
+            for verb in ("is", "names")
+        )
+        for command, argument in named.items():
+            m.d.sync += [
+                self._is[command].eq(head.command == command),
+                self._names[command].eq(argument),
+            ]
+
+    def _decode(self, m: Module) -> None:
+        """What is wrong with a header shows here, and nothing has been done yet."""
+        config, head, verdict = self.config, self._head, Signal(Status)
+        without_body = {Command.IDENTIFY, Command.RESET, Command.COUNTER}
+        without_body |= {Command.READ_STATE, Command.OBSERVE}
+        follows = Cat(flag for c, flag in self._is.items() if c not in without_body).any()
+        there = Cat(flag & self._names[c] for c, flag in self._is.items()).any()
         complete = self._count == max(1, HEADER // config.link)
         with m.If(~complete):
             m.d.comb += verdict.eq(Status.BAD_LENGTH)
         with m.Elif(head.version != packets.VERSION):
             m.d.comb += verdict.eq(Status.BAD_VERSION)
-        with m.Elif(~known):
+        with m.Elif(~Cat(self._is.values()).any()):
             m.d.comb += verdict.eq(Status.UNKNOWN_COMMAND)
         with m.Elif(follows == self._ended):
             m.d.comb += verdict.eq(Status.BAD_LENGTH)
         with m.Elif(~there):
             m.d.comb += verdict.eq(Status.BAD_ADDRESS)
-        each, command = self.config.link // INTEGER, head.command
-        words = Mux(command == Command.WRITE_STATE, 4 // each, packets.ROW_LENGTH // each)
+        each = config.link // INTEGER
+        words = Mux(self._is[Command.WRITE_STATE], 4 // each, packets.ROW_LENGTH // each)
+        if config.lanes:
+            words = Mux(self._is[Command.MATRIX], packets.OPERANDS // each, words)
         m.d.sync += [
             self._status.eq(verdict),
             self._follows.eq(follows),
-            self._last_word.eq(Mux(command == Command.MATRIX, packets.OPERANDS // each, words) - 1),
+            self._is_round.eq(self._is_any(*packets.ROUNDS)),
+            self._is_loaded.eq(self._loaded_valid & (self._loaded == head.argument)),
+            self._last_word.eq(words - 1),
         ]
         m.next = "START"
 
+    def _is_any(self, *commands: Command) -> Any:
+        """Whether the command is one of these."""
+        return Cat(self._is[command] for command in commands if command in self._is).any()
+
     def _start(self, m: Module) -> None:
         """Execute what is good, once what it must wait for has ended."""
-        head = self._head
-        m.d.comb += self._bundles.start.eq(1)
-        m.d.sync += [self._starts.eq(1), self._count.eq(0), self._fits.eq(1)]
+        m.d.sync += [self._bundles.start.eq(1), self._count.eq(0), self._fits.eq(1)]
+        m.d.sync += [answers.eq(0) for answers in self._answers.values()]
         with m.If(self._status != Status.OK):
             m.next = "SKIP"
         if self.config.rounds:
-            with m.Elif(Cat(head.command == code for code in packets.ROUNDS).any()):
+            with m.Elif(self._is_round):
                 m.d.comb += self._rounds.start.valid.eq(1)
                 m.next = "ROUND"
-        with m.Elif(head.command == Command.GOSSIP):
-            with m.If(self._loaded_valid & (self._loaded == head.argument)):
+        with m.Elif(self._is[Command.GOSSIP]):
+            with m.If(self._is_loaded):
                 m.d.sync += self._streams.eq(1)
                 m.next = "BUNDLES"
             with m.Else():
@@ -347,12 +372,6 @@ class Engine(wiring.Component):
         """Integers of the longest body that is kept."""
         return packets.OPERANDS if self.config.lanes else packets.ROW_LENGTH
 
-    @property
-    def _known_operation(self) -> Any:
-        """Whether the argument is one that this configuration has."""
-        known = [code for code in Opcode if self.config.has(code)]
-        return Cat(self._head.argument == code for code in known).any()
-
     def _check_body(self, m: Module) -> None:
         m.d.sync += self._count.eq(0)
         with m.If(~(self._ended & self._whole)):
@@ -367,75 +386,81 @@ class Engine(wiring.Component):
     def _execute(self, m: Module) -> None:
         """All but GOSSIP and rounds. The packet has ended, so SKIP goes on at once; a MATRIX is
         answered later, by `Matrices`."""
-        head, count = self._head, self._count
+        count, of = self._count, self._is
         m.d.sync += count.eq(count + 1)
-        for command, answers in self._answers.items():
-            m.d.sync += answers.eq(head.command == command)
-        with m.Switch(head.command):
-            with m.Case(Command.IDENTIFY, Command.COUNTER):
+        m.d.sync += [answers.eq(of[command]) for command, answers in self._answers.items()]
+        m.d.comb += self._reset.eq(of[Command.RESET])
+        m.d.sync += self._writes.eq(of[Command.WRITE_STATE])
+        with m.If(
+            self._is_any(Command.IDENTIFY, Command.COUNTER, Command.RESET, Command.WRITE_STATE)
+        ):
+            m.next = "SKIP"
+        with m.If(of[Command.READ_STATE] & _reaches(count, READ_LATENCY)):
+            m.next = "SKIP"
+        with m.If(of[Command.WRITE_OPERATOR]):
+            m.d.sync += [self._write.valid.eq(1), self._loaded_valid.eq(0)]
+            with m.If(_reaches(count, packets.ROW_LENGTH - 1)):
                 m.next = "SKIP"
-            with m.Case(Command.RESET):
-                m.d.comb += self._reset.eq(1)
-                m.next = "SKIP"
-            with m.Case(Command.READ_STATE), m.If(count == READ_LATENCY):
-                m.next = "SKIP"
-            with m.Case(Command.WRITE_STATE):
-                m.d.comb += self._writes.eq(1)
-                m.next = "SKIP"
-            with m.Case(Command.WRITE_OPERATOR):
-                m.d.sync += [self._write.en.eq(1), self._loaded_valid.eq(0)]
-                with m.If(count == packets.ROW_LENGTH - 1):
-                    m.next = "SKIP"
-            if self.config.lanes:
-                with m.Case(Command.MATRIX):
-                    m.d.comb += self._matrices.i.valid.eq(1)
-                    with m.If(self._matrices.i.ready):
-                        m.d.sync += count.eq(0)
-                        m.next = "HEADER"
+        if self.config.lanes:
+            with m.If(of[Command.MATRIX]):
+                m.d.comb += self._matrices.i.valid.eq(1)
+                with m.If(self._matrices.i.ready):
+                    m.d.sync += count.eq(0)
+                    m.next = "HEADER"
 
     def _answer(self, m: Module) -> None:
-        """The body of a reply, a cycle after START or EXECUTE."""
-        answers, argument = self._answers, self._head.argument
-        which, count = Signal(3), Signal(2 * INTEGER, reset_less=True)
-        m.d.sync += [which.eq(argument[:3]), count.eq(Array(self._counts)[which])]
-        m.d.sync += [flag.eq(0) for flag in (self._starts, *answers.values())]
-        with m.If(self._starts):
-            m.d.sync += self._value.eq(0)
-        with m.If(answers[Command.IDENTIFY]):
-            m.d.sync += self._value.eq(Array(self._identity)[argument[:2]])
-        with m.If(answers[Command.COUNTER]):
-            m.d.sync += self._value.eq(count)
-        with m.If(answers[Command.READ_STATE]):
-            m.d.sync += [self._value[n].eq(self._resident.r[n]) for n in range(3)]
+        """The body of a reply, two cycles after EXECUTE at the latest: what is asked for, or zero;
+        by gates, since it is wide."""
+        argument, size = self._head.argument, 4 * INTEGER
+        counts = []
+        for n, count in enumerate(self._counts):
+            chosen = Signal(name=f"chosen{n}", attrs={"keep": 1})
+            m.d.sync += chosen.eq(argument[:3] == n)
+            counts.append(count & chosen.replicate(len(count)))
+        count = Signal(2 * INTEGER, reset_less=True)
+        m.d.sync += count.eq(_either(counts))
+        state = data.View(self._value.shape(), Signal(size, name="state", reset_less=True))
+        m.d.sync += [state[n].eq(self._resident.r[n]) for n in range(3)]
+        bodies = {
+            Command.IDENTIFY: Array(self._identity)[argument[:2]],
+            Command.COUNTER: count,
+            Command.READ_STATE: state.as_value(),
+        }
+        m.d.sync += self._value.eq(
+            _either(body & self._answers[c].replicate(size) for c, body in bodies.items())
+        )
 
     def _operators(self, m: Module) -> None:
         """Memory of the operators' coefficients; which operator the lanes have."""
         config = self.config
         depth = config.operators << 7
         width = config.f + 2
-        m.submodules.operators = memory = Memory(shape=signed(width), depth=depth, init=[])
-        self._write, self._read = memory.write_port(), memory.read_port()
+        m.submodules.operators = self._memory = memory = BlockMemory(width=width, depth=depth)
+        self._write = write = Signal.like(memory.write)
         argument = self._head.argument
         row = Array(self._body[self._body_length - packets.ROW_LENGTH + n] for n in range(16))
         m.d.sync += [
-            self._write.en.eq(0),
-            self._write.addr.eq(Cat(self._count[:4], argument)),
-            self._write.data.eq(row[self._count[:4]]),
+            write.valid.eq(0),
+            write.address.eq(Cat(self._count[:4], argument)),
+            write.value.eq(row[self._count[:4]]),
         ]
-        # Rounds read operators too; what LOAD reads comes a cycle later.
-        m.d.comb += self._read.addr.eq(Cat(self._count[:7], argument))
+        # Rounds read operators too.
+        m.d.comb += [memory.write.eq(write), memory.address.eq(Cat(self._count[:7], argument))]
         if config.rounds:
-            m.d.comb += self._rounds.coefficient.eq(self._read.data)
+            m.d.comb += self._rounds.coefficient.eq(memory.value)
             with m.If(~self._rounds.idle):
-                m.d.comb += self._read.addr.eq(self._rounds.address)
+                m.d.comb += memory.address.eq(self._rounds.address)
         self._loaded, self._loaded_valid = Signal(range(max(2, config.operators))), Signal()
+        # Coefficients for the lanes that come in as many cycles.
+        form, self._asked = self._resident.form, Signal(BlockMemory.latency)
+        m.d.sync += self._asked.eq(self._asked << 1)
+        m.d.comb += [form.valid.eq(self._asked[-1]), form.value.eq(memory.value)]
 
     def _load(self, m: Module) -> None:
-        """Shift an operator into the lanes; what is read comes a cycle after its address."""
-        form = self._resident.form
-        m.d.comb += [form.valid.eq(self._count != 0), form.value.eq(self._read.data)]
-        m.d.sync += self._count.eq(self._count + 1)
-        with m.If(self._count == COEFFICIENTS):
+        """Shift an operator into the lanes: a coefficient a cycle is asked for, and the last ones
+        arrive before the first bundle does."""
+        m.d.sync += [self._asked[0].eq(1), self._count.eq(self._count + 1)]
+        with m.If(_reaches(self._count, COEFFICIENTS - 1)):
             m.d.sync += [self._loaded.eq(self._head.argument), self._loaded_valid.eq(1)]
             m.d.sync += self._streams.eq(1)
             m.next = "BUNDLES"
@@ -478,3 +503,13 @@ class Engine(wiring.Component):
         ]
         values = [sum(value << (INTEGER * n) for n, value in enumerate(g)) for g in groups]
         return [Const(value, 4 * INTEGER) for value in (*values, self.digest)]
+
+
+def _either(values: Iterable[Any]) -> Any:
+    """All bits of all values."""
+    return functools.reduce(operator.or_, values)
+
+
+def _reaches(count: Any, last: int) -> Any:
+    """Whether `count`, which goes up from 0, is `last` for the first time: its ones are there."""
+    return Cat(count[n] for n in range(last.bit_length()) if last >> n & 1).all()

@@ -191,10 +191,10 @@ class Interlock(wiring.Component):
             for lane, slot in enumerate(entered):
                 reads = slot.valid & ~slot.repeat
                 for bank, wrote in enumerate(writes):
-                    hits = (slot.bank == bank) & (slot.other == wrote.row)
+                    hits = [(slot.bank == bank) & (slot.other == wrote.row)]
                     if bank == lane:
-                        hits |= slot.own == wrote.row
-                    same.append(wrote.valid & reads & hits)
+                        hits.append(slot.own == wrote.row)
+                    same += [wrote.valid & reads & hit for hit in hits]
             hit = Signal(len(same), name=f"hit{d}")
             with m.If(~holds[d % len(holds)]):
                 m.d.sync += [hit.eq(Cat(same)), found[d].eq(hit.any())]

@@ -4,21 +4,20 @@ from typing import Any
 
 from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tmesh_hw.blocks import PauliLane
+from tmesh_hw.blocks import BlockMemory, PauliLane
 from tmesh_hw.engine.interlock import Interlock, slot_layout
 
-#: From an issued event to its lane: the memory, and a register behind it.
-READ_LATENCY = 2
+#: From an issued event to its lane.
+READ_LATENCY = BlockMemory.latency
 
 #: From a write, while idle, to a read of it.
 WRITE_LATENCY = 2
 
-#: From an event to one that may read what it wrote: written in the cycle in which the lane answers,
-#: readable in the next.
-DISTANCE = READ_LATENCY + PauliLane.latency + 1
+#: From an event to one that may read what it wrote: written in the cycle after that in which the
+#: lane answers, readable in the next.
+DISTANCE = READ_LATENCY + PauliLane.latency + 2
 
 
 def place_layout(rows: int) -> data.StructLayout:
@@ -42,7 +41,7 @@ class Resident(wiring.Component):
     i: stream of bundles, see `Interlock`
     form: ``{value: signed(f+2), valid: 1}`` shifts a coefficient into every lane, while idle
     read: ``{place, valid: 1}``; write: ``{place, r: 3 × signed(f+2), valid: 1}``; while idle; what
-       is written can be read two cycles later
+       is written can be read `WRITE_LATENCY` cycles later
     r: the vector that was to be read, `READ_LATENCY` cycles later
     idle, held: see `Interlock`
     issued, saturations: events of this cycle that were issued, results that saturated
@@ -78,10 +77,8 @@ class Resident(wiring.Component):
 
         bundle = interlock.o
         write = data.StructLayout({"row": len(self.read.place.row), "r": self._vector, "valid": 1})
-        writes = [Signal(write, name=f"write{k}") for k in range(self.lanes)]
+        writes = [Signal(write, name=f"write{k}", reset_less=True) for k in range(self.lanes)]
         own_vectors = []
-        other_write = Signal.like(self.write)
-        m.d.sync += other_write.eq(self.write)
         for k, lane in enumerate(self._lanes):
             m.submodules[f"lane{k}"] = lane
             slot = bundle.payload[k]
@@ -93,17 +90,19 @@ class Resident(wiring.Component):
             ]
             event = Signal(slot.shape(), name=f"event{k}")
             m.d.comb += [event.eq(slot), event.valid.eq(slot.valid & bundle.valid)]
-            self._meet(m, lane, self._later(m, event, READ_LATENCY), own, others)
-            done = self._later(m, event, READ_LATENCY + PauliLane.latency)
-            m.d.comb += [
+            coming = self._later(m, event, READ_LATENCY - 1)
+            event = self._later(m, coming, 1)
+            self._meet(m, lane, coming, event, own, others)
+            done = self._later(m, event, PauliLane.latency)
+            m.d.sync += [
                 writes[k].row.eq(done.own),
                 writes[k].r.eq(lane.o.payload.r),
                 writes[k].valid.eq(lane.o.valid),
             ]
-            with m.If(other_write.valid & (other_write.place.bank == k)):
-                m.d.comb += [
-                    writes[k].row.eq(other_write.place.row),
-                    writes[k].r.eq(other_write.r),
+            with m.If(self.write.valid & (self.write.place.bank == k)):
+                m.d.sync += [
+                    writes[k].row.eq(self.write.place.row),
+                    writes[k].r.eq(self.write.r),
                     writes[k].valid.eq(1),
                 ]
             own_vectors.append(own)
@@ -121,35 +120,40 @@ class Resident(wiring.Component):
         ]
         return m
 
-    def _meet(self, m: Module, lane: PauliLane, event: Any, own: Any, others: list[Any]) -> None:
-        """Give a lane its operands; a repeat has those of its double."""
+    def _meet(
+        self, m: Module, lane: PauliLane, coming: Any, event: Any, own: Any, others: list[Any]
+    ) -> None:
+        """Give a lane its operands; a repeat has those of its double. coming: what is `event` in
+        the next cycle."""
         other = Array(others)[event.bank]
         held_own, held_other = (Signal.like(own, reset_less=True) for _ in range(2))
-        with m.If(event.valid & event.double & ~event.repeat):
+        # They drive what is wide.
+        holds, repeats, repeats_other = (Signal(attrs={"keep": 1}) for _ in range(3))
+        m.d.sync += [
+            holds.eq(coming.valid & coming.double & ~coming.repeat),
+            *(signal.eq(coming.repeat) for signal in (repeats, repeats_other)),
+        ]
+        with m.If(holds):
             m.d.sync += [held_own.eq(own), held_other.eq(other)]
         m.d.comb += [
             lane.i.valid.eq(event.valid | self.form.valid),
             lane.i.payload.second.eq(event.second),
             lane.i.payload.load.eq(self.form.valid),
             lane.i.payload.value.eq(self.form.value),
-            lane.i.payload.own.eq(Mux(event.repeat, held_other, own)),
-            lane.i.payload.other.eq(Mux(event.repeat, held_own, other)),
+            lane.i.payload.own.eq(Mux(repeats, held_other, own)),
+            lane.i.payload.other.eq(Mux(repeats_other, held_own, other)),
         ]
 
     def _copy(self, m: Module, name: str, write: Any, row: Any) -> Any:
         """A copy of a bank, and what it holds in `row`, `READ_LATENCY` cycles later."""
-        memory = Memory(shape=self._vector.size, depth=self.rows, init=[])
-        m.submodules[name] = memory
-        into, port = memory.write_port(), memory.read_port()
-        vector = Signal(self._vector.size, name=f"{name}_vector", reset_less=True)
+        m.submodules[name] = memory = BlockMemory(width=self._vector.size, depth=self.rows)
         m.d.comb += [
-            into.addr.eq(write.row),
-            into.data.eq(write.r),
-            into.en.eq(write.valid),
-            port.addr.eq(row),
+            memory.write.address.eq(write.row),
+            memory.write.value.eq(write.r),
+            memory.write.valid.eq(write.valid),
+            memory.address.eq(row),
         ]
-        m.d.sync += vector.eq(port.data)
-        return vector
+        return memory.value
 
     @staticmethod
     def _later(m: Module, event: Any, cycles: int) -> Any:

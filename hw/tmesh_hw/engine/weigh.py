@@ -51,7 +51,7 @@ class Weigh(wiring.Component):
     Members
     -------
     i: stream of rounds, see `round_layout`
-    address, coefficient: of the operator memory, a cycle later
+    address, coefficient: of the operator memory, a `BlockMemory`
     o: stream of the payload of `Quotient`, carrying a `ticket_layout`
     """
 
@@ -188,22 +188,21 @@ class Weigh(wiring.Component):
         tags = [issued] + [Signal(tag, name=f"stage{n}") for n in range(1, adding)]
         m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
 
-        # The coefficient comes a cycle after its address.
-        names = ("coefficient", "own", "other", "left", "right", "mine", "its", "fine", "by")
-        coefficient, own, other, left, right, mine, its, fine, by = (
+        # The coefficient comes two cycles after its address.
+        names = ("own", "other", "left", "right", "mine", "its", "fine", "by")
+        own, other, left, right, mine, its, fine, by = (
             Signal(signed(f + 2), name=name, reset_less=True) for name in names
         )
         one = 1 << f
         with m.If(tags[1].valid):
             k = tags[1].k
             m.d.sync += [
-                coefficient.eq(self.coefficient),
                 own.eq(Array([one, *i.own])[k]),
                 other.eq(Array([one, *i.other])[k]),
             ]
         with m.If(tags[2].valid):
             m.d.sync += [
-                left.eq(Mux(evolving, coefficient, Mux(tags[2].k == 0, 0, own))),
+                left.eq(Mux(evolving, self.coefficient, Mux(tags[2].k == 0, 0, own))),
                 right.eq(Mux(second, own, other)),
             ]
         product = multiply(m, left, right, platform)

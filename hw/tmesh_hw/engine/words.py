@@ -56,58 +56,69 @@ class BundleReader(wiring.Component):
         m = Module()
         size = packets.bundle_bits(self.lanes)
         words = max(1, size // self.link)
-        bundle, full = Signal(max(size, self.link), reset_less=True), Signal()
-        have, short = Signal(range(words + 1)), Signal()
+        have, short, left = Signal(range(words)), Signal(), Signal()
         slots = self.o.payload.shape()
+        # What is wrong with a bundle is found in one cycle, and added up in the next.
         m.submodules.checked = checked = StreamRegister(
+            data.StructLayout({"slots": slots, "fits": 4 * self.lanes})
+        )
+        m.submodules.summed = summed = StreamRegister(
             data.StructLayout({"slots": slots, "fits": 1})
         )
-        into, out_of, good = checked.i.payload, checked.o.payload, self.status == Status.OK
+        into, out_of, good = checked.i.payload, summed.o, Signal(init=1)
+        fits = out_of.payload.fits
         m.d.comb += [
-            self.i.ready.eq(~full | checked.i.ready),
-            checked.i.valid.eq(full),
-            into.fits.eq(self._unpack(m, bundle, into.slots)),
-            self.o.payload.eq(out_of.slots),
-            self.o.valid.eq(checked.o.valid & out_of.fits & good),
-            checked.o.ready.eq(self.o.ready | ~out_of.fits | ~good),
-            self.empty.eq(~full & ~checked.o.valid & ~short & (have == 0)),
+            self.i.ready.eq(checked.i.ready),
+            checked.i.valid.eq(self.i.valid & (have == words - 1)),
+            checked.o.ready.eq(summed.i.ready),
+            summed.i.valid.eq(checked.o.valid),
+            summed.i.payload.slots.eq(checked.o.payload.slots),
+            summed.i.payload.fits.eq(checked.o.payload.fits.all()),
+            self.o.payload.eq(out_of.payload.slots),
+            self.o.valid.eq(out_of.valid & fits & good),
+            out_of.ready.eq(self.o.ready | ~fits | ~good),
+            left.eq(checked.o.valid | out_of.valid),
+            self.empty.eq(~left & ~short & (have == 0)),
         ]
-        with m.If(checked.i.ready):
-            m.d.sync += full.eq(0)
+        # All words of a bundle but its last.
+        before = Signal((words - 1) * self.link, reset_less=True)
+        bundle = Cat(before, self.i.payload.data)
+        m.d.comb += into.fits.eq(self._unpack(m, bundle, into.slots))
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.count.eq(self.count + 1)
-        with m.If(checked.o.valid & ~out_of.fits & good):
-            m.d.sync += self.status.eq(Status.BAD_ADDRESS)
-        # A word that is a bundle is taken whether it is there or not.
-        with m.If(self.i.ready & (self.i.valid | (words == 1))):
-            m.d.sync += bundle.eq(Cat(bundle, self.i.payload.data)[-len(bundle) :])
+        with m.If(out_of.valid & ~fits & good):
+            m.d.sync += [self.status.eq(Status.BAD_ADDRESS), good.eq(0)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += have.eq(have + 1)
+            m.d.sync += [before.eq(bundle[self.link :]), have.eq(have + 1)]
             with m.If(have == words - 1):
-                m.d.sync += [have.eq(0), full.eq(1)]
+                m.d.sync += have.eq(0)
             with m.Elif(self.i.payload.last):
                 m.d.sync += [have.eq(0), short.eq(1)]
         # What is cut short is said when all before it has gone on.
-        with m.If(short & ~full & ~checked.o.valid):
+        with m.If(short & ~left):
             m.d.sync += short.eq(0)
             with m.If(good):
-                m.d.sync += self.status.eq(Status.BAD_LENGTH)
+                m.d.sync += [self.status.eq(Status.BAD_LENGTH), good.eq(0)]
         with m.If(self.start):
-            m.d.sync += [self.status.eq(Status.OK), self.count.eq(0)]
+            m.d.sync += [self.status.eq(Status.OK), good.eq(1), self.count.eq(0)]
         return m
 
     def _unpack(self, m: Module, bundle: Any, slots: Any) -> Any:
-        """Fill the slots; whether all their agents exist."""
+        """Fill the slots; whether the agents of each exist, by rows, bank and kind."""
         packed = data.StructLayout(packets.SLOT)
         fits = []
         for lane, slot in enumerate(slots):
             start = packets.SLOT_STRIDE * lane
             field = data.View(packed, bundle[start : start + packed.size])
             m.d.comb += [slot[name].eq(field[name]) for name in packets.SLOT]
-            known = (field.own < self.rows) & (field.other < self.rows)
-            known &= (field.bank < self.lanes) & (~field.double | (field.bank == lane))
-            fits.append(~field.valid | known)
-        return Cat(fits).all()
+            known = Cat(
+                field.own < self.rows,
+                field.other < self.rows,
+                field.bank < self.lanes,
+                ~field.double | (field.bank == lane),
+            )
+            fits.append(known | ~field.valid.replicate(len(known)))
+        return Cat(fits)
 
 
 class ReplyWriter(wiring.Component):

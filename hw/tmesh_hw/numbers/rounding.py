@@ -4,6 +4,7 @@ Slices and ``Cat`` of signed values are unsigned in Amaranth, so everything here
 explicitly; use these functions instead of slicing.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth import Cat, Const, Mux, Value
@@ -33,10 +34,13 @@ def saturate(value: Any, width: int, slack: int = 0) -> tuple[Any, Any]:
     return value, terms.any()
 
 
-def clip(value: Any, width: int, slack: int = 0) -> tuple[Any, Any]:
+def clip(
+    value: Any, width: int, slack: int = 0, kept: Callable[[Any], Any] = lambda value: value
+) -> tuple[Any, Any]:
     """`saturate` whose flag is in two bits, any of which counts: a register may be between.
 
-    `slack` is 0 or a power of two, so that no carry is needed.
+    `slack` is 0 or a power of two, so that no carry is needed. kept: puts into a register what is
+    known half-way.
     """
     if slack & (slack - 1):
         raise ValueError(f"slack must be 0 or a power of two, not {slack!r}")
@@ -44,10 +48,11 @@ def clip(value: Any, width: int, slack: int = 0) -> tuple[Any, Any]:
     if not value.shape().signed:
         value = Cat(value, Const(0, 1)).as_signed()
     if len(value) <= width:
-        return value, Const(0, 2)
+        return kept(value), Const(0, 2)
     # How far it is from 0 or −1.
     sign, away = value[-1], Cat(bit ^ value[-1] for bit in value[:-1])
-    fits = ~away[width - 1 :].any()
-    clipped = Cat(Mux(fits, bit, ~sign) for bit in value[: width - 1])
     near = away[slack.bit_length() - 1 : width - 1].any() if slack else 1
-    return Cat(clipped, sign).as_signed(), Cat(away[width:].any(), away[width - 1] & near)
+    flags = kept(Cat(away[width:].any(), away[width - 1] & near))
+    fits, value = kept(~away[width - 1 :].any()), kept(Cat(value[: width - 1], sign))
+    clipped = Cat(Mux(fits, bit, ~value[-1]) for bit in value[:-1])
+    return Cat(clipped, value[-1]).as_signed(), flags

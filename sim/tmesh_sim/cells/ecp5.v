@@ -76,8 +76,8 @@ endmodule
 
 // 18 432 bits, seen as words of 1 to 18 bits by each of two ports of one clock; of words below 9
 // bits, each byte has eight, not nine. Port B only reads. With 36 bits, port A only writes, and data
-// go through the pins of both: A has the lower half. No output registers, resets, chip selects or
-// write-through.
+// go through the pins of both: A has the lower half. An output register is there where REGMODE is
+// OUTREG, with enable OCE. No resets, chip selects or write-through.
 //
 // Lattice leaves open what port B reads of a byte that port A writes in the same clock: the model
 // gives the complement of what was there, so that no one can rely on it.
@@ -139,11 +139,15 @@ module DP16KD (
     localparam WIDE = DATA_WIDTH_A == 36;
     localparam READ_FIRST = WRITEMODE_A == "READBEFOREWRITE";
 
-    if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG") $error("REGMODE");
+    localparam REG_A = REGMODE_A == "OUTREG", REG_B = REGMODE_B == "OUTREG";
+
+    if (!REG_A && REGMODE_A != "NOREG") $error("REGMODE_A");
+    if (!REG_B && REGMODE_B != "NOREG") $error("REGMODE_B");
     if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000") $error("CSDECODE");
     if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB") $error("CLKMUX");
     if (!READ_FIRST && WRITEMODE_A != "NORMAL") $error("WRITEMODE_A");
     if (WIDE != (DATA_WIDTH_B == 36)) $error("36 bits on one side alone");
+    if (WIDE && REG_A != REG_B) $error("36 bits, of which half with an output register");
     if (below(DATA_WIDTH_A, 0) == 63) $error("DATA_WIDTH_A");
     if (below(DATA_WIDTH_B, 0) == 63) $error("DATA_WIDTH_B");
 
@@ -189,12 +193,16 @@ module DP16KD (
     wire [35:0] clash = ad_a[13:5] == ad_b[13:5] ? written : 0;
     reg [17:0] read_a = 0;
     reg [35:0] read_b = 0;
+    reg [17:0] late_a = 0;
+    reg [35:0] late_b = 0;
 
     always @(posedge CLKA) begin
         if (WEA && CEA)
             words[ad_a[13:5]] <= (word_a & ~written) | ({di_b, di_a} << below_a & written);
         if (CEA && (READ_FIRST || !WEA)) read_a <= 18'(word_a >> below_a);
         if (CEB) read_b <= (word_b ^ clash) >> below_b;
+        if (OCEA) late_a <= read_a;
+        if (OCEB) late_b <= read_b;
         if (RSTA || RSTB || WEB || {CSA2, CSA1, CSA0, CSB2, CSB1, CSB0} != 0)
             $fatal(1, "DP16KD: resets, chip selects and writes of port B are not modelled");
     end
@@ -202,7 +210,9 @@ module DP16KD (
         if (CEB && !CLKB) $fatal(1, "DP16KD: two clocks are not modelled");
     end
 
-    wire [17:0] do_a = WIDE ? read_b[17:0] : read_a, do_b = WIDE ? read_b[35:18] : read_b[17:0];
+    wire [17:0] one_a = REG_A ? late_a : read_a;
+    wire [35:0] one_b = REG_B ? late_b : read_b;
+    wire [17:0] do_a = WIDE ? one_b[17:0] : one_a, do_b = WIDE ? one_b[35:18] : one_b[17:0];
     assign {
         DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6,
         DOA5, DOA4, DOA3, DOA2, DOA1, DOA0
