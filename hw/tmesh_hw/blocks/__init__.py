@@ -14,6 +14,7 @@ from .complex_multiply import ComplexMultiply
 from .cordic import Cordic
 from .entropy import Entropy
 from .entrywise_mac import EntrywiseMac
+from .global_net import global_net
 from .kronecker import Kronecker
 from .normalise import Normalise
 from .operator_mac import OperatorMac
@@ -43,4 +44,5 @@ __all__ = [
     "RoundedProduct",
     "SquareRoot",
     "StreamRegister",
+    "global_net",
 ]

@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
+#: Bits of a payload that one register enables.
+PART = 64
 
 
 class StreamRegister(wiring.Component):
@@ -29,30 +32,38 @@ class StreamRegister(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        first = Signal.like(self.o.payload, reset_less=True)
+        width = len(Value.cast(self.i.payload))
+        first = Signal(width, reset_less=True)
         # Kept apart from copies of it, here and elsewhere, that drive what is wide.
         there = Signal(attrs={"keep": 1})
-        m.d.comb += [self.o.payload.eq(first), self.o.valid.eq(there)]
+        parts = [slice(n, n + PART) for n in range(0, width, PART)]
+        coming = Value.cast(self.i.payload)
+        m.d.comb += [Value.cast(self.o.payload).eq(first), self.o.valid.eq(there)]
         if self._halved:
-            free = Signal(init=1, attrs={"keep": 1})
             valid = Mux(there, ~self.o.ready, self.i.valid)
             m.d.comb += self.i.ready.eq(~there)
-            m.d.sync += [there.eq(valid), free.eq(~valid)]
-            with m.If(free):
-                m.d.sync += first.eq(self.i.payload)
+            m.d.sync += there.eq(valid)
+            for n, part in enumerate(parts):
+                free = Signal(init=1, name=f"free{n}", attrs={"keep": 1})
+                m.d.sync += free.eq(~valid)
+                with m.If(free):
+                    m.d.sync += first[part].eq(coming[part])
             return m
-        second, full = Signal.like(first, reset_less=True), Signal()
+        second, full = Signal.like(first), Signal()
         room = Signal(init=1, attrs={"keep": 1})
         m.d.comb += self.i.ready.eq(room)
-        with m.If(self.o.ready | ~there):
-            m.d.sync += [
-                there.eq(full | self.i.valid),
-                first.eq(Mux(full, second, self.i.payload)),
-                full.eq(0),
-                room.eq(1),
-            ]
+        moves = self.o.ready | ~there
+        following = Mux(moves, full | self.i.valid, 1)
+        m.d.sync += there.eq(following)
+        with m.If(moves):
+            m.d.sync += [full.eq(0), room.eq(1)]
         with m.Elif(self.i.valid):
             m.d.sync += [full.eq(1), room.eq(0)]
+        for n, part in enumerate(parts):
+            occupied = Signal(name=f"there{n}", attrs={"keep": 1})
+            m.d.sync += occupied.eq(following)
+            with m.If(self.o.ready | ~occupied):
+                m.d.sync += first[part].eq(Mux(full, second, self.i.payload)[part])
         with m.If(~full):
-            m.d.sync += second.eq(self.i.payload)
+            m.d.sync += second.eq(coming)
         return m

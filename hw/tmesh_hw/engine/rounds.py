@@ -118,18 +118,21 @@ class Rounds(wiring.Component):
             self.saturates.eq(self.write.valid & o.payload.saturated),
             takes.eq(o.valid & o.ready),
         ]
-        with m.FSM() as fsm:
-            with m.State("TAKE"):
-                m.d.comb += o.ready.eq(1)
-                m.d.sync += done.eq(o.payload)
-                m.d.sync += [
-                    kind.eq(arriving.command == command)
-                    for kind, command in zip(self._kinds, kinds, strict=True)
-                ]
-                with m.If(takes):
-                    m.d.sync += saturated.eq(saturated | o.payload.saturated)
-                    with m.If(arriving.answers):
-                        m.next = "LENGTH"
+        # Whether a vector is taken; two registers, since what is wide hangs on it.
+        takes_next, keeps = (Signal(name=n, init=1, attrs={"keep": 1}) for n in ("open", "keeps"))
+        m.d.comb += o.ready.eq(takes_next)
+        with m.If(keeps):
+            m.d.sync += done.eq(o.payload)
+            m.d.sync += [
+                kind.eq(arriving.command == command)
+                for kind, command in zip(self._kinds, kinds, strict=True)
+            ]
+        with m.FSM():
+            with m.State("TAKE"), m.If(takes):
+                m.d.sync += saturated.eq(saturated | o.payload.saturated)
+                with m.If(arriving.answers):
+                    m.d.sync += [takes_next.eq(0), keeps.eq(0)]
+                    m.next = "LENGTH"
             with m.State("LENGTH"):
                 m.d.sync += length.eq(Mux(z < 0, -z, z) << extra)
                 with m.If(observing):
@@ -157,9 +160,9 @@ class Rounds(wiring.Component):
                     entropy.o.ready.eq(self.o.ready & spectral),
                 ]
                 with m.If(self.o.valid & self.o.ready):
-                    m.d.sync += saturated.eq(0)
+                    m.d.sync += [saturated.eq(0), takes_next.eq(1), keeps.eq(1)]
                     m.next = "TAKE"
-        finishing = ~fsm.ongoing("TAKE")
+        finishing = ~takes_next
         with m.If(finishing):
             self._answer(m, done, length)
         reply, answer = self.o.payload, entropy.o.payload.entropy

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.packets import Status
 
 from tmesh_hw.blocks import StreamRegister
+from tmesh_hw.blocks.stream_register import PART
 from tmesh_hw.engine.interlock import slot_layout
 
 
@@ -152,8 +153,7 @@ class ReplyWriter(wiring.Component):
         longer = packets.RESULTS // each if width else 0
         bits = Signal(short * self.link, reset_less=True)
         first, rest = Signal(range(short + 1)), Signal(range(longer + 1))
-        # One that stands apart drives all registers: what is no reply is not counted.
-        empty, free = (Signal(name=name, init=1, attrs={"keep": 1}) for name in ("empty", "free"))
+        empty = Signal(init=1, attrs={"keep": 1})
         m.d.comb += [
             self.i.ready.eq(empty),
             self.o.valid.eq(~empty),
@@ -161,26 +161,35 @@ class ReplyWriter(wiring.Component):
             self.o.payload.last.eq(first + rest == 1),
         ]
         waits = Mux(empty, ~self.i.valid, self.o.ready & self.o.payload.last)
-        m.d.sync += [empty.eq(waits), free.eq(waits)]
+        m.d.sync += empty.eq(waits)
         with m.If(empty & self.i.valid):
             m.d.sync += [first.eq(short), rest.eq(Mux(i.long, longer, 0))]
-        with m.If(free):
-            m.d.sync += bits.eq(i.reply.as_value())
-        with m.Elif(self.o.ready):
-            m.d.sync += bits.eq(bits >> self.link)
+        self._shift(m, bits, i.reply.as_value(), self.link, waits, self.o.ready)
+        with m.If(~empty & self.o.ready):
             with m.If(first != 0):
                 m.d.sync += first.eq(first - 1)
+            with m.Else():
+                m.d.sync += rest.eq(rest - 1)
         if longer:
             results = Signal.like(i.results, reset_less=True)
-            with m.If(free):
-                m.d.sync += results.eq(i.results)
-            with m.Elif(self.o.ready & (first == 0)):
-                m.d.sync += [
-                    results.eq(results.as_value() >> (each * width)),
-                    rest.eq(rest - 1),
-                ]
+            further = self.o.ready & (first == 0)
+            self._shift(m, results.as_value(), i.results.as_value(), each * width, waits, further)
             with m.If(first == 0):
                 for n in range(each):
                     word = self.o.payload.data.word_select(n, packets.INTEGER)
                     m.d.comb += word.eq(results[n])
         return m
+
+    @staticmethod
+    def _shift(m: Module, bits: Any, coming: Any, step: int, waits: Any, moves: Any) -> None:
+        """`bits` are what is `coming` until it is a reply, then they move down. What is no reply is
+        not counted, so that a register that stands apart enables each part of them."""
+        following = Cat(bits[step:], C(0, step))
+        for n in range(0, len(bits), PART):
+            free = Signal(name=f"free{n}", init=1, attrs={"keep": 1})
+            m.d.sync += free.eq(waits)
+            part = slice(n, n + PART)
+            with m.If(free):
+                m.d.sync += bits[part].eq(Cat(coming, C(0, len(bits)))[part])
+            with m.Elif(moves):
+                m.d.sync += bits[part].eq(following[part])

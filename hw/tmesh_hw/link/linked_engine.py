@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 
+from tmesh_hw.blocks import global_net
 from tmesh_hw.engine import component
 from tmesh_hw.link.link import Link
 from tmesh_hw.link.uart import UartReceiver, UartTransmitter
@@ -47,7 +48,7 @@ class LinkedEngine(wiring.Component):
         # From a register, and no other reset beside it: it reaches all over the device.
         reset = Signal(init=1, reset_less=True)
         m.d.sync += reset.eq(link.reset | self.reset)
-        m.submodules.engine = ResetInserter(reset)(self._engine)
+        m.submodules.engine = ResetInserter(global_net(m, reset, platform))(self._engine)
         m.d.comb += [link.i.payload.eq(self.i.payload), link.i.valid.eq(self.i.valid)]
         wiring.connect(m, link.o, wiring.flipped(self.o))
         wiring.connect(m, link.commands, self._engine.i)
