@@ -17,15 +17,19 @@ from tmesh.config import CoreConfig
 from tmesh.packets import Command
 from tmesh_hw.engine import rounds
 from tmesh_hw.engine.gather import Gather
-from tmesh_hw.engine.resident import READ_LATENCY, WRITE_LATENCY, Resident, place_layout
+from tmesh_hw.engine.resident import WRITE_LATENCY, Resident, place_layout, read_latency
 from tmesh_hw.engine.rounds import Rounds
 from tmesh_hw.engine.weigh import Weigh
 
 from .solver import proven
 
-CONFIG = CoreConfig(
-    f=8, lanes=0, gossip_lanes=2, agents=4, operators=2, rounds=2, link=128, cordics=0
-)
+#: With several lanes, memory takes longer.
+CONFIGS = [
+    CoreConfig(
+        f=8, lanes=0, gossip_lanes=lanes, agents=4, operators=2, rounds=2, link=128, cordics=0
+    )
+    for lanes in (1, 2)
+]
 
 #: Bits of the number of a write: fewer than four are under way.
 NUMBER = 2
@@ -84,9 +88,9 @@ class Numbering(wiring.Component):
     """A `Weigh` that numbers the writes of the agent at `place`, `expected` being the last one of
     rounds so far; any weight may vanish."""
 
-    def __init__(self, place: Any) -> None:
+    def __init__(self, config: CoreConfig, place: Any) -> None:
         self._place = place
-        super().__init__(dict(Weigh(config=CONFIG).signature.members.items()))
+        super().__init__(dict(Weigh(config=config).signature.members.items()))
         self.expected = Signal(NUMBER)
 
     def elaborate(self, platform: Any) -> Module:
@@ -151,6 +155,7 @@ class Proof(Elaboratable):
             dut.o.ready.eq(AnySeq(1)),
         ]
 
+        lanes = dut.config.gossip_lanes
         memory, write, writes = Signal(NUMBER), dut.write.r[0][:NUMBER], Signal()
         m.d.comb += writes.eq(dut.write.valid & (dut.write.place == self.place))
         for _ in range(WRITE_LATENCY - 1 + self.late):
@@ -160,7 +165,7 @@ class Proof(Elaboratable):
             m.d.sync += memory.eq(write)
         # A word that is written while it is read is any.
         stale = (dut.read.place == self.place) & (writes | (memory != self.expected))
-        for _ in range(READ_LATENCY):
+        for _ in range(read_latency(lanes)):
             m.d.sync += (later := Signal()).eq(stale)
             stale = later
         m.d.comb += dut.r[0].eq(stale)
@@ -169,31 +174,33 @@ class Proof(Elaboratable):
         return m
 
 
-def check(late: int, gather: type[Gather], folder: Path) -> bool:
+def check(config: CoreConfig, late: int, gather: type[Gather], folder: Path) -> bool:
     """Whether no read passes a write, and the last write is what stays."""
-    place = Signal(place_layout(CONFIG.rows))
-    numbering = Numbering(place)
+    place = Signal(place_layout(config.rows))
+    numbering = Numbering(config, place)
     with pytest.MonkeyPatch.context() as patch:
         for name, block in (("Entropy", Timeless), ("SquareRoot", Timeless), ("Quotient", Bearer)):
             real = getattr(rounds, name)
             patch.setattr(rounds, name, lambda block=block, real=real, **kw: block(real(**kw)))
         patch.setattr(rounds, "Weigh", lambda config: numbering)
         patch.setattr(rounds, "Gather", gather)
-        return proven(Proof(Rounds(config=CONFIG), place, numbering.expected, late), folder)
+        return proven(Proof(Rounds(config=config), place, numbering.expected, late), folder)
 
 
-def test_no_round_reads_what_is_still_to_be_written(tmp_path: Path) -> None:
-    assert check(0, Gather, tmp_path)
+@pytest.mark.parametrize("config", CONFIGS, ids=["one lane", "two lanes"])
+def test_no_round_reads_what_is_still_to_be_written(config: CoreConfig, tmp_path: Path) -> None:
+    assert check(config, 0, Gather, tmp_path)
     # The proof would notice a write that comes a cycle later, and one that is forgotten.
-    assert not check(1, Gather, tmp_path)
-    assert not check(0, Forgetful, tmp_path)
+    assert not check(config, 1, Gather, tmp_path)
+    assert not check(config, 0, Forgetful, tmp_path)
 
 
-def test_memory_takes_as_long_as_the_proof_has_it() -> None:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_memory_takes_as_long_as_the_proof_has_it(lanes: int) -> None:
     """Read in the first cycle in which what is written can be, and in the one before."""
     seen = []
     for wait in (WRITE_LATENCY - 1, WRITE_LATENCY):
-        dut = Resident(f=8, lanes=1, rows=2)
+        dut = Resident(f=8, lanes=lanes, rows=2)
 
         async def bench(ctx: Any, dut: Resident = dut, wait: int = wait) -> None:
             place = {"row": 1, "bank": 0}
@@ -203,7 +210,7 @@ def test_memory_takes_as_long_as_the_proof_has_it() -> None:
                 await ctx.tick()
                 ctx.set(dut.write.valid, 0)
             ctx.set(dut.read.valid, 0)
-            await ctx.tick().repeat(READ_LATENCY - 1)
+            await ctx.tick().repeat(read_latency(lanes) - 1)
             seen.append(ctx.get(dut.r[0]))
 
         simulator = Simulator(dut)

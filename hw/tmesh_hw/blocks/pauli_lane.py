@@ -25,7 +25,8 @@ class PauliLane(wiring.Component):
 
     Parameters
     ----------
-    f: fraction bits of Q(2, f).
+    f: fraction bits of Q(2, f). far: registers more where wires are long, since lanes fill a
+    device: copies of the operands, and behind coefficients and products.
 
     Members
     -------
@@ -34,15 +35,13 @@ class PauliLane(wiring.Component):
     o: stream of ``{r: 3 × signed(f+2), saturated: 1}``
     """
 
-    #: Operands; two contractions of two levels of adders, rounding, clipping in two; length and
-    #: correction.
-    latency = 1 + 2 * (MULTIPLY_LATENCY + 5) + MULTIPLY_LATENCY + 7
-
     #: Registers that say `load` or `second`, since these go to all coefficients.
     COPIES = 12
 
-    def __init__(self, *, f: int) -> None:
-        self.f = check_fraction(f)
+    def __init__(self, *, f: int, far: bool = False) -> None:
+        self.f, self.far = check_fraction(f), far
+        #: Cycles of a product, and of operands and coefficients to their multipliers.
+        self._product_latency, self._reach = MULTIPLY_LATENCY + far, 1 + far
         vector = data.ArrayLayout(signed(f + 2), 3)
         coefficient = {"value": signed(f + 2), "load": 1}
         operands = {"own": vector, "other": vector, "second": 1, **coefficient}
@@ -53,6 +52,12 @@ class PauliLane(wiring.Component):
                 "o": Out(stream.Signature(data.StructLayout(result), always_ready=True)),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        """Operands; two contractions of two levels of adders, rounding, clipping in two; length and
+        correction."""
+        return self._reach + 2 * (self._product_latency + 5) + self._product_latency + 7
 
     def model(self, c: IntArray, own: IntArray, other: IntArray) -> tuple[IntArray, BoolArray]:
         """Integers (3, 4, 4), (m, 3), (m, 3) in; new vectors (m, 3), and which saturated."""
@@ -79,12 +84,19 @@ class PauliLane(wiring.Component):
             return Mux(seconds[4 * n + j], forms[48 + position], forms[position])
 
         # M_ij = c_ij0 + Σ_k c_ijk t_k.
-        constants = self._after(MULTIPLY_LATENCY, *(c(n, j, 0) for n in range(3) for j in range(4)))
-        own = self._after(MULTIPLY_LATENCY + 5, *i.own)
+        latency, reach = self._product_latency, self._reach - 1
+        constants = self._after(reach + latency, *(c(n, j, 0) for n in range(3) for j in range(4)))
+        others = self._copies(i.other, 4)
+
+        def product(coefficient: Any, operand: Any) -> Any:
+            (coefficient,) = self._after(reach, coefficient)
+            return self._product(coefficient, operand)
+
+        owns = self._copies(self._after(latency + 5, *i.own), 3)
         flags, whole, fine = [], [], []
         for n in range(3):
             for j in range(4):
-                x, y, z = (self._product(c(n, j, k), i.other[k - 1]) for k in (1, 2, 3))
+                x, y, z = (product(c(n, j, k), others[j][k - 1]) for k in (1, 2, 3))
                 total = self._sum(x, y, z, constants[4 * n + j] << f)
                 if j == 0:
                     whole.append(total)
@@ -94,15 +106,15 @@ class PauliLane(wiring.Component):
                     fine.append(self._kept(value))
                     flags.append(self._kept(flag))
         # r_i = M_i0 + Σ_j M_ij r_j.
-        whole = self._after(3 + MULTIPLY_LATENCY, *whole)
+        whole = self._after(3 + latency, *whole)
         results = []
         for n in range(3):
-            x, y, z = (self._product(fine[3 * n + j], own[j]) for j in range(3))
+            x, y, z = (self._product(fine[3 * n + j], owns[n][j]) for j in range(3))
             rounded = self._kept(round_shift(self._sum(x, y, z, whole[n] << 1), f + 1))
             value, flag = clip(rounded, f + 2, kept=self._kept)
             results.append(self._kept(value))
             flags.append(self._kept(flag))
-        (early,) = self._after(MULTIPLY_LATENCY + 5, Cat(*flags[:9]).any())
+        (early,) = self._after(latency + 5, Cat(*flags[:9]).any())
         self._renormalise(results, self._kept(early | Cat(*flags[9:]).any()))
         return m
 
@@ -132,7 +144,7 @@ class PauliLane(wiring.Component):
         beyond, negative = excess[bits:-1].any(), excess[-1]
         kept = excess[:bits] | beyond.replicate(bits)
         longer = self._kept(kept & ~negative.replicate(bits))
-        r = self._after(MULTIPLY_LATENCY + 3, *r)
+        r = self._after(self._product_latency + 3, *r)
         # Four bits times a part: two sums of two, then one.
         partial = [
             [self._kept(sum(Mux(longer[b], x << b, 0) for b in bits)) for bits in ((0, 1), (2, 3))]
@@ -142,11 +154,25 @@ class PauliLane(wiring.Component):
         r = self._after(3, *r)
         for n in range(3):
             m.d.comb += self.o.payload.r[n].eq(self._kept(r[n] - corrections[n]))
-        (flag,) = self._after(MULTIPLY_LATENCY + 6, saturated)
+        (flag,) = self._after(self._product_latency + 6, saturated)
         m.d.comb += self.o.payload.saturated.eq(flag)
 
     def _product(self, a: Any, b: Any) -> Any:
-        return multiply(self._m, a, b, self._platform)
+        product = multiply(self._m, a, b, self._platform)
+        return self._kept(product) if self.far else product
+
+    def _copies(self, vector: Any, count: int) -> list[list[Any]]:
+        """`vector` as often as it is wanted: a cycle later in registers of its own where wires are
+        long, else the same."""
+        if not self.far:
+            return [list(vector)] * count
+        copies = [
+            [Signal(x.shape(), reset_less=True, attrs={"keep": 1}) for x in vector]
+            for _ in range(count)
+        ]
+        for copy in copies:
+            self._m.d.sync += [a.eq(b) for a, b in zip(copy, vector, strict=True)]
+        return copies
 
     def _sum(self, a: Any, b: Any, c: Any, d: Any) -> Any:
         """Two registered levels of adders."""

@@ -10,12 +10,11 @@ from .engine import Engine
 from .gossip import GossipDatapath
 from .interlock import Interlock
 from .microcode import MicrocodedEngine
-from .resident import DISTANCE, Resident
+from .resident import Resident, distance
 from .rounds import Rounds
 from .words import word_layout
 
 __all__ = [
-    "DISTANCE",
     "Core",
     "Eigensystem",
     "Engine",
@@ -26,6 +25,7 @@ __all__ = [
     "Rounds",
     "component",
     "core_layouts",
+    "distance",
     "word_layout",
 ]
 

@@ -15,7 +15,7 @@ from tmesh.packets import INTEGER, Command, Counter, Status
 
 from tmesh_hw.blocks import BlockMemory, StreamRegister
 from tmesh_hw.engine.matrices import Matrices
-from tmesh_hw.engine.resident import READ_LATENCY, Resident
+from tmesh_hw.engine.resident import Resident, read_latency
 from tmesh_hw.engine.rounds import Rounds
 from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
 
@@ -395,7 +395,7 @@ class Engine(wiring.Component):
             self._is_any(Command.IDENTIFY, Command.COUNTER, Command.RESET, Command.WRITE_STATE)
         ):
             m.next = "SKIP"
-        with m.If(of[Command.READ_STATE] & _reaches(count, READ_LATENCY)):
+        with m.If(of[Command.READ_STATE] & _reaches(count, read_latency(self.config.gossip_lanes))):
             m.next = "SKIP"
         with m.If(of[Command.WRITE_OPERATOR]):
             m.d.sync += [self._write.valid.eq(1), self._loaded_valid.eq(0)]

@@ -9,7 +9,7 @@ from tmesh import packets
 from tmesh.config import CoreConfig
 from tmesh.packets import INTEGER, Command, Status
 
-from tmesh_hw.engine.resident import READ_LATENCY, place_layout
+from tmesh_hw.engine.resident import place_layout, read_latency
 from tmesh_hw.engine.words import word_layout
 
 #: Bits of a tag.
@@ -50,7 +50,7 @@ class Gather(wiring.Component):
     done, status, ended: the words are taken, or refused and nothing is done; whether the last word
        of the packet is among them
     read: ``{place, valid: 1}``: a state to read, again while it `waits`; r: what it was,
-       `READ_LATENCY` cycles later
+       `read_latency` cycles later
     pending: ``{place, valid: 1}``: what is still to be written
     waits: a state is waited for
     o: stream of rounds, see `round_layout`
@@ -213,7 +213,7 @@ class Gather(wiring.Component):
     def _arriving(self, m: Module, reads: Any) -> Any:
         """Add up what is read, the first as own; whether all of it is there."""
         o, first = self.o.payload, Signal()
-        coming = Signal(READ_LATENCY)
+        coming = Signal(read_latency(self.config.gossip_lanes))
         m.d.sync += coming.eq(Cat(reads, coming))
         with m.If(self.start.valid):
             m.d.sync += first.eq(1)

@@ -9,20 +9,30 @@ from amaranth.lib.wiring import In, Out
 from tmesh_hw.blocks import BlockMemory, PauliLane
 from tmesh_hw.engine.interlock import Interlock, slot_layout
 
-#: From an issued event to its lane.
-READ_LATENCY = BlockMemory.latency
-
-#: From a write, while idle, to a read of it.
-WRITE_LATENCY = 2
-
-#: From an event to one that may read what it wrote: written in the cycle after that in which the
-#: lane answers, readable in the next.
-DISTANCE = READ_LATENCY + PauliLane.latency + 2
-
 
 def place_layout(rows: int) -> data.StructLayout:
     """Where the state of an agent is, `rows` of them in a bank."""
     return data.StructLayout({"row": max(1, (rows - 1).bit_length()), "bank": 2})
+
+
+#: Cycles from a write, while idle, to a read of it; what is far is as far for both.
+WRITE_LATENCY = 2
+
+
+def far(lanes: int) -> bool:
+    """Whether lanes fill a device: wires are long then, and have registers more on their way."""
+    return lanes > 1
+
+
+def read_latency(lanes: int) -> int:
+    """Cycles from a place to the vector that it holds."""
+    return BlockMemory.latency + far(lanes)
+
+
+def distance(lanes: int) -> int:
+    """Cycles from an event to one that may read what it wrote: to its lane, there, and back."""
+    lane = PauliLane(f=16, far=far(lanes))
+    return read_latency(lanes) + far(lanes) + lane.latency + WRITE_LATENCY
 
 
 class Resident(wiring.Component):
@@ -42,16 +52,17 @@ class Resident(wiring.Component):
     form: ``{value: signed(f+2), valid: 1}`` shifts a coefficient into every lane, while idle
     read: ``{place, valid: 1}``; write: ``{place, r: 3 × signed(f+2), valid: 1}``; while idle; what
        is written can be read `WRITE_LATENCY` cycles later
-    r: the vector that was to be read, `READ_LATENCY` cycles later
+    r: the vector that was to be read, `read_latency` cycles later
     idle, held: see `Interlock`
     issued, saturations: events of this cycle that were issued, results that saturated
     """
 
     def __init__(self, *, f: int, lanes: int, rows: int) -> None:
         self.f, self.lanes, self.rows = f, lanes, rows
-        self._lanes = [PauliLane(f=f) for _ in range(lanes)]
+        self._far = far(lanes)
+        self._lanes = [PauliLane(f=f, far=self._far) for _ in range(lanes)]
         row = max(1, (rows - 1).bit_length())
-        self._interlock = Interlock(lanes=lanes, row=row, distance=DISTANCE)
+        self._interlock = Interlock(lanes=lanes, row=row, distance=distance(lanes))
         vector = data.ArrayLayout(signed(f + 2), 3)
         self._vector = vector
         place = place_layout(rows)
@@ -90,10 +101,15 @@ class Resident(wiring.Component):
             ]
             event = Signal(slot.shape(), name=f"event{k}")
             m.d.comb += [event.eq(slot), event.valid.eq(slot.valid & bundle.valid)]
-            coming = self._later(m, event, READ_LATENCY - 1)
-            event = self._later(m, coming, 1)
-            self._meet(m, lane, coming, event, own, others)
-            done = self._later(m, event, PauliLane.latency)
+            at_memory = read_latency(self.lanes)
+            at_lane = at_memory + self._far
+            events = self._pipeline(m, event, at_lane + lane.latency)
+            other = Array(others)[events[at_memory].bank]
+            own_vectors.append(own)
+            if self._far:
+                own, other = (self._pipeline(m, x, 1, reset_less=True)[-1] for x in (own, other))
+            self._meet(m, lane, events[at_lane - 1], events[at_lane], own, other)
+            done = events[-1]
             m.d.sync += [
                 writes[k].row.eq(done.own),
                 writes[k].r.eq(lane.o.payload.r),
@@ -105,14 +121,10 @@ class Resident(wiring.Component):
                     writes[k].r.eq(self.write.r),
                     writes[k].valid.eq(1),
                 ]
-            own_vectors.append(own)
         bank = self.read.place.bank
-        for n in range(READ_LATENCY):
-            later = Signal.like(bank, name=f"bank{n}", reset_less=True)
-            m.d.sync += later.eq(bank)
-            bank = later
+        banks = self._pipeline(m, bank, read_latency(self.lanes), reset_less=True)
         m.d.comb += [
-            self.r.eq(Array(own_vectors)[bank]),
+            self.r.eq(Array(own_vectors)[banks[-1]]),
             self.issued.eq(sum(slot.valid & bundle.valid for slot in bundle.payload)),
             self.saturations.eq(
                 sum(lane.o.valid & lane.o.payload.saturated for lane in self._lanes)
@@ -121,11 +133,10 @@ class Resident(wiring.Component):
         return m
 
     def _meet(
-        self, m: Module, lane: PauliLane, coming: Any, event: Any, own: Any, others: list[Any]
+        self, m: Module, lane: PauliLane, coming: Any, event: Any, own: Any, other: Any
     ) -> None:
         """Give a lane its operands; a repeat has those of its double. coming: what is `event` in
         the next cycle."""
-        other = Array(others)[event.bank]
         held_own, held_other = (Signal.like(own, reset_less=True) for _ in range(2))
         # They drive what is wide.
         holds, repeats, repeats_other = (Signal(attrs={"keep": 1}) for _ in range(3))
@@ -145,8 +156,12 @@ class Resident(wiring.Component):
         ]
 
     def _copy(self, m: Module, name: str, write: Any, row: Any) -> Any:
-        """A copy of a bank, and what it holds in `row`, `READ_LATENCY` cycles later."""
+        """A copy of a bank, and what it holds in `row`, `read_latency` cycles later."""
         m.submodules[name] = memory = BlockMemory(width=self._vector.size, depth=self.rows)
+        if self._far:
+            write, row = (
+                self._pipeline(m, x, 1, reset_less=True, keep=1)[-1] for x in (write, row)
+            )
         m.d.comb += [
             memory.write.address.eq(write.row),
             memory.write.value.eq(write.r),
@@ -156,10 +171,13 @@ class Resident(wiring.Component):
         return memory.value
 
     @staticmethod
-    def _later(m: Module, event: Any, cycles: int) -> Any:
-        """`event`, `cycles` cycles later; its valid bit is reset."""
+    def _pipeline(
+        m: Module, value: Any, cycles: int, *, reset_less: bool = False, **attributes: int
+    ) -> list[Any]:
+        """`value`, and what it was 1, 2, … `cycles` cycles before."""
+        values = [value]
         for _ in range(cycles):
-            register = Signal.like(event)
-            m.d.sync += register.eq(event)
-            event = register
-        return event
+            register = Signal.like(value, reset_less=reset_less, attrs=attributes)
+            m.d.sync += register.eq(values[-1])
+            values.append(register)
+        return values

@@ -22,7 +22,7 @@ from tmesh.doctor import nextpnr_ecp5
 
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
-from tmesh_hw.engine import DISTANCE, Engine
+from tmesh_hw.engine import Engine, distance
 from tmesh_hw.synthesis import Ecp5
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
@@ -131,7 +131,7 @@ def designs() -> Iterator[Design]:
             _several("engine", lanes, "lane"),
             "85F",
             partial(Engine, config=config),
-            lambda e: (e.interval, DISTANCE),
+            lambda e: (e.interval, distance(e.config.gossip_lanes)),
         )
 
 

@@ -12,7 +12,7 @@ from tmesh.devices.client import EngineClient, Words
 from tmesh.golden.engine import EngineModel
 from tmesh.numbers import IntArray
 from tmesh_hw.digest import build_digest
-from tmesh_hw.engine import DISTANCE, Engine, word_layout
+from tmesh_hw.engine import Engine, distance, word_layout
 from tmesh_hw.ip import package, ports
 
 from tmesh_sim.benches.runner import payloads, simulate
@@ -39,7 +39,7 @@ def seconds(
         flows.append((_rows(words, last), np.concatenate([_rows(x) for x in replies])))
         return np.concatenate(replies)
 
-    client = EngineClient(config, DISTANCE, exchange)
+    client = EngineClient(config, distance(config.gossip_lanes), exchange)
     client.write_states(np.arange(len(r)), r)
     client.write_operator(0, form)
     parts = [flows[:]]

@@ -37,7 +37,7 @@ class VerilatorDevice(EngineDevice):
         super().__init__(config)
         # The gateware is imported only to build a simulator, so that `tmesh` works without it.
         from tmesh_hw.digest import build_digest
-        from tmesh_hw.engine import DISTANCE, core_layouts, word_layout
+        from tmesh_hw.engine import core_layouts, distance, word_layout
         from tmesh_sim.harness import VerilatedCore
 
         digest = build_digest(self.config)
@@ -46,7 +46,9 @@ class VerilatorDevice(EngineDevice):
         layouts = (word, word) if resident else core_layouts(self.config)
         self._core: VerilatedCore = VerilatedCore(layouts, self._source(digest, verilog), trace)
         if resident:
-            self._client = EngineClient(self.config, DISTANCE, self._exchange)
+            self._client = EngineClient(
+                self.config, distance(self.config.gossip_lanes), self._exchange
+            )
             self._client.identify(digest)
 
     def _source(self, digest: int, verilog: str | None) -> "Source":

@@ -147,11 +147,11 @@ def uses(seed: int, most: int = 3, events: int = EVENTS[-1]) -> Iterator[Use]:
 
 def _bundles(pairs: IntArray, both: bool, lanes: int) -> Iterator[int]:
     """Bundles of each packet."""
-    from tmesh_hw.engine import DISTANCE
+    from tmesh_hw.engine import distance
 
     for first in range(0, len(pairs), PACKET):
         part = pairs[first : first + PACKET]
-        yield int(schedule.bundles(part, both, 4096, lanes, DISTANCE).max()) + 1
+        yield int(schedule.bundles(part, both, 4096, lanes, distance(lanes)).max()) + 1
 
 
 def picture(measured: list[Point], path: Path) -> None:
