@@ -2,22 +2,22 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.golden import fixed
 from tmesh.numbers import MULTIPLIER_WIDTH, IntArray
 
 from tmesh_hw.blocks.checks import check_choice
-from tmesh_hw.numbers import Complex
+from tmesh_hw.numbers import MULTIPLY_LATENCY, Complex, multiply
 
 
 class ComplexMultiply(wiring.Component):
     """``o.p = i.a * i.b``, or ``i.a * conj(i.b)`` with ``i.conjugate``; equals NumPy's ``a * b``.
 
     Format: operands ``signed(width)``, result ``signed(2*width + 1)``, exact. The result has one
-    bit to spare, so nothing rounds or overflows. Three registers (operands, four products, sums);
-    one multiplication per cycle; 4 multipliers.
+    bit to spare, so nothing rounds or overflows. Four products, then their sums; one multiplication
+    per cycle; 4 multipliers, registered macros on ECP5.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class ComplexMultiply(wiring.Component):
     o: stream of ``{p: Complex(2*width + 1)}``
     """
 
-    latency = 3
+    latency = MULTIPLY_LATENCY + 1
 
     def __init__(self, *, width: int) -> None:
         self.width = check_choice("width", width, range(2, MULTIPLIER_WIDTH + 1))
@@ -58,26 +58,21 @@ class ComplexMultiply(wiring.Component):
             self.i.ready.eq(advance),
             self.o.valid.eq(valid[-1]),
         ]
-        operands = Signal(self.i.payload.shape(), reset_less=True)
-        conjugate = Signal(reset_less=True)
-        products = {
-            name: Signal(signed(2 * self.width), name=name, reset_less=True)
-            for name in ("re_re", "im_im", "re_im", "im_re")
-        }
-        a, b, p = operands.a, operands.b, self.o.payload.p
+        i, p = self.i.payload, self.o.payload.p
+        re_re, im_im, re_im, im_re = (
+            multiply(m, i.a[x], i.b[y], platform, advance)
+            for x, y in (("re", "re"), ("im", "im"), ("re", "im"), ("im", "re"))
+        )
+        conjugates = Signal(MULTIPLY_LATENCY, reset_less=True)
+        conjugate = conjugates[-1]
         result = Signal.like(p, reset_less=True)
         m.d.comb += p.eq(result)
         with m.If(advance):
             m.d.sync += [
                 valid.eq((valid << 1) | self.i.valid),
-                operands.eq(self.i.payload),
-                products["re_re"].eq(a.re * b.re),
-                products["im_im"].eq(a.im * b.im),
-                products["re_im"].eq(a.re * b.im),
-                products["im_re"].eq(a.im * b.re),
-                conjugate.eq(operands.conjugate),
-                result.re.eq(_add(products["re_re"], products["im_im"], ~conjugate)),
-                result.im.eq(_add(products["im_re"], products["re_im"], conjugate)),
+                conjugates.eq(Cat(i.conjugate, conjugates)),
+                result.re.eq(_add(re_re, im_im, ~conjugate)),
+                result.im.eq(_add(im_re, re_im, conjugate)),
             ]
         return m
 

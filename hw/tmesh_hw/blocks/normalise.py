@@ -13,7 +13,7 @@ from tmesh.numbers import IntArray
 from tmesh_hw.blocks.checks import check_fraction
 from tmesh_hw.blocks.reciprocal import Reciprocal
 from tmesh_hw.blocks.stream_register import StreamRegister
-from tmesh_hw.numbers import matrix, round_shift, saturate
+from tmesh_hw.numbers import MULTIPLY_LATENCY, matrix, multiply, round_shift, saturate
 
 
 class Normalise(wiring.Component):
@@ -67,8 +67,9 @@ class Normalise(wiring.Component):
     @property
     def latency(self) -> int:
         """Scaling (load, shift amount, 3 elements a state, round, clip, hand over), reciprocal,
-        products (load, 3 elements a state, product, sum, rounding, its place, hand over)."""
-        return (5 + 3 * self.states) + self._reciprocal.latency + (6 + 3 * self.states)
+        products (load, 3 elements a state, two registers of the multiplier, sum, rounding, its
+        place, hand over)."""
+        return (5 + 3 * self.states) + self._reciprocal.latency + (7 + 3 * self.states)
 
     def model(self, y: IntArray) -> fixed.Normalised:
         """Integers (..., states, 2, 2, 2) in; without the flag of earlier steps."""
@@ -78,7 +79,7 @@ class Normalise(wiring.Component):
         m = Module()
         m.submodules.reciprocal = self._reciprocal
         self._scale(m)
-        self._multiply(m)
+        self._multiply(m, platform)
         return m
 
     def _place(self, m: Module, begins: Any, register: Any) -> Any:
@@ -186,7 +187,7 @@ class Normalise(wiring.Component):
                     flags.vanished.eq(held.vanished),
                 ]
 
-    def _multiply(self, m: Module) -> None:
+    def _multiply(self, m: Module, platform: Any) -> None:
         """Numerators times 1/p, rounded into the output."""
         f, elements = self.f, 3 * self.states
         i = self._reciprocal.o
@@ -219,10 +220,12 @@ class Normalise(wiring.Component):
 
         # Operands, product, sum and rounded sum.
         tag = data.StructLayout({"valid": 1, "element": range(elements)})
-        tags = [Signal(tag, name=f"multiply_tag{n}") for n in range(5)]
-        a, b = Signal(signed(f + 2), reset_less=True), Signal(signed(f + 2), reset_less=True)
-        product = Signal(signed(2 * f + 4), reset_less=True)
-        offset = Signal(signed(2 * f + 6), reset_less=True)
+        tags = [Signal(tag, name=f"multiply_tag{n}") for n in range(MULTIPLY_LATENCY + 3)]
+        a = Signal(signed(f + 2), reset_less=True)
+        product = multiply(m, numerators[0], g, platform)
+        offset, added = (
+            Signal(signed(2 * f + 6), name=n, reset_less=True) for n in ("early", "late")
+        )
         total = Signal(signed(2 * f + 7), reset_less=True)
         rounded = Signal(signed(f + 3), reset_less=True)
         firsts = Cat(tags[1].element == 3 * s for s in range(self.states)).any()
@@ -230,16 +233,15 @@ class Normalise(wiring.Component):
         m.d.sync += [
             *(after.eq(before) for before, after in itertools.pairwise(tags)),
             a.eq(numerators[0]),
-            b.eq(g),
-            product.eq(a * b),
             # 1/p = 3/2 + h with h in [-½, ½): one multiplier operand of f+2 bits and an addition.
             # The first of three elements is half of the difference of what has the sum 1.
             offset.eq((a << (f + 2)) + (a << (f + 1)) + (firsts << (2 * f + 3))),
-            total.eq(product + offset),
+            added.eq(offset),
+            total.eq(product + added),
             rounded.eq(round_shift(total, f + 4)),
         ]
         arriving, there, leaving = tags[-1], Signal(), Signal(self._flags, reset_less=True)
-        with m.If(shifting & (left == 1)):
+        with m.If(tags[1].valid & (tags[1].element == elements - 1)):
             m.d.sync += leaving.eq(flags)
         for s in range(self.states):
             rho = result.states[s]

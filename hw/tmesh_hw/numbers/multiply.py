@@ -9,8 +9,9 @@ from tmesh.numbers import MULTIPLIER_WIDTH
 MULTIPLY_LATENCY = 3
 
 
-def multiply(m: Module, a: Any, b: Any, platform: Any) -> Any:
-    """The product of `a` and `b`, `MULTIPLY_LATENCY` cycles later, at full width.
+def multiply(m: Module, a: Any, b: Any, platform: Any, enable: Any = 1) -> Any:
+    """The product of `a` and `b`, `MULTIPLY_LATENCY` cycles later, at full width; only cycles with
+    `enable` count.
 
     Yosys infers an ECP5 multiplier from ``a * b`` but leaves its registers unused, which halves the
     clock rate; so this is a ``MULT18X18D`` there, and an expression between registers elsewhere.
@@ -25,10 +26,11 @@ def multiply(m: Module, a: Any, b: Any, platform: Any) -> Any:
     if not str(getattr(platform, "device", "")).startswith("LFE5"):
         # All registers behind the product: as late, and fewer to simulate.
         first, second = (Signal.like(product, reset_less=True) for _ in range(2))
-        m.d.sync += [first.eq(a * b), second.eq(first), product.eq(second)]
+        with m.If(enable):
+            m.d.sync += [first.eq(a * b), second.eq(first), product.eq(second)]
         return product
 
-    ports: dict[str, Any] = {"i_CLK0": ClockSignal(), "i_CE0": 1, "i_RST0": 0}
+    ports: dict[str, Any] = {"i_CLK0": ClockSignal(), "i_CE0": enable, "i_RST0": 0}
     ports |= {f"i_SOURCE{side}": 0 for side in "AB"}
     wide = Signal(2 * MULTIPLIER_WIDTH)
     for side, value in (("A", a), ("B", b)):
