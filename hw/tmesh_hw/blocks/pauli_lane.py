@@ -40,8 +40,6 @@ class PauliLane(wiring.Component):
 
     def __init__(self, *, f: int, far: bool = False) -> None:
         self.f, self.far = check_fraction(f), far
-        #: Cycles of a product, and of operands and coefficients to their multipliers.
-        self._product_latency, self._reach = MULTIPLY_LATENCY + far, 1 + far
         vector = data.ArrayLayout(signed(f + 2), 3)
         coefficient = {"value": signed(f + 2), "load": 1}
         operands = {"own": vector, "other": vector, "second": 1, **coefficient}
@@ -55,9 +53,15 @@ class PauliLane(wiring.Component):
 
     @property
     def latency(self) -> int:
+        """Cycles of a vector."""
+        return self.latency_of(self.far)
+
+    @staticmethod
+    def latency_of(far: bool) -> int:
         """Operands; two contractions of two levels of adders, rounding, clipping in two; length and
         correction."""
-        return self._reach + 2 * (self._product_latency + 5) + self._product_latency + 7
+        product = MULTIPLY_LATENCY + far
+        return 1 + far + 2 * (product + 5) + product + 7
 
     def model(self, c: IntArray, own: IntArray, other: IntArray) -> tuple[IntArray, BoolArray]:
         """Integers (3, 4, 4), (m, 3), (m, 3) in; new vectors (m, 3), and which saturated."""
@@ -84,7 +88,7 @@ class PauliLane(wiring.Component):
             return Mux(seconds[4 * n + j], forms[48 + position], forms[position])
 
         # M_ij = c_ij0 + Σ_k c_ijk t_k.
-        latency, reach = self._product_latency, self._reach - 1
+        latency, reach = MULTIPLY_LATENCY + self.far, int(self.far)
         constants = self._after(reach + latency, *(c(n, j, 0) for n in range(3) for j in range(4)))
         others = self._copies(i.other, 4)
 
@@ -135,7 +139,7 @@ class PauliLane(wiring.Component):
 
     def _renormalise(self, r: list[Any], saturated: Any) -> None:
         """Shorten by as many LSB as the vector is too long."""
-        m, f = self._m, self.f
+        m, f, latency = self._m, self.f, MULTIPLY_LATENCY + self.far
         one = 1 << (2 * f)
         a, b, c = (self._product(x, x) for x in r)
         excess = self._sum(a, b, c, C(-one + (1 << f), signed(2 * f + 4))) >> (f + 1)
@@ -144,7 +148,7 @@ class PauliLane(wiring.Component):
         beyond, negative = excess[bits:-1].any(), excess[-1]
         kept = excess[:bits] | beyond.replicate(bits)
         longer = self._kept(kept & ~negative.replicate(bits))
-        r = self._after(self._product_latency + 3, *r)
+        r = self._after(latency + 3, *r)
         # Four bits times a part: two sums of two, then one.
         partial = [
             [self._kept(sum(Mux(longer[b], x << b, 0) for b in bits)) for bits in ((0, 1), (2, 3))]
@@ -154,7 +158,7 @@ class PauliLane(wiring.Component):
         r = self._after(3, *r)
         for n in range(3):
             m.d.comb += self.o.payload.r[n].eq(self._kept(r[n] - corrections[n]))
-        (flag,) = self._after(self._product_latency + 6, saturated)
+        (flag,) = self._after(latency + 6, saturated)
         m.d.comb += self.o.payload.saturated.eq(flag)
 
     def _product(self, a: Any, b: Any) -> Any:

@@ -92,8 +92,8 @@ BOARDS = {
             "LFE5U-85F",
             _ulx3s("85F"),
             "openFPGALoader -b ulx3s -f",
-            # The other one takes hours for so large a design.
-            routing="--router router2",
+            # What is there without these is placed too densely to be routed.
+            routing="--placer static --router router2",
         ),
     )
 }

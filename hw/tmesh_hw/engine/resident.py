@@ -31,8 +31,8 @@ def read_latency(lanes: int) -> int:
 
 def distance(lanes: int) -> int:
     """Cycles from an event to one that may read what it wrote: to its lane, there, and back."""
-    lane = PauliLane(f=16, far=far(lanes))
-    return read_latency(lanes) + far(lanes) + lane.latency + WRITE_LATENCY
+    lane = PauliLane.latency_of(far(lanes))
+    return read_latency(lanes) + far(lanes) + lane + WRITE_LATENCY
 
 
 class Resident(wiring.Component):
