@@ -107,7 +107,7 @@ class Engine(wiring.Component):
         self._look_up(m)
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
         self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
-        self._last_word, self._whole = Signal(range(packets.OPERANDS)), Signal()
+        self._left, self._whole = Signal(range(packets.OPERANDS)), Signal()
         self._operators(m)
         self._counters(m)
         saturated = Signal()
@@ -306,7 +306,7 @@ class Engine(wiring.Component):
             self._follows.eq(follows),
             self._is_round.eq(self._is_any(*packets.ROUNDS)),
             self._is_loaded.eq(self._loaded_valid & (self._loaded == head.argument)),
-            self._last_word.eq(words - 1),
+            self._left.eq(words - 1),
         ]
         m.next = "START"
 
@@ -346,10 +346,10 @@ class Engine(wiring.Component):
                 *(came.eq(1) for came in self._came),
                 self._fits.eq(self._fits & Cat(fits).all()),
                 self._ended.eq(self._words.payload.last),
-                self._count.eq(self._count + 1),
-                self._whole.eq(self._count == self._last_word),
+                self._left.eq(self._left - 1),
+                self._whole.eq(self._left == 0),
             ]
-            with m.If(self._words.payload.last | (self._count == self._last_word)):
+            with m.If(self._words.payload.last | (self._left == 0)):
                 m.next = "CHECK"
 
     def _shift_body(self, m: Module) -> None:
@@ -398,7 +398,7 @@ class Engine(wiring.Component):
         with m.If(of[Command.READ_STATE] & _reaches(count, read_latency(self.config.gossip_lanes))):
             m.next = "SKIP"
         with m.If(of[Command.WRITE_OPERATOR]):
-            m.d.sync += [self._write.valid.eq(1), self._loaded_valid.eq(0)]
+            m.d.sync += [self._row.eq(1), self._loaded_valid.eq(0)]
             with m.If(_reaches(count, packets.ROW_LENGTH - 1)):
                 m.next = "SKIP"
         if self.config.lanes:
@@ -436,13 +436,21 @@ class Engine(wiring.Component):
         depth = config.operators << 7
         width = config.f + 2
         m.submodules.operators = self._memory = memory = BlockMemory(width=width, depth=depth)
-        self._write = write = Signal.like(memory.write)
+        # A row is written a coefficient a cycle, chosen from sixteen in two cycles.
+        write, self._row, chosen = Signal.like(memory.write), Signal(), Signal()
+        column, late = Signal(4), Signal(4)
+        quarters = [Signal(signed(width), name=f"quarter{n}", reset_less=True) for n in range(4)]
         argument = self._head.argument
-        row = Array(self._body[self._body_length - packets.ROW_LENGTH + n] for n in range(16))
+        row = [self._body[self._body_length - packets.ROW_LENGTH + n] for n in range(16)]
         m.d.sync += [
-            write.valid.eq(0),
-            write.address.eq(Cat(self._count[:4], argument)),
-            write.value.eq(row[self._count[:4]]),
+            self._row.eq(0),
+            chosen.eq(self._row),
+            write.valid.eq(chosen),
+            column.eq(self._count),
+            late.eq(column),
+            write.address.eq(Cat(late, argument)),
+            *(q.eq(Array(row[4 * n : 4 * n + 4])[column[:2]]) for n, q in enumerate(quarters)),
+            write.value.eq(Array(quarters)[late[2:]]),
         ]
         # Rounds read operators too.
         m.d.comb += [memory.write.eq(write), memory.address.eq(Cat(self._count[:7], argument))]

@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,8 +33,8 @@ class Interlock(wiring.Component):
     writes of a bundle are there for the bundle that is issued `distance` cycles later. A double
     writes its second agent in the next bundle whose slot in its lane is free, or in a bundle of its
     own if a bundle may need it earlier. Bundles are compared with those before them by position,
-    two registers ahead of the decision; at the decision only their number in flight counts, and it
-    stands in a register itself.
+    well ahead of the decision: what matters is how far before it the last one is that a bundle
+    conflicts with, and whether so many are in flight. The decision stands in a register itself.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Interlock(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bundle = data.ArrayLayout(issued_layout(self.row), self.lanes)
-        names = ("compared", "found", "issuing")
+        names = ("compared", "found", "placed", "measured", "issuing")
         stages = [Signal(bundle, name=name) for name in names]
         advance, entering = ~self.held, Signal(bundle)
         asks, enters, moves = (
@@ -85,22 +85,37 @@ class Interlock(wiring.Component):
         coming = self._conflicts(m, entered, holds)
         stages, issuing = [entered[0], *stages], stages[-1]
 
-        # In flight: bundles issued in the last distance − 1 cycles, a unary number. Whether the
-        # next one is held is decided in the cycle before, for either end of this one.
+        # In flight: bundles issued in the last distance − 1 cycles. A bundle waits while they are
+        # more than those between it and the last one that it conflicts with: beyond > 0. Whether
+        # the next one is held is decided in the cycle before.
         span = self.distance - 1
-        conflicts, issued, in_flight = Signal(span), Signal(span), Signal(span)
-        more, fewer, ends = Cat(1, in_flight)[:span], in_flight >> 1, issued[-1]
-        m.d.sync += issued.eq(Cat(advance, issued))
-        with m.If(advance & ~ends):
-            m.d.sync += in_flight.eq(more)
-        with m.Elif(~advance & ends):
-            m.d.sync += in_flight.eq(fewer)
-        again = Mux(ends, (conflicts & fewer).any(), (conflicts & in_flight).any())
-        following = Mux(ends, (coming & in_flight).any(), (coming & more).any())
-        holding = Mux(self.held, again, following)
-        m.d.sync += [held.eq(holding) for held in (self.held, asks, enters, moves, *holds)]
+        issued, in_flight = Signal(span), Signal(range(span + 1))
+        between = Signal(range(span + 1), init=span)
+        measured, beyond = (
+            Signal(signed(len(between) + 1), name=name, init=-span) for name in ("ahead", "beyond")
+        )
+        ends = issued[-1]
+        following = in_flight + advance - ends
+        again = ~beyond[-1] & Mux(ends, beyond[1:-1], beyond[:-1]).any()  # beyond > ends
+        holding = Mux(self.held, again, ~measured[-1] & (~ends | measured[:-1].any()))
+        m.d.sync += [
+            issued.eq(Cat(advance, issued)),
+            in_flight.eq(following),
+            *(held.eq(holding) for held in (self.held, asks, enters, moves, *holds)),
+        ]
         with m.If(advance):
-            m.d.sync += conflicts.eq(coming)
+            last = coming & -coming
+            numbers = [
+                Cat(last[d] for d in range(span) if d >> bit & 1).any()
+                for bit in range(len(between))
+            ]
+            m.d.sync += [
+                between.eq(Mux(coming.any(), Cat(numbers), span)),
+                measured.eq(following - between),
+                beyond.eq(measured + 1 - ends),
+            ]
+        with m.Else():
+            m.d.sync += [measured.eq(measured - ends), beyond.eq(beyond - ends)]
         with m.If(~moves):
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
 

@@ -115,7 +115,7 @@ class Design:
 
 def designs() -> Iterator[Design]:
     """Q(2,16): the 4×4 eigensolver without eigenvectors by CORDIC units, and the engine of states
-    by lanes, each on the devices that have the cells for it."""
+    by lanes, without rounds, each on the devices that have the cells for it."""
     for device, cordics in (("25F", 1), ("25F", 4), ("85F", 1), ("85F", 4), ("85F", 8)):
         solver = partial(HermitianJacobi, f=16, n=4, cordics=cordics)
         yield Design(
@@ -126,7 +126,7 @@ def designs() -> Iterator[Design]:
         )
     for lanes in (1, 2, 3):
         link = 64 if lanes == 1 else 128
-        config = CoreConfig(lanes=0, gossip_lanes=lanes, link=link, cordics=0)
+        config = CoreConfig(lanes=0, gossip_lanes=lanes, rounds=0, link=link, cordics=0)
         yield Design(
             _several("engine", lanes, "lane"),
             "85F",
