@@ -90,19 +90,22 @@ class Interlock(wiring.Component):
         # the next one is held is decided in the cycle before.
         span = self.distance - 1
         issued, in_flight = Signal(span), Signal(range(span + 1))
+        one_more = Signal(range(span + 2), init=1)  # in_flight + 1
         between = Signal(range(span + 1), init=span)
         measured, beyond = (
             Signal(signed(len(between) + 1), name=name, init=-span) for name in ("ahead", "beyond")
         )
         ends = issued[-1]
-        following = in_flight + advance - ends
         again = ~beyond[-1] & Mux(ends, beyond[1:-1], beyond[:-1]).any()  # beyond > ends
         holding = Mux(self.held, again, ~measured[-1] & (~ends | measured[:-1].any()))
         m.d.sync += [
             issued.eq(Cat(advance, issued)),
-            in_flight.eq(following),
             *(held.eq(holding) for held in (self.held, asks, enters, moves, *holds)),
         ]
+        with m.If(advance & ~ends):
+            m.d.sync += [in_flight.eq(in_flight + 1), one_more.eq(one_more + 1)]
+        with m.Elif(~advance & ends):
+            m.d.sync += [in_flight.eq(in_flight - 1), one_more.eq(in_flight)]
         with m.If(advance):
             last = coming & -coming
             numbers = [
@@ -111,11 +114,11 @@ class Interlock(wiring.Component):
             ]
             m.d.sync += [
                 between.eq(Mux(coming.any(), Cat(numbers), span)),
-                measured.eq(following - between),
-                beyond.eq(measured + 1 - ends),
+                measured.eq(Mux(ends, in_flight - between, one_more - between)),
+                beyond.eq(Mux(ends, measured, measured + 1)),
             ]
-        with m.Else():
-            m.d.sync += [measured.eq(measured - ends), beyond.eq(beyond - ends)]
+        with m.Elif(ends):
+            m.d.sync += [measured.eq(measured - 1), beyond.eq(beyond - 1)]
         with m.If(~moves):
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
 
