@@ -69,7 +69,7 @@ class Interlock(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bundle = data.ArrayLayout(issued_layout(self.row), self.lanes)
-        names = ("compared", "found", "placed", "measured", "issuing")
+        names = ("compared", "found", "last", "placed", "measured", "issuing")
         stages = [Signal(bundle, name=name) for name in names]
         advance, entering = ~self.held, Signal(bundle)
         asks, enters, moves = (
@@ -91,7 +91,7 @@ class Interlock(wiring.Component):
         span = self.distance - 1
         issued, in_flight = Signal(span), Signal(range(span + 1))
         one_more = Signal(range(span + 2), init=1)  # in_flight + 1
-        between = Signal(range(span + 1), init=span)
+        last, between = Signal(span), Signal(range(span + 1), init=span)
         measured, beyond = (
             Signal(signed(len(between) + 1), name=name, init=-span) for name in ("ahead", "beyond")
         )
@@ -107,13 +107,13 @@ class Interlock(wiring.Component):
         with m.Elif(~advance & ends):
             m.d.sync += [in_flight.eq(in_flight - 1), one_more.eq(in_flight)]
         with m.If(advance):
-            last = coming & -coming
             numbers = [
                 Cat(last[d] for d in range(span) if d >> bit & 1).any()
                 for bit in range(len(between))
             ]
             m.d.sync += [
-                between.eq(Mux(coming.any(), Cat(numbers), span)),
+                last.eq(coming & -coming),
+                between.eq(Mux(last.any(), Cat(numbers), span)),
                 measured.eq(Mux(ends, in_flight - between, one_more - between)),
                 beyond.eq(Mux(ends, measured, measured + 1)),
             ]
