@@ -26,7 +26,7 @@ class PauliLane(wiring.Component):
     Parameters
     ----------
     f: fraction bits of Q(2, f). far: registers more where wires are long, since lanes fill a
-    device: copies of the operands, and behind coefficients and products.
+    device: copies of the operands, and behind products.
 
     Members
     -------
@@ -58,10 +58,10 @@ class PauliLane(wiring.Component):
 
     @staticmethod
     def latency_of(far: bool) -> int:
-        """Operands; two contractions of two levels of adders, rounding, clipping in two; length and
-        correction."""
+        """Operands in two; two contractions of two levels of adders, rounding, clipping in two;
+        length and correction."""
         product = MULTIPLY_LATENCY + far
-        return 1 + far + 2 * (product + 5) + product + 7
+        return 2 + 2 * (product + 5) + product + 7
 
     def model(self, c: IntArray, own: IntArray, other: IntArray) -> tuple[IntArray, BoolArray]:
         """Integers (3, 4, 4), (m, 3), (m, 3) in; new vectors (m, 3), and which saturated."""
@@ -88,13 +88,12 @@ class PauliLane(wiring.Component):
             return Mux(seconds[4 * n + j], forms[48 + position], forms[position])
 
         # M_ij = c_ij0 + Σ_k c_ijk t_k.
-        latency, reach = MULTIPLY_LATENCY + self.far, int(self.far)
-        constants = self._after(reach + latency, *(c(n, j, 0) for n in range(3) for j in range(4)))
+        latency = MULTIPLY_LATENCY + self.far
+        constants = self._after(1 + latency, *(c(n, j, 0) for n in range(3) for j in range(4)))
         others = self._copies(i.other, 4)
 
         def product(coefficient: Any, operand: Any) -> Any:
-            (coefficient,) = self._after(reach, coefficient)
-            return self._product(coefficient, operand)
+            return self._product(self._kept(coefficient), operand)
 
         owns = self._copies(self._after(latency + 5, *i.own), 3)
         flags, whole, fine = [], [], []
@@ -166,10 +165,10 @@ class PauliLane(wiring.Component):
         return self._kept(product) if self.far else product
 
     def _copies(self, vector: Any, count: int) -> list[list[Any]]:
-        """`vector` as often as it is wanted: a cycle later in registers of its own where wires are
-        long, else the same."""
+        """`vector` a cycle later, as often as it is wanted: in registers of its own where wires are
+        long, else in the same."""
         if not self.far:
-            return [list(vector)] * count
+            return [self._after(1, *vector)] * count
         copies = [
             [Signal(x.shape(), reset_less=True, attrs={"keep": 1}) for x in vector]
             for _ in range(count)
