@@ -10,7 +10,8 @@ def test_points_become_a_picture(tmp_path: Path) -> None:
     measured = [growth._point("model", 1, agents, growth.EVENTS[0], seed=1) for agents in (10, 100)]
     measured.append(growth._point("verilator", 1, 4096, 2000, seed=1))
     assert measured[0].cycles is None
-    assert 1 <= (measured[-1].cycles or 0) < 1.2
+    # Of so few events, what a packet costs by itself is a fifth.
+    assert 1 <= (measured[-1].cycles or 0) < 1.25
     growth.picture(measured, tmp_path / "growth.svg")
     assert "multiplications per cycle" in (tmp_path / "growth.svg").read_text(encoding="utf-8")
 
