@@ -85,7 +85,7 @@ timing: fpga
 	$(BIN)/python -m tmesh_hw.synthesis.timing --only "$(DESIGN)" --seeds $(SEEDS) \
 	  $(if $(MISSING),--missing)
 
-# BOARD=icebreaker, ulx3s-25f or ulx3s-85f: half a minute, a minute, half an hour. Missed timing fails.
+# BOARD=icebreaker or ulx3s-25f: half a minute, a minute; ulx3s-85f: see docs/boards.md. Missed timing fails.
 bitstream: fpga
 	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.build "$(BOARD)"
 

@@ -76,6 +76,15 @@ def test_a_tool_that_fails_ends_the_build(tmp_path: Path, monkeypatch: pytest.Mo
     build._run(["nextpnr-ice40", "--seed", "1"], tmp_path)
 
 
+def test_a_tool_that_does_not_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXTPNR_ICE40", "sleep")
+    monkeypatch.setattr(build, "PATIENCE", 1)
+    with pytest.raises(build.BuildError, match="nextpnr-ice40 did not end in 1 s"):
+        build._run(["nextpnr-ice40", "60"], tmp_path)
+
+
 def test_changes_are_told() -> None:
     old = {"board": "icebreaker", "commit": "a", "lut": 10, "ff": 5, "dsp": 1, "ebr": 2}
     old |= {"mhz": 21.0, "mhz_min": 24.0, "mhz_median": 25.0, "events": 100}

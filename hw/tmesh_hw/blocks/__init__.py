@@ -14,7 +14,6 @@ from .complex_multiply import ComplexMultiply
 from .cordic import Cordic
 from .entropy import Entropy
 from .entrywise_mac import EntrywiseMac
-from .global_net import global_net
 from .kronecker import Kronecker
 from .normalise import Normalise
 from .operator_mac import OperatorMac
@@ -44,5 +43,4 @@ __all__ = [
     "RoundedProduct",
     "SquareRoot",
     "StreamRegister",
-    "global_net",
 ]

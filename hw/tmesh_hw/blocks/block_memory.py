@@ -7,6 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tmesh_hw.vendor import is_ecp5
+
 #: Words of a ``DP16KD`` by the bits of each, the widest first.
 SHAPES = {18: 1 << 10, 9: 1 << 11, 4: 1 << 12, 2: 1 << 13, 1: 1 << 14}
 
@@ -44,7 +46,7 @@ class BlockMemory(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         fitting = [bits for bits, words in SHAPES.items() if words >= self.depth]
-        if fitting and str(getattr(platform, "device", "")).startswith("LFE5"):
+        if fitting and is_ecp5(platform):
             for start in range(0, self.width, fitting[0]):
                 self._block(m, start, fitting[0])
             return m

@@ -218,13 +218,13 @@ class Normalise(wiring.Component):
                 g.eq(Cat(i.payload.g[: f + 1], ~top).as_signed()),
             ]
 
-        # Operands, product, sum and rounded sum.
+        # The multiplier's registers, sum and rounded sum.
         tag = data.StructLayout({"valid": 1, "element": range(elements)})
         tags = [Signal(tag, name=f"multiply_tag{n}") for n in range(MULTIPLY_LATENCY + 3)]
         a = Signal(signed(f + 2), reset_less=True)
         product = multiply(m, numerators[0], g, platform)
-        offset, added = (
-            Signal(signed(2 * f + 6), name=n, reset_less=True) for n in ("early", "late")
+        offset, offset_later = (
+            Signal(signed(2 * f + 6), name=n, reset_less=True) for n in ("offset", "offset_later")
         )
         total = Signal(signed(2 * f + 7), reset_less=True)
         rounded = Signal(signed(f + 3), reset_less=True)
@@ -236,8 +236,8 @@ class Normalise(wiring.Component):
             # 1/p = 3/2 + h with h in [-½, ½): one multiplier operand of f+2 bits and an addition.
             # The first of three elements is half of the difference of what has the sum 1.
             offset.eq((a << (f + 2)) + (a << (f + 1)) + (firsts << (2 * f + 3))),
-            added.eq(offset),
-            total.eq(product + added),
+            offset_later.eq(offset),
+            total.eq(product + offset_later),
             rounded.eq(round_shift(total, f + 4)),
         ]
         arriving, there, leaving = tags[-1], Signal(), Signal(self._flags, reset_less=True)

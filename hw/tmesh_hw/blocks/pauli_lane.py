@@ -91,15 +91,13 @@ class PauliLane(wiring.Component):
         latency = MULTIPLY_LATENCY + self.far
         constants = self._after(1 + latency, *(c(n, j, 0) for n in range(3) for j in range(4)))
         others = self._copies(i.other, 4)
-
-        def product(coefficient: Any, operand: Any) -> Any:
-            return self._product(self._kept(coefficient), operand)
-
         owns = self._copies(self._after(latency + 5, *i.own), 3)
         flags, whole, fine = [], [], []
         for n in range(3):
             for j in range(4):
-                x, y, z = (product(c(n, j, k), others[j][k - 1]) for k in (1, 2, 3))
+                x, y, z = (
+                    self._product(self._kept(c(n, j, k)), others[j][k - 1]) for k in (1, 2, 3)
+                )
                 total = self._sum(x, y, z, constants[4 * n + j] << f)
                 if j == 0:
                     whole.append(total)

@@ -22,6 +22,9 @@ from tmesh_hw.digest import build_digest
 #: The seed of placement.
 SEED = 1
 
+#: Seconds that a tool may take: a router that does not come to an end does not say so.
+PATIENCE = 4 * 3600
+
 #: What a tool is called in a build plan, the variable that names another one, and the wheel that
 #: has it.
 TOOLS = {
@@ -166,7 +169,12 @@ def _flip_flops(netlist: Path) -> int:
 def _run(command: list[str], folder: Path) -> None:
     environment = os.environ | {"PYTHONHASHSEED": "0"}
     words = [*tool(command[0]), *command[1:]]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    try:
+        done = subprocess.run(
+            words, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"{command[0]} did not end in {PATIENCE:,} s in {folder}") from None
     if done.returncode != 0:
         last = (done.stdout + done.stderr).strip().splitlines()[-5:]
         raise BuildError("\n".join([f"{command[0]} failed in {folder}:", *last]))

@@ -86,18 +86,19 @@ class Interlock(wiring.Component):
         stages, issuing = [entered[0], *stages], stages[-1]
 
         # In flight: bundles issued in the last distance − 1 cycles. A bundle waits while they are
-        # more than those between it and the last one that it conflicts with: beyond > 0. Whether
-        # the next one is held is decided in the cycle before.
+        # more than those between it and the last one that it conflicts with: beyond > 0; `ahead`
+        # is the same of the bundle behind it. Whether the next one is held is decided in the cycle
+        # before.
         span = self.distance - 1
         issued, in_flight = Signal(span), Signal(range(span + 1))
         one_more = Signal(range(span + 2), init=1)  # in_flight + 1
         last, between = Signal(span), Signal(range(span + 1), init=span)
-        measured, beyond = (
+        ahead, beyond = (
             Signal(signed(len(between) + 1), name=name, init=-span) for name in ("ahead", "beyond")
         )
         ends = issued[-1]
         again = ~beyond[-1] & Mux(ends, beyond[1:-1], beyond[:-1]).any()  # beyond > ends
-        holding = Mux(self.held, again, ~measured[-1] & (~ends | measured[:-1].any()))
+        holding = Mux(self.held, again, ~ahead[-1] & (~ends | ahead[:-1].any()))
         m.d.sync += [
             issued.eq(Cat(advance, issued)),
             *(held.eq(holding) for held in (self.held, asks, enters, moves, *holds)),
@@ -114,11 +115,11 @@ class Interlock(wiring.Component):
             m.d.sync += [
                 last.eq(coming & -coming),
                 between.eq(Mux(last.any(), Cat(numbers), span)),
-                measured.eq(Mux(ends, in_flight - between, one_more - between)),
-                beyond.eq(Mux(ends, measured, measured + 1)),
+                ahead.eq(Mux(ends, in_flight - between, one_more - between)),
+                beyond.eq(Mux(ends, ahead, ahead + 1)),
             ]
         with m.Elif(ends):
-            m.d.sync += [measured.eq(measured - 1), beyond.eq(beyond - 1)]
+            m.d.sync += [ahead.eq(ahead - 1), beyond.eq(beyond - 1)]
         with m.If(~moves):
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
 

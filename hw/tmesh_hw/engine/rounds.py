@@ -119,8 +119,8 @@ class Rounds(wiring.Component):
             takes.eq(o.valid & o.ready),
         ]
         # Whether a vector is taken; two registers, since what is wide hangs on it.
-        takes_next, keeps = (Signal(name=n, init=1, attrs={"keep": 1}) for n in ("open", "keeps"))
-        m.d.comb += o.ready.eq(takes_next)
+        taking, keeps = (Signal(name=n, init=1, attrs={"keep": 1}) for n in ("taking", "keeps"))
+        m.d.comb += o.ready.eq(taking)
         with m.If(keeps):
             m.d.sync += done.eq(o.payload)
             m.d.sync += [
@@ -131,7 +131,7 @@ class Rounds(wiring.Component):
             with m.State("TAKE"), m.If(takes):
                 m.d.sync += saturated.eq(saturated | o.payload.saturated)
                 with m.If(arriving.answers):
-                    m.d.sync += [takes_next.eq(0), keeps.eq(0)]
+                    m.d.sync += [taking.eq(0), keeps.eq(0)]
                     m.next = "LENGTH"
             with m.State("LENGTH"):
                 m.d.sync += length.eq(Mux(z < 0, -z, z) << extra)
@@ -160,9 +160,9 @@ class Rounds(wiring.Component):
                     entropy.o.ready.eq(self.o.ready & spectral),
                 ]
                 with m.If(self.o.valid & self.o.ready):
-                    m.d.sync += [saturated.eq(0), takes_next.eq(1), keeps.eq(1)]
+                    m.d.sync += [saturated.eq(0), taking.eq(1), keeps.eq(1)]
                     m.next = "TAKE"
-        finishing = ~takes_next
+        finishing = ~taking
         with m.If(finishing):
             self._answer(m, done, length)
         reply, answer = self.o.payload, entropy.o.payload.entropy

@@ -7,8 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 
-from tmesh_hw.blocks import global_net
 from tmesh_hw.engine import component
+from tmesh_hw.link.global_net import global_net
 from tmesh_hw.link.link import Link
 from tmesh_hw.link.uart import UartReceiver, UartTransmitter
 from tmesh_hw.link.wire import BYTE

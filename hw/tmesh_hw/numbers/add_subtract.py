@@ -4,6 +4,8 @@ from typing import Any
 
 from amaranth import Instance, Module, Signal, Value, signed
 
+from tmesh_hw.vendor import is_ecp5
+
 #: Functions of a half of the ECP5 carry cell CCU2C for D = 1: sum bit A ^ B ^ C (or ^ ~C), where a
 #: carry that is generated is A; and no sum, a carry A (or ~A).
 _SUM, _SUM_INVERTED, _CARRY, _CARRY_INVERTED = 0x96AA, 0x69AA, 0x000A, 0x0005
@@ -21,7 +23,7 @@ def add_subtract(
     """
     width = len(Value.cast(a))
     b = Value.cast(b).as_signed()
-    if not str(getattr(platform, "device", "")).startswith("LFE5"):
+    if not is_ecp5(platform):
         # By a name: an expression would be there once for each of its copies.
         negated = Signal()
         m.d.comb += negated.eq(~subtract if inverted else subtract)

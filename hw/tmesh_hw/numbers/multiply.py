@@ -5,6 +5,8 @@ from typing import Any
 from amaranth import ClockSignal, Instance, Module, Signal, Value, signed
 from tmesh.numbers import MULTIPLIER_WIDTH
 
+from tmesh_hw.vendor import is_ecp5
+
 #: Cycles from the operands to the product: a register before the multiplier, one in it, one behind.
 MULTIPLY_LATENCY = 3
 
@@ -23,7 +25,7 @@ def multiply(m: Module, a: Any, b: Any, platform: Any, enable: Any = 1) -> Any:
                 f"{name} must have at most {MULTIPLIER_WIDTH} bits, not {value.shape()!r}"
             )
     product = Signal((a * b).shape(), reset_less=True)
-    if not str(getattr(platform, "device", "")).startswith("LFE5"):
+    if not is_ecp5(platform):
         # All registers behind the product: as late, and fewer to simulate.
         first, second = (Signal.like(product, reset_less=True) for _ in range(2))
         with m.If(enable):
