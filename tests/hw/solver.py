@@ -18,6 +18,8 @@ def proven(top: Elaboratable, folder: Path) -> bool:
     yosys.run(
         rtlil.convert(top, ports=[], emit_src=False),
         "prep -flatten -top top",
+        "memory_map",
+        "dffunmap",
         "chformal -lower",
         "setundef -zero -undriven",
         "opt_clean",

@@ -32,6 +32,7 @@ class BlockMemory(wiring.Component):
     -------
     write: ``{address, value, valid: 1}``
     address: is read; value: what it held, `latency` cycles later
+    enable: else nothing of what is read goes on
     """
 
     #: The memory, and a register behind it.
@@ -41,7 +42,14 @@ class BlockMemory(wiring.Component):
         self.width, self.depth = width, depth
         address = max(1, (depth - 1).bit_length())
         write = data.StructLayout({"address": address, "value": width, "valid": 1})
-        super().__init__({"write": In(write), "address": In(address), "value": Out(width)})
+        super().__init__(
+            {
+                "write": In(write),
+                "address": In(address),
+                "value": Out(width),
+                "enable": In(1, init=1),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -58,9 +66,11 @@ class BlockMemory(wiring.Component):
             write.data.eq(self.write.value),
             write.en.eq(self.write.valid),
             read.addr.eq(self.address),
+            read.en.eq(self.enable),
             self.value.eq(value),
         ]
-        m.d.sync += value.eq(read.data)
+        with m.If(self.enable):
+            m.d.sync += value.eq(read.data)
         return m
 
     def _block(self, m: Module, start: int, bits: int) -> None:
@@ -84,7 +94,8 @@ class BlockMemory(wiring.Component):
         }
         for side, writes in (("A", self.write.valid), ("B", 0)):
             ports |= {f"i_CLK{side}": ClockSignal(), f"i_WE{side}": writes, f"i_RST{side}": 0}
-            ports |= {f"i_{enable}{side}": 1 for enable in ("CE", "OCE")}
+            enable = self.enable if side == "B" else 1
+            ports |= {f"i_{name}{side}": enable for name in ("CE", "OCE")}
             ports |= {f"i_CS{side}{n}": 0 for n in range(3)}
             ports[f"p_DATA_WIDTH_{side}"] = bits
         m.submodules[f"block{start}"] = Instance(

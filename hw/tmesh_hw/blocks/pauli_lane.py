@@ -139,7 +139,7 @@ class PauliLane(wiring.Component):
         m, f, latency = self._m, self.f, MULTIPLY_LATENCY + self.far
         one = 1 << (2 * f)
         a, b, c = (self._product(x, x) for x in r)
-        excess = self._sum(a, b, c, C(-one + (1 << f), signed(2 * f + 4))) >> (f + 1)
+        excess = self._sum(a, b, c, C(-one + (1 << f), signed(2 * f + 4))).shift_right(f + 1)
         # From 0 to the most, which is all ones.
         bits = pauli.LONGEST.bit_length()
         beyond, negative = excess[bits:-1].any(), excess[-1]

@@ -9,6 +9,7 @@ from .eigensystem import Eigensystem
 from .engine import Engine
 from .gossip import GossipDatapath
 from .interlock import Interlock
+from .lookback import Lookback
 from .microcode import MicrocodedEngine
 from .resident import Resident, distance
 from .rounds import Rounds
@@ -20,6 +21,7 @@ __all__ = [
     "Engine",
     "GossipDatapath",
     "Interlock",
+    "Lookback",
     "MicrocodedEngine",
     "Resident",
     "Rounds",

@@ -140,12 +140,10 @@ class Gather(wiring.Component):
                     self.ended.eq(self.start.command == Command.OBSERVE),
                 ]
                 with m.If(self.start.valid):
-                    m.next = "OWN"
-            with m.State("OWN"):
-                read(o.own_place.row, o.own_place.bank)
-                m.next = "ASKED"
-                with m.If(o.command == Command.OBSERVE):
-                    m.next = "END"
+                    read(self.start.place.row, self.start.place.bank)
+                    m.next = "ASKED"
+                    with m.If(self.start.command == Command.OBSERVE):
+                        m.next = "END"
             with m.State("ASKED"):
                 m.d.comb += [wants.eq(1), take.eq(there)]
                 m.d.sync += [o.asked.eq(asked), left.eq(asked.others)]

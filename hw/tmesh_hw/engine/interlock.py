@@ -1,29 +1,12 @@
 """Bundles of events, issued so that none reads what an earlier one has still to write."""
 
-import itertools
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-
-def slot_layout(row: int) -> data.StructLayout:
-    """One event of a bundle, in the lane of its position.
-
-    own: the row of the agent that is written, in the memory bank of the lane. other, bank: whom it
-    meets. second: use the operator's second form. double: afterwards write `other`, which
-    must be of the same bank, by the second form from the same old values.
-    """
-    return data.StructLayout(
-        {"own": row, "other": row, "bank": 2, "second": 1, "double": 1, "valid": 1}
-    )
-
-
-def issued_layout(row: int) -> data.StructLayout:
-    """One event as it is issued; repeat: the second half of a double, on the values it read."""
-    members = dict(slot_layout(row))
-    return data.StructLayout({**{n: f.shape for n, f in members.items()}, "repeat": 1})
+from tmesh_hw.engine.lookback import STAMP, Lookback, issued_layout, slot_layout
 
 
 class Interlock(wiring.Component):
@@ -32,14 +15,15 @@ class Interlock(wiring.Component):
     All reads of a bundle come before its writes; bundles have the effect of one after another. The
     writes of a bundle are there for the bundle that is issued `distance` cycles later. A double
     writes its second agent in the next bundle whose slot in its lane is free, or in a bundle of its
-    own if a bundle may need it earlier. Bundles are compared with those before them by position,
-    well ahead of the decision: what matters is how far before it the last one is that a bundle
-    conflicts with, and whether so many are in flight. The decision stands in a register itself.
+    own if a bundle may need it earlier. Well ahead of the decision, `Lookback` says how many are
+    between a bundle and the last one that it conflicts with; it waits while more are in flight. The
+    decision stands in a register itself.
 
     Parameters
     ----------
     lanes: slots of a bundle, each with a memory bank of its own. row: bits of a row.
     distance: cycles from reading to the written value being readable, at least 4.
+    stamp: see `Lookback`.
 
     Members
     -------
@@ -49,12 +33,11 @@ class Interlock(wiring.Component):
     held: a bundle waits for a result
     """
 
-    def __init__(self, *, lanes: int, row: int, distance: int) -> None:
+    def __init__(self, *, lanes: int, row: int, distance: int, stamp: int = STAMP) -> None:
         if distance < 4:
             raise ValueError(f"distance must be at least 4, not {distance!r}")
         self.lanes, self.row, self.distance = lanes, row, distance
-        # Of the bundle that is compared, and of `held`, since both drive many registers.
-        self._copies = lanes + 2
+        self._lookback = Lookback(lanes=lanes, row=row, span=distance - 1, stamp=stamp)
         super().__init__(
             {
                 "i": In(stream.Signature(data.ArrayLayout(slot_layout(row), lanes))),
@@ -68,22 +51,13 @@ class Interlock(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        bundle = data.ArrayLayout(issued_layout(self.row), self.lanes)
-        names = ("compared", "found", "last", "placed", "measured", "issuing")
-        stages = [Signal(bundle, name=name) for name in names]
-        advance, entering = ~self.held, Signal(bundle)
-        asks, enters, moves = (
-            Signal(name=f"held_{name}", attrs={"keep": 1}) for name in ("asks", "enters", "moves")
+        m.submodules.lookback = lookback = self._lookback
+        advance, between = ~self.held, lookback.between
+        # Copies of `held`, since it drives many registers.
+        asks, enters, issues = (
+            Signal(name=f"held_{name}", attrs={"keep": 1}) for name in ("asks", "enters", "issues")
         )
-        waiting = self._enter(m, entering, asks, ~enters)
-        holds, entered = [], []
-        for k in range(self._copies):
-            holds.append(Signal(name=f"held{k}", attrs={"keep": 1}))
-            entered.append(Signal(bundle, name=f"entered{k}", attrs={"keep": 1}))
-            with m.If(~holds[k]):
-                m.d.sync += entered[k].eq(entering)
-        coming = self._conflicts(m, entered, holds)
-        stages, issuing = [entered[0], *stages], stages[-1]
+        waiting = self._enter(m, lookback.i, asks, ~enters)
 
         # In flight: bundles issued in the last distance − 1 cycles. A bundle waits while they are
         # more than those between it and the last one that it conflicts with: beyond > 0; `ahead`
@@ -92,7 +66,6 @@ class Interlock(wiring.Component):
         span = self.distance - 1
         issued, in_flight = Signal(span), Signal(range(span + 1))
         one_more = Signal(range(span + 2), init=1)  # in_flight + 1
-        last, between = Signal(span), Signal(range(span + 1), init=span)
         ahead, beyond = (
             Signal(signed(len(between) + 1), name=name, init=-span) for name in ("ahead", "beyond")
         )
@@ -101,30 +74,27 @@ class Interlock(wiring.Component):
         holding = Mux(self.held, again, ~ahead[-1] & (~ends | ahead[:-1].any()))
         m.d.sync += [
             issued.eq(Cat(advance, issued)),
-            *(held.eq(holding) for held in (self.held, asks, enters, moves, *holds)),
+            *(held.eq(holding) for held in (self.held, asks, enters, issues)),
         ]
+        m.d.comb += lookback.holding.eq(holding)
         with m.If(advance & ~ends):
             m.d.sync += [in_flight.eq(in_flight + 1), one_more.eq(one_more + 1)]
         with m.Elif(~advance & ends):
             m.d.sync += [in_flight.eq(in_flight - 1), one_more.eq(in_flight)]
         with m.If(advance):
-            numbers = [
-                Cat(last[d] for d in range(span) if d >> bit & 1).any()
-                for bit in range(len(between))
-            ]
             m.d.sync += [
-                last.eq(coming & -coming),
-                between.eq(Mux(last.any(), Cat(numbers), span)),
                 ahead.eq(Mux(ends, in_flight - between, one_more - between)),
                 beyond.eq(Mux(ends, ahead, ahead + 1)),
             ]
         with m.Elif(ends):
             m.d.sync += [ahead.eq(ahead - 1), beyond.eq(beyond - 1)]
-        with m.If(~moves):
-            m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
+        measured, issuing = (Signal.like(lookback.o, name=n) for n in ("measured", "issuing"))
+        with m.If(~issues):
+            m.d.sync += [measured.eq(lookback.o), issuing.eq(measured)]
 
         quiet = Signal(range(self.distance + 1))
-        busy = waiting | Cat(_any(stage) for stage in stages).any()
+        late = Cat(slot.valid for stage in (measured, issuing) for slot in stage).any()
+        busy = waiting | lookback.busy | late
         with m.If(busy):
             m.d.sync += quiet.eq(self.distance)
         with m.Elif(quiet != 0):
@@ -196,33 +166,3 @@ class Interlock(wiring.Component):
                 with m.If(uses & slot.double):
                     m.d.sync += left.row.eq(slot.other)
         return Cat(there, (left.valid for left in pending)).any()
-
-    def _conflicts(self, m: Module, copies: list[Any], holds: list[Any]) -> Any:
-        """Bit d − 1: the bundle that is issued next reads what the one d before it writes."""
-        span = self.distance - 1
-        write = data.StructLayout({"row": self.row, "valid": 1})
-        before = [
-            [Signal(write, name=f"wrote{d}_{k}") for k in range(self.lanes)] for d in range(span)
-        ]
-        found = Signal(span)
-        for d, writes in enumerate(before):
-            same, entered = [], copies[d % len(copies)]
-            for lane, slot in enumerate(entered):
-                reads = slot.valid & ~slot.repeat
-                for bank, wrote in enumerate(writes):
-                    hits = [(slot.bank == bank) & (slot.other == wrote.row)]
-                    if bank == lane:
-                        hits.append(slot.own == wrote.row)
-                    same += [wrote.valid & reads & hit for hit in hits]
-            hit = Signal(len(same), name=f"hit{d}")
-            with m.If(~holds[d % len(holds)]):
-                m.d.sync += [hit.eq(Cat(same)), found[d].eq(hit.any())]
-                for lane, wrote in enumerate(writes):
-                    source = entered[lane] if d == 0 else before[d - 1][lane]
-                    row = source.own if d == 0 else source.row
-                    m.d.sync += [wrote.row.eq(row), wrote.valid.eq(source.valid)]
-        return found
-
-
-def _any(bundle: Any) -> Any:
-    return Cat(slot.valid for slot in bundle).any()

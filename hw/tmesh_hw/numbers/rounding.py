@@ -21,8 +21,8 @@ def round_shift(value: Any, shift: int) -> Any:
         raise ValueError(f"shift must not be negative, not {shift!r}")
     if shift == 0:
         return value
-    odd = (value >> shift)[0]
-    return (value + Const((1 << (shift - 1)) - 1, shift) + odd) >> shift
+    odd = value.shift_right(shift)[0]
+    return (value + Const((1 << (shift - 1)) - 1, shift) + odd).shift_right(shift)
 
 
 def saturate(value: Any, width: int, slack: int = 0) -> tuple[Any, Any]:
@@ -50,9 +50,10 @@ def clip(
     if len(value) <= width:
         return kept(value), Const(0, 2)
     # How far it is from 0 or −1.
-    sign, away = value[-1], Cat(bit ^ value[-1] for bit in value[:-1])
+    sign = value[-1]
+    away = value[:-1] ^ sign.replicate(len(value) - 1)
     near = away[slack.bit_length() - 1 : width - 1].any() if slack else 1
     flags = kept(Cat(away[width:].any(), away[width - 1] & near))
     fits, value = kept(~away[width - 1 :].any()), kept(Cat(value[: width - 1], sign))
-    clipped = Cat(Mux(fits, bit, ~value[-1]) for bit in value[:-1])
-    return Cat(clipped, value[-1]).as_signed(), flags
+    limit = ~value[-1].replicate(width - 1)
+    return Cat(Mux(fits, value[:-1], limit), value[-1]).as_signed(), flags
