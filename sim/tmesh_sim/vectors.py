@@ -23,7 +23,6 @@ from tmesh_hw.blocks import (
     Normalise,
     OperatorMac,
     PartialTrace,
-    PauliLane,
     Quotient,
     Reciprocal,
     RoundedProduct,
@@ -36,7 +35,7 @@ from tmesh_hw.numbers import matrix
 
 from tmesh_sim.engine_packets import DIGEST, engine_config, sections
 from tmesh_sim.packing import rows
-from tmesh_sim.whole import WholeTraces
+from tmesh_sim.whole import PatientLane, WholeTraces
 
 Vectors = tuple[IntArray, IntArray]
 
@@ -72,7 +71,7 @@ def build(name: str, f: int, lanes: int) -> Any:
         "stream_register": lambda: StreamRegister(
             data.StructLayout({"x": matrix(2, f + 2)}), halved=lanes == 1
         ),
-        "pauli_lane": lambda: PauliLane(f=f),
+        "pauli_lane": lambda: PatientLane(f=f),
         "engine": lambda: Engine(config=engine_config(f, lanes), digest=DIGEST),
         "microcoded_engine": lambda: MicrocodedEngine(
             config=dataclasses.replace(engine_config(f, lanes), microcoded=True), digest=DIGEST
@@ -430,7 +429,7 @@ def _square_root(dut: SquareRoot, rng: np.random.Generator, n: int) -> Vectors:
     return rows(value), rows(dut.model(value))
 
 
-def _pauli_lane(dut: PauliLane, rng: np.random.Generator, n: int) -> Vectors:
+def _pauli_lane(dut: PatientLane, rng: np.random.Generator, n: int) -> Vectors:
     one = 1 << dut.f
     r = rng.normal(size=(2, n, 3))
     r /= np.linalg.norm(r, axis=-1, keepdims=True) * rng.choice([1, 1, 1.5, 1e3], (2, n, 1))

@@ -1,14 +1,49 @@
-"""A block that takes a matrix entry by entry, with a stream of whole matrices before it."""
+"""Blocks with a stream before them that does what their owner does."""
 
 from typing import Any
 
 from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from tmesh.numbers import IntArray
-from tmesh_hw.blocks import PartialTraces
+from tmesh.numbers import BoolArray, IntArray
+from tmesh_hw.blocks import PartialTraces, PauliLane
 from tmesh_hw.blocks.entrywise_mac import ORDER, UPPER
 from tmesh_hw.numbers import matrix
+
+
+class PatientLane(wiring.Component):
+    """`PauliLane`, with its parameters and its transactions: a coefficient waits until no vector is
+    under way."""
+
+    def __init__(self, *, f: int) -> None:
+        self.f, self._lane = f, PauliLane(f=f)
+        payload = self._lane.i.payload.shape()
+        super().__init__({"i": In(stream.Signature(payload)), "o": Out(self._lane.o.signature)})
+
+    @property
+    def latency(self) -> int:
+        """The block's."""
+        return self._lane.latency
+
+    def model(self, c: IntArray, own: IntArray, other: IntArray) -> tuple[IntArray, BoolArray]:
+        """The block's."""
+        return self._lane.model(c, own, other)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.lane = lane = self._lane
+        wiring.connect(m, lane.o, wiring.flipped(self.o))
+        under_way = Signal(range(self.latency + 1))
+        m.d.comb += [
+            lane.i.payload.eq(self.i.payload),
+            lane.i.valid.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(~self.i.payload.load | (under_way == 0)),
+        ]
+        with m.If(lane.i.valid & ~lane.i.payload.load):
+            m.d.sync += under_way.eq(self.latency)
+        with m.Elif(under_way != 0):
+            m.d.sync += under_way.eq(under_way - 1)
+        return m
 
 
 class WholeTraces(wiring.Component):

@@ -19,9 +19,9 @@ class PauliLane(wiring.Component):
     With c from `tmesh.golden.pauli.transfer` that is one side of a two-body operator on Bloch
     vectors; NumPy: ``einsum("ijk,j,k->i", c, r, t)``. Formats and roundings are those of
     `tmesh.golden.pauli`. The lane keeps the two forms of one operator; 96 transactions with `load`,
-    which have no result, bring others. One vector per cycle. It never stalls: the owner takes every
-    result. Multipliers: 48, registered macros on ECP5, of which 45 contract (36 with `other`, 9
-    with `own`) and 3 measure the length.
+    which have no result, bring others, and nothing else may be under way then. One vector per
+    cycle. It never stalls: the owner takes every result. Multipliers: 48, registered macros on
+    ECP5, of which 45 contract (36 with `other`, 9 with `own`) and 3 measure the length.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class PauliLane(wiring.Component):
     o: stream of ``{r: 3 × signed(f+2), saturated: 1}``
     """
 
-    #: Registers that say `load` or `second`, since these go to all coefficients.
+    #: Registers that say `load`, since that goes to all coefficients.
     COPIES = 12
 
     def __init__(self, *, f: int, far: bool = False) -> None:
@@ -72,33 +72,41 @@ class PauliLane(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         f, i = self.f, Signal.like(self.i.payload, reset_less=True)
-        seconds = [Signal(name=f"second{n}", attrs={"keep": 1}) for n in range(self.COPIES)]
-        m.d.sync += [
-            i.eq(self.i.payload),
-            *(second.eq(self.i.payload.second) for second in seconds),
-        ]
+        m.d.sync += i.eq(self.i.payload)
         valid = Signal(self.latency)
         m.d.sync += valid.eq(Cat(self.i.valid & ~self.i.payload.load, valid))
         m.d.comb += self.o.valid.eq(valid[-1])
         self._m, self._platform = m, platform
         forms = self._forms(m, i.value)
 
-        def c(n: int, j: int, k: int) -> Any:
-            position = 16 * n + 4 * j + k
-            return Mux(seconds[4 * n + j], forms[48 + position], forms[position])
-
-        # M_ij = c_ij0 + Σ_k c_ijk t_k.
+        # M_ij = c_ij0 + Σ_k c_ijk t_k, M_i0 as late as it is wanted.
         latency = MULTIPLY_LATENCY + self.far
-        constants = self._after(1 + latency, *(c(n, j, 0) for n in range(3) for j in range(4)))
-        others = self._copies(i.other, 4)
+        until = latency + 3
+        # Whether the second form is wanted, cycle by cycle.
+        wanted = [self.i.payload.second]
+        for _ in range(until + latency):
+            wanted.append(self._kept(wanted[-1]))
+        late = self._after(until, *i.other)
+        others = [*self._copies(late, 1), *self._copies(i.other, 3)]
         owns = self._copies(self._after(latency + 5, *i.own), 3)
         flags, whole, fine = [], [], []
         for n in range(3):
             for j in range(4):
-                x, y, z = (
-                    self._product(self._kept(c(n, j, k)), others[j][k - 1]) for k in (1, 2, 3)
+                entering = until if j == 0 else 0
+                second, later = (Signal(attrs={"keep": 1}) for _ in range(2))
+                m.d.sync += [
+                    second.eq(wanted[entering]),
+                    later.eq(wanted[entering + latency]),
+                ]
+                first = 16 * n + 4 * j
+                constant, *c = (
+                    self._kept(
+                        Mux(later if k == 0 else second, forms[48 + first + k], forms[first + k])
+                    )
+                    for k in range(4)
                 )
-                total = self._sum(x, y, z, constants[4 * n + j] << f)
+                x, y, z = (self._product(a, b) for a, b in zip(c, others[j], strict=True))
+                total = self._sum(x, y, z, constant << f)
                 if j == 0:
                     whole.append(total)
                 else:
@@ -107,7 +115,6 @@ class PauliLane(wiring.Component):
                     fine.append(self._kept(value))
                     flags.append(self._kept(flag))
         # r_i = M_i0 + Σ_j M_ij r_j.
-        whole = self._after(3 + latency, *whole)
         results = []
         for n in range(3):
             x, y, z = (self._product(fine[3 * n + j], owns[n][j]) for j in range(3))
