@@ -1,6 +1,10 @@
-"""Whose macros a component may use."""
+"""Whose macros a component may use, and what its tools are told."""
 
 from typing import Any
+
+#: Options of nextpnr-ecp5 for what fills a device: by default it is placed too densely to be
+#: routed.
+SPREAD = ("--placer", "static", "--router", "router2")
 
 
 def is_ecp5(platform: Any) -> bool:

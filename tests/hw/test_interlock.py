@@ -156,7 +156,7 @@ class Issuing(Elaboratable):
         return m
 
 
-@pytest.mark.parametrize(("lanes", "span"), [(1, 7), (2, 3), (3, 3)])
+@pytest.mark.parametrize(("lanes", "span"), [(1, 7), (2, 3)])
 def test_no_conflict_is_overlooked(lanes: int, span: int, tmp_path: Path) -> None:
     assert proven(Looking(lanes, span), tmp_path)
     # The proof would notice a number that is not kept.

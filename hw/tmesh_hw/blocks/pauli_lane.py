@@ -36,7 +36,7 @@ class PauliLane(wiring.Component):
     """
 
     #: Registers that say `load`, since that goes to all coefficients.
-    COPIES = 12
+    COPIES = 24
 
     def __init__(self, *, f: int, far: bool = False) -> None:
         self.f, self.far = check_fraction(f), far
@@ -151,13 +151,17 @@ class PauliLane(wiring.Component):
         bits = pauli.LONGEST.bit_length()
         beyond, negative = excess[bits:-1].any(), excess[-1]
         kept = excess[:bits] | beyond.replicate(bits)
-        longer = self._kept(kept & ~negative.replicate(bits))
         r = self._after(latency + 3, *r)
-        # Four bits times a part: two sums of two, then one.
-        partial = [
-            [self._kept(sum(Mux(longer[b], x << b, 0) for b in bits)) for bits in ((0, 1), (2, 3))]
-            for x in r
-        ]
+        # Four bits times a part: two sums of two, then one. Each sum has the bits in registers of
+        # its own.
+        partial = []
+        for x in r:
+            sums = []
+            for pair in ((0, 1), (2, 3)):
+                longer = Signal(2, attrs={"keep": 1}, reset_less=True)
+                m.d.sync += longer.eq(kept.bit_select(pair[0], 2) & ~negative.replicate(2))
+                sums.append(self._kept(sum(Mux(longer[n], x << b, 0) for n, b in enumerate(pair))))
+            partial.append(sums)
         corrections = [self._kept(round_shift(self._kept(a + b), f)) for a, b in partial]
         r = self._after(3, *r)
         for n in range(3):

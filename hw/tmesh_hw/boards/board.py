@@ -11,6 +11,7 @@ from tmesh.config import CONFIGS, CoreConfig
 
 from tmesh_hw.boards.clock import add_clock
 from tmesh_hw.link import SerialEngine
+from tmesh_hw.vendor import SPREAD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +93,7 @@ BOARDS = {
             "LFE5U-85F",
             _ulx3s("85F"),
             "openFPGALoader -b ulx3s -f",
-            # What is there without these is placed too densely to be routed.
-            routing="--placer static --router router2",
+            routing=" ".join(SPREAD),
         ),
     )
 }

@@ -6,7 +6,7 @@ from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tmesh_hw.blocks import BlockMemory, PauliLane
+from tmesh_hw.blocks import BlockMemory, PauliLane, StreamRegister
 from tmesh_hw.engine.interlock import Interlock
 from tmesh_hw.engine.lookback import slot_layout
 
@@ -27,13 +27,18 @@ def far(lanes: int) -> bool:
 
 def read_latency(lanes: int) -> int:
     """Cycles from a place to the vector that it holds."""
-    return BlockMemory.latency + far(lanes)
+    return far(lanes) + _look_up_latency(lanes)
+
+
+def _look_up_latency(lanes: int) -> int:
+    """Cycles from an event to the vectors that it reads."""
+    return BlockMemory.latency + 2 * far(lanes)
 
 
 def distance(lanes: int) -> int:
     """Cycles from an event to one that may read what it wrote: to its lane, there, and back."""
     lane = PauliLane.latency_of(far(lanes))
-    return read_latency(lanes) + far(lanes) + lane + WRITE_LATENCY
+    return _look_up_latency(lanes) + far(lanes) + lane + WRITE_LATENCY
 
 
 class Resident(wiring.Component):
@@ -84,17 +89,24 @@ class Resident(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.interlock = interlock = self._interlock
-        wiring.connect(m, wiring.flipped(self.i), interlock.i)
+        read, write, form = self.read, self.write, self.form
+        if self._far:
+            m.submodules.bundles = bundles = StreamRegister(self.i.payload.shape())
+            wiring.connect(m, wiring.flipped(self.i), bundles.i)
+            wiring.connect(m, bundles.o, interlock.i)
+            read, write, form = (self._pipeline(m, x, 1)[-1] for x in (read, write, form))
+        else:
+            wiring.connect(m, wiring.flipped(self.i), interlock.i)
         m.d.comb += [self.idle.eq(interlock.idle), self.held.eq(interlock.held)]
 
         bundle = interlock.o
-        write = data.StructLayout({"row": len(self.read.place.row), "r": self._vector, "valid": 1})
-        writes = [Signal(write, name=f"write{k}", reset_less=True) for k in range(self.lanes)]
+        written = data.StructLayout({"row": len(read.place.row), "r": self._vector, "valid": 1})
+        writes = [Signal(written, name=f"write{k}", reset_less=True) for k in range(self.lanes)]
         own_vectors = []
         for k, lane in enumerate(self._lanes):
             m.submodules[f"lane{k}"] = lane
             slot = bundle.payload[k]
-            own_row = Mux(self.read.valid, self.read.place.row, slot.own)
+            own_row = Mux(read.valid, read.place.row, slot.own)
             own = self._copy(m, f"own{k}", writes[k], own_row)
             others = [
                 self._copy(m, f"other{k}_{bank}", writes[bank], slot.other)
@@ -102,24 +114,24 @@ class Resident(wiring.Component):
             ]
             event = Signal(slot.shape(), name=f"event{k}")
             m.d.comb += [event.eq(slot), event.valid.eq(slot.valid & bundle.valid)]
-            at_memory = read_latency(self.lanes)
+            at_memory = _look_up_latency(self.lanes)
             at_lane = at_memory + self._far
             events = self._pipeline(m, event, at_lane + lane.latency)
             other = Array(others)[events[at_memory].bank]
             own_vectors.append(own)
             if self._far:
                 own, other = (self._pipeline(m, x, 1, reset_less=True)[-1] for x in (own, other))
-            self._meet(m, lane, events[at_lane - 1], events[at_lane], own, other)
+            self._meet(m, lane, form, events[at_lane - 1], events[at_lane], own, other)
             done = events[-1]
             m.d.sync += [
                 writes[k].row.eq(done.own),
                 writes[k].r.eq(lane.o.payload.r),
                 writes[k].valid.eq(lane.o.valid),
             ]
-            with m.If(self.write.valid & (self.write.place.bank == k)):
+            with m.If(write.valid & (write.place.bank == k)):
                 m.d.sync += [
-                    writes[k].row.eq(self.write.place.row),
-                    writes[k].r.eq(self.write.r),
+                    writes[k].row.eq(write.place.row),
+                    writes[k].r.eq(write.r),
                     writes[k].valid.eq(1),
                 ]
         bank = self.read.place.bank
@@ -134,7 +146,14 @@ class Resident(wiring.Component):
         return m
 
     def _meet(
-        self, m: Module, lane: PauliLane, coming: Any, event: Any, own: Any, other: Any
+        self,
+        m: Module,
+        lane: PauliLane,
+        form: Any,
+        coming: Any,
+        event: Any,
+        own: Any,
+        other: Any,
     ) -> None:
         """Give a lane its operands; a repeat has those of its double. coming: what is `event` in
         the next cycle."""
@@ -148,16 +167,16 @@ class Resident(wiring.Component):
         with m.If(holds):
             m.d.sync += [held_own.eq(own), held_other.eq(other)]
         m.d.comb += [
-            lane.i.valid.eq(event.valid | self.form.valid),
+            lane.i.valid.eq(event.valid | form.valid),
             lane.i.payload.second.eq(event.second),
-            lane.i.payload.load.eq(self.form.valid),
-            lane.i.payload.value.eq(self.form.value),
+            lane.i.payload.load.eq(form.valid),
+            lane.i.payload.value.eq(form.value),
             lane.i.payload.own.eq(Mux(repeats, held_other, own)),
             lane.i.payload.other.eq(Mux(repeats_other, held_own, other)),
         ]
 
     def _copy(self, m: Module, name: str, write: Any, row: Any) -> Any:
-        """A copy of a bank, and what it holds in `row`, `read_latency` cycles later."""
+        """A copy of a bank, and what it holds in `row`, `_look_up_latency` cycles later."""
         m.submodules[name] = memory = BlockMemory(width=self._vector.size, depth=self.rows)
         if self._far:
             write, row = (
@@ -169,6 +188,8 @@ class Resident(wiring.Component):
             memory.write.valid.eq(write.valid),
             memory.address.eq(row),
         ]
+        if self._far:
+            return self._pipeline(m, memory.value, 1, reset_less=True)[-1]
         return memory.value
 
     @staticmethod

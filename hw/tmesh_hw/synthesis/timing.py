@@ -24,6 +24,7 @@ from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.engine import Engine, distance
 from tmesh_hw.synthesis import Ecp5
+from tmesh_hw.vendor import SPREAD
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
 DEVICES = {"25F": "--25k", "45F": "--45k", "85F": "--85k"}
@@ -75,8 +76,16 @@ class Placed:
         return statistics.median(self.clocks)
 
 
-def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) -> Placed:
-    """Place and route `component` once for each seed, through Yosys and nextpnr-ecp5.
+def place(
+    component: Any,
+    device: str,
+    seeds: Sequence[int],
+    *,
+    speed: int = 6,
+    options: Sequence[str] = (),
+) -> Placed:
+    """Place and route `component` once for each seed, through Yosys and nextpnr-ecp5 with `options`
+    of its own.
 
     Raises ``RuntimeError`` with nextpnr's last lines when it does not fit or cannot be routed.
     """
@@ -93,7 +102,7 @@ def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) 
             command = [nextpnr_ecp5(), DEVICES[device]]
             command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
             command += ["--json", "top.json", "--report", "report.json", "--freq", str(GOAL)]
-            command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet"]
+            command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet", *options]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if done.returncode != 0:
                 raise RuntimeError("\n".join(done.stderr.splitlines()[-5:]))
@@ -105,12 +114,14 @@ def place(component: Any, device: str, seeds: Sequence[int], *, speed: int = 6) 
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """Something to route. figures: cycles between results, and of one alone."""
+    """Something to route. figures: cycles between results, and of one alone. options: of
+    nextpnr-ecp5."""
 
     name: str
     device: str
     component: Callable[[], Any]
     figures: Callable[[Any], tuple[float, int]]
+    options: Sequence[str] = ()
 
 
 def designs() -> Iterator[Design]:
@@ -132,6 +143,7 @@ def designs() -> Iterator[Design]:
             "85F",
             partial(Engine, config=config),
             lambda e: (e.interval, distance(e.config.gossip_lanes)),
+            SPREAD if lanes > 1 else (),
         )
 
 
@@ -143,7 +155,7 @@ def measure(design: Design, seeds: Sequence[int]) -> dict[str, Any]:
     """One row of the report."""
     component = design.component()
     interval, latency = design.figures(component)
-    placed = place(component, design.device, seeds)
+    placed = place(component, design.device, seeds, options=design.options)
     names = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "MULT18X18D": "dsp", "DP16KD": "bram"}
     return {
         "design": design.name,
