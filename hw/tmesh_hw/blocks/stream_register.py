@@ -32,38 +32,46 @@ class StreamRegister(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        width = len(Value.cast(self.i.payload))
-        first = Signal(width, reset_less=True)
-        # Kept apart from copies of it, here and elsewhere, that drive what is wide.
+        i, o = Value.cast(self.i.payload), Value.cast(self.o.payload)
+        parts = [slice(n, n + PART) for n in range(0, len(i), PART)]
+        # What drives a part of what is wide is in a register of its own, and nothing else is on its
+        # way.
         there = Signal(attrs={"keep": 1})
-        parts = [slice(n, n + PART) for n in range(0, width, PART)]
-        coming = Value.cast(self.i.payload)
-        m.d.comb += [Value.cast(self.o.payload).eq(first), self.o.valid.eq(there)]
+        m.d.comb += self.o.valid.eq(there)
+        first = Signal(len(i), reset_less=True)
         if self._halved:
             valid = Mux(there, ~self.o.ready, self.i.valid)
-            m.d.comb += self.i.ready.eq(~there)
+            m.d.comb += [self.i.ready.eq(~there), o.eq(first)]
             m.d.sync += there.eq(valid)
             for n, part in enumerate(parts):
                 free = Signal(init=1, name=f"free{n}", attrs={"keep": 1})
                 m.d.sync += free.eq(~valid)
                 with m.If(free):
-                    m.d.sync += first[part].eq(coming[part])
+                    m.d.sync += first[part].eq(i[part])
             return m
+        # Two places; the one to be filled takes whatever comes.
         second, full = Signal.like(first), Signal()
-        room = Signal(init=1, attrs={"keep": 1})
-        m.d.comb += self.i.ready.eq(room)
-        moves = self.o.ready | ~there
-        following = Mux(moves, full | self.i.valid, 1)
-        m.d.sync += there.eq(following)
-        with m.If(moves):
-            m.d.sync += [full.eq(0), room.eq(1)]
-        with m.Elif(self.i.valid):
-            m.d.sync += [full.eq(1), room.eq(0)]
+        into, out_of = Signal(), Signal()
+        enters, leaves = self.i.valid & self.i.ready, there & self.o.ready
+        filling, taking = into ^ enters, out_of ^ leaves
+        fills = ~leaves & (full | (there & enters))
+        m.d.comb += self.i.ready.eq(~full)
+        m.d.sync += [
+            into.eq(filling),
+            out_of.eq(taking),
+            full.eq(fills),
+            there.eq(enters | Mux(leaves, full, there)),
+        ]
         for n, part in enumerate(parts):
-            occupied = Signal(name=f"there{n}", attrs={"keep": 1})
-            m.d.sync += occupied.eq(following)
-            with m.If(self.o.ready | ~occupied):
-                m.d.sync += first[part].eq(Mux(full, second, self.i.payload)[part])
-        with m.If(~full):
-            m.d.sync += second.eq(coming)
+            free = [Signal(init=1 - k, name=f"free{k}_{n}", attrs={"keep": 1}) for k in range(2)]
+            chosen = Signal(name=f"chosen{n}", attrs={"keep": 1})
+            m.d.sync += [
+                free[0].eq(~fills & ~filling),
+                free[1].eq(~fills & filling),
+                chosen.eq(taking),
+            ]
+            for signal, place in zip(free, (first, second), strict=True):
+                with m.If(signal):
+                    m.d.sync += place[part].eq(i[part])
+            m.d.comb += o[part].eq(Mux(chosen, second[part], first[part]))
         return m

@@ -130,7 +130,6 @@ class Engine(wiring.Component):
             answer.value.eq(Mux(self._is[Command.GOSSIP], bundles.count, 0)),
             answer.body.eq(self._value),
         ]
-        taken = self._words.valid & self._words.ready
         with m.FSM():
             with m.State("HEADER"):
                 self._receive_header(m)
@@ -150,8 +149,7 @@ class Engine(wiring.Component):
                 self._execute(m)
             with m.State("LOAD"):
                 self._load(m)
-            with m.State("BUNDLES"), m.If(taken & self._words.payload.last):
-                m.d.sync += self._streams.eq(0)
+            with m.State("BUNDLES"), m.If(~self._streams):
                 m.next = "DRAIN"
             with m.State("DRAIN"), m.If(bundles.empty & resident.idle):
                 m.d.sync += self._status.eq(bundles.status)
@@ -181,6 +179,8 @@ class Engine(wiring.Component):
         m.d.comb += bundles.i.valid.eq(self._words.valid & self._streams)
         with m.If(self._streams):
             m.d.comb += self._words.ready.eq(bundles.i.ready)
+            with m.If(self._words.valid & bundles.i.ready & self._words.payload.last):
+                m.d.sync += self._streams.eq(0)
         if config.rounds:
             with m.If(~rounds.idle):
                 m.d.comb += [
@@ -495,8 +495,11 @@ class Engine(wiring.Component):
         self._counts = []
         for counter in Counter:
             count = Signal(2 * INTEGER, name=counter.name.lower(), reset_less=True)
-            step = Signal(Value.cast(steps[counter]).shape(), name=f"{count.name}_step")
-            m.d.sync += [step.eq(steps[counter]), count.eq(count + step)]
+            step, late = (
+                Signal(Value.cast(steps[counter]).shape(), name=f"{count.name}_{name}")
+                for name in ("step", "late")
+            )
+            m.d.sync += [step.eq(steps[counter]), late.eq(step), count.eq(count + late)]
             with m.If(reset):
                 m.d.sync += count.eq(0)
             self._counts.append(count)

@@ -1,8 +1,10 @@
 """Resident Bloch vectors, and lanes that let them meet."""
 
+import functools
+import operator
 from typing import Any
 
-from amaranth import Array, Module, Mux, Signal, signed
+from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -117,7 +119,7 @@ class Resident(wiring.Component):
             at_memory = _look_up_latency(self.lanes)
             at_lane = at_memory + self._far
             events = self._pipeline(m, event, at_lane + lane.latency)
-            other = Array(others)[events[at_memory].bank]
+            other = self._of_bank(m, events[at_memory - 1], others)
             own_vectors.append(own)
             if self._far:
                 own, other = (self._pipeline(m, x, 1, reset_less=True)[-1] for x in (own, other))
@@ -191,6 +193,22 @@ class Resident(wiring.Component):
         if self._far:
             return self._pipeline(m, memory.value, 1, reset_less=True)[-1]
         return memory.value
+
+    def _of_bank(self, m: Module, coming: Any, others: list[Any]) -> Any:
+        """What is read in the bank of the event that is `coming`; each component is chosen by a
+        register of its own."""
+        if self.lanes == 1:
+            return others[0]
+        width, parts = self.f + 2, []
+        for n in range(self._vector.length):
+            chosen = Signal(self.lanes, attrs={"keep": 1})
+            m.d.sync += chosen.eq(Cat(coming.bank == bank for bank in range(self.lanes)))
+            values = (
+                other.word_select(n, width) & which.replicate(width)
+                for other, which in zip(others, chosen, strict=True)
+            )
+            parts.append(functools.reduce(operator.or_, values))
+        return Cat(parts)
 
     @staticmethod
     def _pipeline(
