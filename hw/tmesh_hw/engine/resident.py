@@ -91,15 +91,18 @@ class Resident(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.interlock = interlock = self._interlock
-        read, write, form = self.read, self.write, self.form
-        if self._far:
-            m.submodules.bundles = bundles = StreamRegister(self.i.payload.shape())
-            wiring.connect(m, wiring.flipped(self.i), bundles.i)
-            wiring.connect(m, bundles.o, interlock.i)
-            read, write, form = (self._pipeline(m, x, 1)[-1] for x in (read, write, form))
-        else:
-            wiring.connect(m, wiring.flipped(self.i), interlock.i)
-        m.d.comb += [self.idle.eq(interlock.idle), self.held.eq(interlock.held)]
+        coming, on_their_way = wiring.flipped(self.i), []
+        for n in range(2 * self._far):
+            m.submodules[f"bundles{n}"] = bundles = StreamRegister(self.i.payload.shape())
+            wiring.connect(m, coming, bundles.i)
+            coming = bundles.o
+            on_their_way.append(coming.valid)
+        wiring.connect(m, coming, interlock.i)
+        read, write, form = (self._arrived(m, x) for x in (self.read, self.write, self.form))
+        m.d.comb += [
+            self.idle.eq(interlock.idle & ~Cat(on_their_way).any()),
+            self.held.eq(interlock.held),
+        ]
 
         bundle = interlock.o
         written = data.StructLayout({"row": len(read.place.row), "r": self._vector, "valid": 1})
@@ -121,16 +124,17 @@ class Resident(wiring.Component):
             events = self._pipeline(m, event, at_lane + lane.latency)
             other = self._of_bank(m, events[at_memory - 1], others)
             own_vectors.append(own)
-            if self._far:
-                own, other = (self._pipeline(m, x, 1, reset_less=True)[-1] for x in (own, other))
-            self._meet(m, lane, form, events[at_lane - 1], events[at_lane], own, other)
+            own, other = (self._arrived(m, x, reset_less=True) for x in (own, other))
+            form_here = self._arrived(m, form, keep=1)
+            self._meet(m, lane, form_here, events[at_lane - 1], events[at_lane], own, other)
             done = events[-1]
             m.d.sync += [
                 writes[k].row.eq(done.own),
                 writes[k].r.eq(lane.o.payload.r),
                 writes[k].valid.eq(lane.o.valid),
             ]
-            with m.If(write.valid & (write.place.bank == k)):
+            here = self._arrived(m, self.write.valid & (self.write.place.bank == k), keep=1)
+            with m.If(here):
                 m.d.sync += [
                     writes[k].row.eq(write.place.row),
                     writes[k].r.eq(write.r),
@@ -180,19 +184,14 @@ class Resident(wiring.Component):
     def _copy(self, m: Module, name: str, write: Any, row: Any) -> Any:
         """A copy of a bank, and what it holds in `row`, `_look_up_latency` cycles later."""
         m.submodules[name] = memory = BlockMemory(width=self._vector.size, depth=self.rows)
-        if self._far:
-            write, row = (
-                self._pipeline(m, x, 1, reset_less=True, keep=1)[-1] for x in (write, row)
-            )
+        write, row = (self._arrived(m, x, reset_less=True, keep=1) for x in (write, row))
         m.d.comb += [
             memory.write.address.eq(write.row),
             memory.write.value.eq(write.r),
             memory.write.valid.eq(write.valid),
             memory.address.eq(row),
         ]
-        if self._far:
-            return self._pipeline(m, memory.value, 1, reset_less=True)[-1]
-        return memory.value
+        return self._arrived(m, memory.value, reset_less=True)
 
     def _of_bank(self, m: Module, coming: Any, others: list[Any]) -> Any:
         """What is read in the bank of the event that is `coming`; each component is chosen by a
@@ -209,6 +208,10 @@ class Resident(wiring.Component):
             )
             parts.append(functools.reduce(operator.or_, values))
         return Cat(parts)
+
+    def _arrived(self, m: Module, value: Any, **options: Any) -> Any:
+        """`value` at the end of a wire, a cycle later if that is long; options: of `_pipeline`."""
+        return self._pipeline(m, value, int(self._far), **options)[-1]
 
     @staticmethod
     def _pipeline(
