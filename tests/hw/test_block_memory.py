@@ -27,12 +27,13 @@ class OnEcp5(Elaboratable):
 
 
 class Bodies(wiring.Component):
-    """What both bodies read from `i.from`, where `i.value` is written to `i.to`."""
+    """What both bodies read from `i.from`, where `i.value` is written to `i.to`; nothing of what is
+    read moves unless `i.enable`."""
 
     def __init__(self, width: int, depth: int) -> None:
         self.width, self.depth = width, depth
         address = (depth - 1).bit_length()
-        operands = {"from": address, "to": address, "value": width, "valid": 1}
+        operands = {"from": address, "to": address, "value": width, "valid": 1, "enable": 1}
         answer = data.StructLayout({"macro": width, "plain": width})
         super().__init__(
             {
@@ -49,6 +50,7 @@ class Bodies(wiring.Component):
             m.submodules[name] = OnEcp5(memory) if name == "macro" else memory
             m.d.comb += [
                 memory.address.eq(i["from"]),
+                memory.enable.eq(i.enable),
                 memory.write.address.eq(i.to),
                 memory.write.value.eq(i.value),
                 memory.write.valid.eq(i.valid & self.i.valid),
@@ -71,10 +73,11 @@ def test_both_bodies_are_equal(width: int, depth: int, bits: int) -> None:
     rng = np.random.default_rng(1)
     row = rng.choice(np.append(rng.integers(0, depth, 30), [0, depth - 1]), (4000, 2))
     row[row[:, 0] == row[:, 1], 0] ^= 1  # nobody may read what is written
-    value, valid = rng.integers(0, 1 << width, 4000), rng.integers(0, 2, 4000)
+    value = rng.integers(0, 1 << width, 4000)
+    valid, enable = rng.integers(0, 2, (2, 4000))
     source = with_models(Source(lambda: text, text), "ecp5")
     with VerilatedCore(ports(dut), source) as core:
-        replies, _ = core.run(np.column_stack([row, value, valid]))
+        replies, _ = core.run(np.column_stack([row, value, valid, enable]))
     assert np.count_nonzero(replies[:, 0]) > 1000
     np.testing.assert_array_equal(replies[:, 0], replies[:, 1])
 

@@ -8,11 +8,13 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth import Cat, ClockDomain, Module, Mux, Signal
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Elaboratable
 from amaranth.lib import wiring
+from amaranth.sim import Simulator
 from tmesh_hw.blocks import BlockMemory
 from tmesh_hw.engine import Interlock, Lookback, interlock, lookback
 
@@ -75,8 +77,9 @@ class OneRow(wiring.Component):
 
 
 class Looking(Elaboratable):
-    """Asserts that `Lookback` never says that there are more between than there are, of any bundles
-    that may come, in any timing. forgets: so does its memory."""
+    """Asserts of `Lookback`, for any bundles that may come, in any timing: it gives each as it
+    came, never says that there are more between than there are, and is busy while it has one.
+    forgets: so does its memory."""
 
     def __init__(self, lanes: int, span: int, *, forgets: bool = False) -> None:
         self.dut = Lookback(lanes=lanes, row=1, span=span, stamp=span.bit_length())
@@ -94,13 +97,14 @@ class Looking(Elaboratable):
         still = Signal()
         m.d.sync += still.eq(dut.holding)
         m.d.comb += [dut.i.eq(AnySeq(dut.i.as_value().shape().width)), dut.holding.eq(AnySeq(1))]
-        between = true_between(m, watched, dut.i, ~still, dut.span)
+        between, bundle = true_between(m, watched, dut.i, ~still, dut.span), dut.i
         for _ in range(dut.latency):
-            later = Signal.like(between)
+            between_later, bundle_later = Signal.like(between), Signal.like(bundle)
             with m.If(~still):
-                m.d.sync += later.eq(between)
-            between = later
-        m.d.comb += Assert(dut.between <= between)
+                m.d.sync += [between_later.eq(between), bundle_later.eq(bundle)]
+            between, bundle = between_later, bundle_later
+            m.d.comb += Assert(dut.busy | ~Cat(slot.valid for slot in bundle).any())
+        m.d.comb += [Assert(dut.o == bundle), Assert(dut.between <= between)]
         return m
 
 
@@ -109,14 +113,14 @@ class Claimed(wiring.Component):
 
     def __init__(self, watched: Watched, **parameters: int) -> None:
         real = Lookback(**parameters)
-        self._watched, self._span = watched, real.span
+        self._watched, self.span = watched, real.span
         super().__init__(dict(real.signature.members.items()))
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         still = Signal()
         m.d.sync += still.eq(self.holding)
-        true = true_between(m, self._watched, self.i, ~still, self._span)
+        true = true_between(m, self._watched, self.i, ~still, self.span)
         any_number = AnySeq(len(true))
         with m.If(~still):
             m.d.sync += [
@@ -168,3 +172,50 @@ def test_no_read_passes_a_write(lanes: int, distance: int, tmp_path: Path) -> No
     assert proven(Issuing(lanes, distance, distance), tmp_path)
     # The proof would notice results that come a cycle later.
     assert not proven(Issuing(lanes, distance, distance + 1), tmp_path)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_nothing_waits_for_nothing(lanes: int) -> None:
+    """`Lookback` says what a list of who last wrote says, of random bundles with gaps and holds."""
+    dut = Lookback(lanes=lanes, row=2, span=9)
+    rng = np.random.default_rng(lanes)
+    names = ("own", "other", "bank", "second", "double", "valid", "repeat")
+    most = {"own": 4, "other": 4, "bank": lanes}
+    last: dict[tuple[int, int], int] = {}
+    expected, found = [], []
+    bundles = []
+    for number in range(400):
+        slots = [
+            {name: int(rng.integers(most.get(name, 2))) for name in names} for _ in range(lanes)
+        ]
+        bundles.append(slots)
+        reads = [
+            last.get(place, -dut.span - 1)
+            for lane, slot in enumerate(slots)
+            if slot["valid"] and not slot["repeat"]
+            for place in ((lane, slot["own"]), (slot["bank"], slot["other"]))
+        ]
+        expected.append(min([number - 1 - at for at in reads] + [dut.span]))
+        last |= {(lane, slot["own"]): number for lane, slot in enumerate(slots) if slot["valid"]}
+
+    async def bench(ctx: Any) -> None:
+        still, sent, moves = False, 0, 0
+        # What was never written looks at first as if it were.
+        await ctx.tick().repeat(2 * dut.span)
+        while len(found) < len(bundles):
+            holding = bool(rng.integers(2))
+            ctx.set(dut.holding, holding)
+            ctx.set(dut.i, bundles[sent] if sent < len(bundles) else [{}] * lanes)
+            if not still:
+                if moves >= dut.latency:
+                    found.append(ctx.get(dut.between))
+                sent, moves = sent + 1, moves + 1
+            still = holding
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert found == expected
+    assert len(set(found)) == dut.span + 1

@@ -100,6 +100,8 @@ class Proof(Elaboratable):
             # What a round reads and writes is what it asked for.
             Assert(~rounds.read.valid | (lanes.read == rounds.read)),
             Assert(~rounds.write.valid | (lanes.write == rounds.write)),
+            # An operator is loaded while nothing is under way.
+            Assert(~(lanes.form.valid & lanes.flying)),
             # What else is written is written while nothing is going on.
             Assert(~(lanes.write.valid & ~rounds.write.valid & (rounds.going | lanes.flying))),
         ]

@@ -49,6 +49,12 @@ def test_saturates_like_the_model(slack: int) -> None:
     assert [bool(r[1] & 1) for r in results] == flags.tolist()
 
 
+def test_what_is_shifted_out_as_a_whole_is_rounded() -> None:
+    numbers = evaluate(4, lambda x: [round_shift(x, 6), round_shift(x.as_unsigned(), 4)])
+    assert [0 for _ in range(16)] == [row[0] for row in numbers]
+    assert [round((n % 16) / 16) for n in range(-8, 8)] == [row[1] for row in numbers]
+
+
 def test_negative_shift_is_refused() -> None:
     with pytest.raises(ValueError, match="shift must not be negative, not -1"):
         round_shift(Signal(4), -1)

@@ -22,7 +22,7 @@ class BlockMemory(wiring.Component):
     Yosys infers the blocks of an ECP5 but leaves their output registers unused, and a block
     without one takes 5.7 ns to answer. So these are ``DP16KD`` there, each as deep as the whole
     memory, so that nothing is chosen between them; a memory and a register elsewhere, and where it
-    is deeper than a block. What is read while it is written is not known: nobody may do that.
+    is deeper than a block. What is read while it is written is not known: nobody may use it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class BlockMemory(wiring.Component):
     -------
     write: ``{address, value, valid: 1}``
     address: is read; value: what it held, `latency` cycles later
-    enable: else nothing of what is read goes on
+    enable: low, `value` stays, and so does the word on its way to it
     """
 
     #: The memory, and a register behind it.

@@ -53,22 +53,22 @@ class StreamRegister(wiring.Component):
         second, full = Signal.like(first), Signal()
         into, out_of = Signal(), Signal()
         enters, leaves = self.i.valid & self.i.ready, there & self.o.ready
-        filling, taking = into ^ enters, out_of ^ leaves
-        fills = ~leaves & (full | (there & enters))
+        into_next, out_of_next = into ^ enters, out_of ^ leaves
+        full_next = ~leaves & (full | (there & enters))
         m.d.comb += self.i.ready.eq(~full)
         m.d.sync += [
-            into.eq(filling),
-            out_of.eq(taking),
-            full.eq(fills),
+            into.eq(into_next),
+            out_of.eq(out_of_next),
+            full.eq(full_next),
             there.eq(enters | Mux(leaves, full, there)),
         ]
         for n, part in enumerate(parts):
             free = [Signal(init=1 - k, name=f"free{k}_{n}", attrs={"keep": 1}) for k in range(2)]
             chosen = Signal(name=f"chosen{n}", attrs={"keep": 1})
             m.d.sync += [
-                free[0].eq(~fills & ~filling),
-                free[1].eq(~fills & filling),
-                chosen.eq(taking),
+                free[0].eq(~full_next & ~into_next),
+                free[1].eq(~full_next & into_next),
+                chosen.eq(out_of_next),
             ]
             for signal, place in zip(free, (first, second), strict=True):
                 with m.If(signal):

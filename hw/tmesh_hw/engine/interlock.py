@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tmesh_hw.engine.lookback import STAMP, Lookback, issued_layout, slot_layout
+from tmesh_hw.engine.lookback import Lookback, issued_layout, slot_layout
 
 
 class Interlock(wiring.Component):
@@ -23,7 +23,6 @@ class Interlock(wiring.Component):
     ----------
     lanes: slots of a bundle, each with a memory bank of its own. row: bits of a row.
     distance: cycles from reading to the written value being readable, at least 4.
-    stamp: see `Lookback`.
 
     Members
     -------
@@ -33,11 +32,11 @@ class Interlock(wiring.Component):
     held: a bundle waits for a result
     """
 
-    def __init__(self, *, lanes: int, row: int, distance: int, stamp: int = STAMP) -> None:
+    def __init__(self, *, lanes: int, row: int, distance: int) -> None:
         if distance < 4:
             raise ValueError(f"distance must be at least 4, not {distance!r}")
         self.lanes, self.row, self.distance = lanes, row, distance
-        self._lookback = Lookback(lanes=lanes, row=row, span=distance - 1, stamp=stamp)
+        self._lookback = Lookback(lanes=lanes, row=row, span=distance - 1)
         super().__init__(
             {
                 "i": In(stream.Signature(data.ArrayLayout(slot_layout(row), lanes))),
@@ -63,7 +62,7 @@ class Interlock(wiring.Component):
         # more than those between it and the last one that it conflicts with: beyond > 0; `ahead`
         # is the same of the bundle behind it. Whether the next one is held is decided in the cycle
         # before.
-        span = self.distance - 1
+        span = lookback.span
         issued, in_flight = Signal(span), Signal(range(span + 1))
         one_more = Signal(range(span + 2), init=1)  # in_flight + 1
         ahead, beyond = (

@@ -9,8 +9,9 @@ from amaranth.lib.wiring import In, Out
 
 from tmesh_hw.blocks import BlockMemory
 
-#: Bits of the number of a bundle. One that comes a multiple of 2^STAMP bundles after another looks
-#: as if it came at once: it may wait for nothing, and that is all.
+#: Bits of the number of a bundle, which counts all cycles in which bundles move. What was written
+#: a multiple of 2^STAMP of them before looks as if it were new, and so does at first what was never
+#: written: a bundle may wait for nothing, and that is all.
 STAMP = 16
 
 
@@ -40,8 +41,8 @@ class Lookback(wiring.Component):
 
     Parameters
     ----------
-    lanes: slots of a bundle, each with a memory bank of its own. row: bits of a row. span: what
-    `between` is where it is no less, or where no bundle conflicts; less than 2^stamp.
+    lanes: slots of a bundle, each with a memory bank of its own. row: bits of a row. span: the most
+    that `between` says, also where no bundle conflicts; less than 2^stamp.
     stamp: bits of the number of a bundle.
 
     Members
@@ -70,13 +71,13 @@ class Lookback(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """The look-up, its answer in two, a bank, a difference, its bound; then the least of two a
-        read."""
+        """The look-up, its answer in two, a bank, a difference, its bound; then a tree of minima of
+        two numbers a lane."""
         return 6 + math.ceil(math.log2(2 * self.lanes))
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # Nothing moves; copies, since it enables many registers.
+        # Nothing moves; a copy for each stage, since it enables many registers.
         still, *stills = (
             Signal(name=f"still{n}", attrs={"keep": 1}) for n in range(1 + self.latency)
         )
@@ -104,9 +105,11 @@ class Lookback(wiring.Component):
             reads = apart[lane].valid & ~apart[lane].repeat
             for which, last, hits in (("own", own, own_hits), ("other", other, other_hits)):
                 name = f"{which}{lane}"
-                hit, just = Signal(len(hits), name=f"{name}_hit"), Signal(3, name=f"{name}_just")
-                chosen = Signal(self.stamp, name=f"{name}_chosen")
-                away = Signal(self.stamp, name=f"{name}_away")
+                widths = {"hit": len(hits), "just": 3, "chosen": self.stamp, "away": self.stamp}
+                hit, just, chosen, away = (
+                    Signal(width, name=f"{name}_{what}", reset_less=True)
+                    for what, width in widths.items()
+                )
                 bounded = Signal(self.between.shape(), init=self.span, name=f"{name}_bounded")
                 with m.If(~still):
                     m.d.sync += [

@@ -100,7 +100,7 @@ class Resident(wiring.Component):
         wiring.connect(m, coming, interlock.i)
         read, write, form = (self._arrived(m, x) for x in (self.read, self.write, self.form))
         m.d.comb += [
-            self.idle.eq(interlock.idle & ~Cat(on_their_way).any()),
+            self.idle.eq(interlock.idle & ~Cat(self.i.valid, *on_their_way).any()),
             self.held.eq(interlock.held),
         ]
 

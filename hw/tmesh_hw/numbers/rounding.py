@@ -21,7 +21,7 @@ def round_shift(value: Any, shift: int) -> Any:
         raise ValueError(f"shift must not be negative, not {shift!r}")
     if shift == 0:
         return value
-    odd = value.shift_right(shift)[0]
+    odd = value.shift_right(shift)[:1]
     return (value + Const((1 << (shift - 1)) - 1, shift) + odd).shift_right(shift)
 
 
