@@ -1,4 +1,4 @@
-"""Blocks with a stream before them that does what their owner does."""
+"""Blocks, each with the part of its owner that a bench needs."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ REPLY = np.dtype(
     [("status", "u1"), ("flags", "u1"), ("tag", "<u2"), ("value", "<u4"), ("body", "<i4", (4,))]
 )
 
-#: Bits of a slot of a bundle, lowest first. See `tmesh_hw.engine.lookback.slot_layout`.
+#: Bits of a slot of a bundle, lowest first. See `tmesh_hw.engine.bundle.slot_layout`.
 SLOT = {"own": 18, "other": 18, "bank": 2, "second": 1, "double": 1, "valid": 1}
 
 #: What a round asks for, lowest first: how many addresses of others follow, the weight of them all

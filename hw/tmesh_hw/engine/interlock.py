@@ -6,7 +6,8 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tmesh_hw.engine.lookback import Lookback, issued_layout, slot_layout
+from tmesh_hw.engine.bundle import issued_layout, slot_layout
+from tmesh_hw.engine.lookback import Lookback
 
 
 class Interlock(wiring.Component):

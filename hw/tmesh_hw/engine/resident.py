@@ -9,8 +9,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tmesh_hw.blocks import BlockMemory, PauliLane, StreamRegister
+from tmesh_hw.engine.bundle import slot_layout
 from tmesh_hw.engine.interlock import Interlock
-from tmesh_hw.engine.lookback import slot_layout
 
 
 def place_layout(rows: int) -> data.StructLayout:

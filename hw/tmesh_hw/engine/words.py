@@ -10,7 +10,7 @@ from tmesh.packets import Status
 
 from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.blocks.stream_register import PART
-from tmesh_hw.engine.lookback import slot_layout
+from tmesh_hw.engine.bundle import slot_layout
 
 
 def word_layout(link: int) -> data.StructLayout:
