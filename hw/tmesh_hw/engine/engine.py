@@ -495,6 +495,8 @@ class Engine(wiring.Component):
         self._counts = []
         for counter in Counter:
             count = Signal(2 * INTEGER, name=counter.name.lower(), reset_less=True)
+            # Two registers before a wide sum, since what counts is far from it; a count is read
+            # later than that.
             step, late = (
                 Signal(Value.cast(steps[counter]).shape(), name=f"{count.name}_{name}")
                 for name in ("step", "late")
