@@ -107,6 +107,7 @@ class Engine(wiring.Component):
         self._look_up(m)
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
         self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
+        self._fit = Signal(config.link // INTEGER)
         self._left, self._whole = Signal(range(packets.OPERANDS)), Signal()
         self._operators(m)
         self._counters(m)
@@ -341,10 +342,13 @@ class Engine(wiring.Component):
         integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
         fits = [value[f + 1 :].all() | ~value[f + 1 :].any() for value in integers]
         m.d.comb += self._words.ready.eq(1)
+        # A word is checked in two cycles, the last one during CHECK.
+        m.d.sync += self._fit.eq(Cat(fits))
+        with m.If(self._came[0]):
+            m.d.sync += self._fits.eq(self._fits & self._fit.all())
         with m.If(self._words.valid):
             m.d.sync += [
                 *(came.eq(1) for came in self._came),
-                self._fits.eq(self._fits & Cat(fits).all()),
                 self._ended.eq(self._words.payload.last),
                 self._left.eq(self._left - 1),
                 self._whole.eq(self._left == 0),
@@ -377,7 +381,7 @@ class Engine(wiring.Component):
         with m.If(~(self._ended & self._whole)):
             m.d.sync += self._status.eq(Status.BAD_LENGTH)
             m.next = "SKIP"
-        with m.Elif(~self._fits):
+        with m.Elif(~(self._fits & self._fit.all())):
             m.d.sync += self._status.eq(Status.BAD_VALUE)
             m.next = "SKIP"
         with m.Else():
