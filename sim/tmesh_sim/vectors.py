@@ -34,8 +34,8 @@ from tmesh_hw.engine import Core, Engine, GossipDatapath, MicrocodedEngine
 from tmesh_hw.numbers import matrix
 
 from tmesh_sim.engine_packets import DIGEST, engine_config, sections
+from tmesh_sim.owners import PatientLane, WholeTraces
 from tmesh_sim.packing import rows
-from tmesh_sim.whole import PatientLane, WholeTraces
 
 Vectors = tuple[IntArray, IntArray]
 
