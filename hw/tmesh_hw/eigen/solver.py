@@ -1,8 +1,6 @@
 """Eigenvalues and eigenvectors of Hermitian matrices by cyclic Jacobi."""
 
-import functools
 import itertools
-import operator
 from typing import Any
 
 from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
@@ -17,7 +15,7 @@ from tmesh_hw.blocks.checks import check_choice
 from tmesh_hw.eigen.ring import JacobiRing
 from tmesh_hw.eigen.schedule import Schedule
 from tmesh_hw.eigen.sort import LEVEL, sorted_pairs
-from tmesh_hw.numbers import matrix, round_shift
+from tmesh_hw.numbers import matrix, one_of, round_shift
 
 
 class HermitianJacobi(wiring.Component):
@@ -236,8 +234,8 @@ class _Lane(wiring.Component):
         following = Signal.like(value)
         is_zero, is_pair = Signal(2, reset_less=True), Signal(2)
         m.d.sync += [
-            origin.eq(_one_of(turns, [position for _, position in pairs])),
-            value.eq(_one_of(turns, [v for v, _ in pairs])),
+            origin.eq(one_of(turns, [position for _, position in pairs])),
+            value.eq(one_of(turns, [v for v, _ in pairs])),
             following.eq(value),
             is_zero.eq(Cat(saturated, is_zero)),
             is_pair.eq(Cat(Cat(turns).any(), is_pair)),
@@ -286,12 +284,6 @@ class _Lane(wiring.Component):
                     entry = read.data[width:].word_select(place, f + 2)
                     m.d.sync += o.vectors[i][k][part].eq(entry)
         return there
-
-
-def _one_of(turns: list[Any], values: list[Any]) -> Any:
-    """The value whose turn it is."""
-    chosen = [Value.cast(v) & t.replicate(len(v)) for t, v in zip(turns, values, strict=True)]
-    return functools.reduce(operator.or_, chosen)
 
 
 def _place(m: Module, depth: int, moves: Any) -> Any:

@@ -1,7 +1,5 @@
 """The core: gossip datapath and eigensolver behind one command stream."""
 
-import functools
-import operator
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
@@ -16,7 +14,7 @@ from tmesh.opcodes import OPCODE_BITS, SPECTRAL, Opcode
 from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine.eigensystem import Eigensystem
 from tmesh_hw.engine.gossip import GossipDatapath
-from tmesh_hw.numbers import matrix
+from tmesh_hw.numbers import matrix, one_of
 
 
 def core_layouts(config: CoreConfig) -> tuple[data.StructLayout, data.StructLayout]:
@@ -110,15 +108,11 @@ class Core(wiring.Component):
             eigen.o.ready.eq(turn.o.valid & turn.o.payload & o.ready),
             gossip.o.ready.eq(turn.o.valid & ~turn.o.payload & o.ready),
         ]
-        # By gates: what is chosen from zero becomes a reset of many registers.
         for name, _ in o.payload.shape():
             parts = [
-                Value.cast(payload[name]) & chosen.replicate(len(Value.cast(payload[name])))
-                for payload, chosen in (
-                    (eigen.o.payload, is_eigen),
-                    (gossip.o.payload, ~is_eigen),
-                )
+                (turn, payload[name])
+                for payload, turn in ((eigen.o.payload, is_eigen), (gossip.o.payload, ~is_eigen))
                 if name in dict(payload.shape())
             ]
-            m.d.comb += Value.cast(o.payload[name]).eq(functools.reduce(operator.or_, parts))
+            m.d.comb += Value.cast(o.payload[name]).eq(one_of(*zip(*parts, strict=True)))
         return m

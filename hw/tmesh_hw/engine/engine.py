@@ -1,8 +1,6 @@
 """The engine: commands in, replies out, states resident."""
 
-import functools
 import operator
-from collections.abc import Iterable
 from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
@@ -18,6 +16,7 @@ from tmesh_hw.engine.matrices import Matrices
 from tmesh_hw.engine.resident import Resident, read_latency
 from tmesh_hw.engine.rounds import Rounds
 from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
+from tmesh_hw.numbers import one_of
 
 #: Bits of the header of a command.
 HEADER = 8 * packets.HEADER.itemsize
@@ -416,13 +415,10 @@ class Engine(wiring.Component):
         """The body of a reply, two cycles after EXECUTE at the latest: what is asked for, or zero;
         by gates, since it is wide."""
         argument, size = self._head.argument, 4 * INTEGER
-        counts = []
-        for n, count in enumerate(self._counts):
-            chosen = Signal(name=f"chosen{n}", attrs={"keep": 1})
-            m.d.sync += chosen.eq(argument[:3] == n)
-            counts.append(count & chosen.replicate(len(count)))
+        chosen = [Signal(name=f"chosen{n}", attrs={"keep": 1}) for n in range(len(self._counts))]
+        m.d.sync += [turn.eq(argument[:3] == n) for n, turn in enumerate(chosen)]
         count = Signal(2 * INTEGER, reset_less=True)
-        m.d.sync += count.eq(_either(counts))
+        m.d.sync += count.eq(one_of(chosen, self._counts))
         state = data.View(self._value.shape(), Signal(size, name="state", reset_less=True))
         m.d.sync += [state[n].eq(self._resident.r[n]) for n in range(3)]
         bodies = {
@@ -430,9 +426,7 @@ class Engine(wiring.Component):
             Command.COUNTER: count,
             Command.READ_STATE: state.as_value(),
         }
-        m.d.sync += self._value.eq(
-            _either(body & self._answers[c].replicate(size) for c, body in bodies.items())
-        )
+        m.d.sync += self._value.eq(one_of(map(self._answers.__getitem__, bodies), bodies.values()))
 
     def _operators(self, m: Module) -> None:
         """Memory of the operators' coefficients; which operator the lanes have."""
@@ -520,11 +514,6 @@ class Engine(wiring.Component):
         ]
         values = [sum(value << (INTEGER * n) for n, value in enumerate(g)) for g in groups]
         return [Const(value, 4 * INTEGER) for value in (*values, self.digest)]
-
-
-def _either(values: Iterable[Any]) -> Any:
-    """All bits of all values."""
-    return functools.reduce(operator.or_, values)
 
 
 def _reaches(count: Any, last: int) -> Any:

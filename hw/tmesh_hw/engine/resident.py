@@ -1,7 +1,5 @@
 """Resident Bloch vectors, and lanes that let them meet."""
 
-import functools
-import operator
 from typing import Any
 
 from amaranth import Array, Cat, Module, Mux, Signal, signed
@@ -11,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from tmesh_hw.blocks import BlockMemory, PauliLane, StreamRegister
 from tmesh_hw.engine.bundle import slot_layout
 from tmesh_hw.engine.interlock import Interlock
+from tmesh_hw.numbers import one_of
 
 
 def place_layout(rows: int) -> data.StructLayout:
@@ -202,11 +201,7 @@ class Resident(wiring.Component):
         for n in range(self._vector.length):
             chosen = Signal(self.lanes, attrs={"keep": 1})
             m.d.sync += chosen.eq(Cat(coming.bank == bank for bank in range(self.lanes)))
-            values = (
-                other.word_select(n, width) & which.replicate(width)
-                for other, which in zip(others, chosen, strict=True)
-            )
-            parts.append(functools.reduce(operator.or_, values))
+            parts.append(one_of(chosen, [other.word_select(n, width) for other in others]))
         return Cat(parts)
 
     def _arrived(self, m: Module, value: Any, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from .add_subtract import add_subtract
 from .complex import Complex, matrix
 from .multiply import MULTIPLY_LATENCY, multiply
+from .one_of import one_of
 from .rounding import clip, round_shift, saturate
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "clip",
     "matrix",
     "multiply",
+    "one_of",
     "round_shift",
     "saturate",
 ]
