@@ -134,11 +134,14 @@ def build(board: Board, root: Path) -> Bitstream:
 
 
 def route(bitstream: Bitstream, seed: int) -> Report:
-    """Placed and routed once more, with another seed; missed timing is no error here."""
+    """Placed and routed once more, with another seed; missed timing is no error here. Kept in the
+    folder of the build, so what was measured before it was ended is not done again."""
+    report = bitstream.folder / f"report-{seed}.json"
+    if report.exists():
+        return read_report(report)
     made = (bitstream.folder / "build_top.json").read_text(encoding="utf-8")
     command = next(c for c in json.loads(made)["commands"] if c[0].startswith("nextpnr"))
-    report = f"report-{seed}.json"
-    changed = {"--seed": str(seed), "--report": report, "--log": f"seed-{seed}.tim"}
+    changed = {"--seed": str(seed), "--report": report.name, "--log": f"seed-{seed}.tim"}
     for option, value in changed.items():
         command[command.index(option) + 1] = value
     for option in ("--asc", "--textcfg"):
@@ -146,7 +149,7 @@ def route(bitstream: Bitstream, seed: int) -> Report:
             at = command.index(option)
             del command[at : at + 2]
     _run([*command, "--timing-allow-fail"], bitstream.folder)
-    return read_report(bitstream.folder / report)
+    return read_report(report)
 
 
 def read_report(path: Path) -> Report:
