@@ -7,7 +7,6 @@ from typing import Any
 from tmesh.config import CONFIGS, CoreConfig
 
 from tmesh_hw import yosys
-from tmesh_hw.boards import BOARDS
 from tmesh_hw.engine import GossipDatapath, component
 from tmesh_hw.export import to_rtlil
 from tmesh_hw.synthesis import Ecp5
@@ -41,8 +40,6 @@ def main() -> None:
         name = f"gossip datapath, Q(2,{f}), {lanes} lane{'s' if lanes > 1 else ''}"
         print(row(name, core), flush=True)
     for name, config in CONFIGS.items():
-        if name in BOARDS:  # those are placed and routed
-            continue
         room = f", {config.capacity:,} states" if config.capacity else ""
         print(row(f"configuration {name}{room}", component(config)), flush=True)
     meetings = dataclasses.replace(CONFIGS["sim-gossip"], rounds=0)
