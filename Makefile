@@ -86,8 +86,9 @@ timing: fpga
 	  $(if $(MISSING),--missing)
 
 # BOARD=icebreaker or ulx3s-25f: half a minute, a minute; ulx3s-85f: see docs/boards.md. Missed timing fails.
+# SEED=2 places it otherwise.
 bitstream: fpga
-	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.build "$(BOARD)"
+	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.build "$(BOARD)" $(if $(SEED),--seed $(SEED))
 
 # Figures of all boards, and what has changed; with BOARD its design is routed anew, five seeds.
 figures: fpga

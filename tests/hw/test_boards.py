@@ -52,6 +52,17 @@ def test_a_plan_has_its_pins_and_its_clock(name: str) -> None:
     assert constraints.count("uart") >= 2
     assert "timing-allow-fail" not in plan.files["build_top.sh"]
     assert plan.digest() == build.plan(board)[0].digest()
+    assert "--seed 7" in build.plan(board, 7)[0].files["build_top.sh"]
+
+
+def test_a_seed_is_routed_once(tmp_path: Path) -> None:
+    """Figures that were ended go on: what has its report needs no tool."""
+    clock = {"clk": {"achieved": 30.0, "constraint": 12.0}}
+    text = json.dumps({"fmax": clock, "utilization": {"TRELLIS_FF": {"used": 5}}})
+    (tmp_path / "report-3.json").write_text(text, encoding="utf-8")
+    board = BOARDS["ulx3s-25f"]
+    made = build.Bitstream(board, tmp_path, tmp_path / "top.bit", 0, build.Report({}, 1.0, 1.0))
+    assert build.route(made, 3).reached == 30.0
 
 
 def test_a_report_names_the_clock_that_is_furthest_off(tmp_path: Path) -> None:

@@ -111,12 +111,12 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     return platform.prepare(BoardTop(board, digest), "top", **options), digest
 
 
-def build(board: Board, root: Path) -> Bitstream:
+def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
     """The bitstream of `board`, from the cache below `root` or made now.
 
     Raises `BuildError` with a tool's last lines when it fails.
     """
-    made, digest = plan(board)
+    made, digest = plan(board, seed)
     commands: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
     key = hashlib.sha256(made.digest())
     for command in commands:
@@ -204,9 +204,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("board", choices=BOARDS)
     parser.add_argument("--root", type=Path, default=Path("build/boards"))
+    parser.add_argument("--seed", type=int, default=SEED, help="of placement")
     arguments = parser.parse_args()
     try:
-        print(summary(build(BOARDS[arguments.board], arguments.root)))
+        print(summary(build(BOARDS[arguments.board], arguments.root, arguments.seed)))
     except (BuildError, FileNotFoundError) as error:
         print(f"tmesh: {error}", file=sys.stderr)
         return 1
