@@ -96,6 +96,26 @@ def test_a_tool_that_does_not_end_is_given_up(
         build._run(["nextpnr-ice40", "60"], tmp_path)
 
 
+def test_seeds_that_cannot_be_routed_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are taken for them; a design that cannot be routed at all is an error."""
+    counts = dict.fromkeys(("lut", "ff", "dsp", "ebr", "spram"), 1)
+    made = build.Bitstream(BOARDS["icebreaker"], Path(), Path(), 0, build.Report(counts, 30, 21))
+    rates = {2: 28.0, 4: 26.0}
+
+    def route(made: build.Bitstream, seed: int) -> build.Report:
+        if seed not in rates:
+            raise build.BuildError("it does not end")
+        return build.Report(counts, rates[seed], 21)
+
+    monkeypatch.setattr(figures, "route", route)
+    monkeypatch.setattr(figures, "cycles", lambda board: {"events": 100.0})
+    record = figures.measure(made, 3)
+    assert (record["seeds"], record["unrouted"]) == (3, 1)
+    assert (record["mhz_min"], record["mhz_median"]) == (26, 28)
+    with pytest.raises(build.BuildError, match="it does not end"):
+        figures.measure(made, 4)
+
+
 def test_changes_are_told() -> None:
     old = {"board": "icebreaker", "commit": "a", "lut": 10, "ff": 5, "dsp": 1, "ebr": 2}
     old |= {"mhz": 21.0, "mhz_min": 24.0, "mhz_median": 25.0, "events": 100}
