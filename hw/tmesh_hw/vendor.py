@@ -2,8 +2,8 @@
 
 from typing import Any
 
-#: Options of nextpnr-ecp5 for what fills a device: by default it is placed too densely to be
-#: routed.
+#: Options of nextpnr-ecp5 for what fills a device and has a floorplan: by default it is placed too
+#: densely to be routed.
 SPREAD = ("--placer", "static", "--router", "router2")
 
 

@@ -11,7 +11,6 @@ from tmesh.config import CONFIGS, CoreConfig
 
 from tmesh_hw.boards.clock import add_clock
 from tmesh_hw.link import SerialEngine
-from tmesh_hw.vendor import SPREAD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +18,8 @@ class Board:
     """A board, its clock, and what goes on it: the configuration of the same name.
 
     title: what its maker calls it. platform: makes the Amaranth platform; amaranth-boards is there
-    only where bitstreams are made. flash: the command that takes a bitstream. routing: options of
-    nextpnr. depth: words that the link keeps each way.
+    only where bitstreams are made. flash: the command that takes a bitstream. large: fills its
+    device, so has a floorplan, and `SPREAD`. depth: words that the link keeps each way.
     """
 
     name: str
@@ -28,7 +27,7 @@ class Board:
     device: str
     platform: Callable[[], Any]
     flash: str
-    routing: str = ""
+    large: bool = False
     depth: int = 512
     baud: int = frames.BAUD
 
@@ -93,7 +92,7 @@ BOARDS = {
             "LFE5U-85F",
             _ulx3s("85F"),
             "openFPGALoader -b ulx3s -f",
-            routing=" ".join(SPREAD),
+            large=True,
         ),
     )
 }

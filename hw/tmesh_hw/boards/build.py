@@ -18,6 +18,8 @@ from amaranth.build.run import BuildPlan
 from tmesh_hw import yosys
 from tmesh_hw.boards.board import BOARDS, Board, BoardTop
 from tmesh_hw.digest import build_digest
+from tmesh_hw.synthesis.floorplan import place_macros
+from tmesh_hw.vendor import SPREAD
 
 #: The seed of placement.
 SEED = 1
@@ -96,7 +98,9 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     platform = board.platform()
     options: dict[str, Any] = {
         # Timing that is missed is an error of nextpnr.
-        "nextpnr_opts": f"--seed {seed} --report report.json {board.routing}".rstrip(),
+        "nextpnr_opts": " ".join(
+            ["--seed", str(seed), "--report", "report.json", *(SPREAD if board.large else ())]
+        ),
         "emit_src": False,
     }
     if str(platform.device).startswith("iCE40"):
@@ -128,6 +132,8 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
         made.extract(folder)
         for command in commands:
             _run(command, folder)
+            if board.large and command[0] == "yosys":
+                place_macros(folder / "top.json")
         done.touch()
     file = next(path for path in (folder / "top.bin", folder / "top.bit") if path.exists())
     return Bitstream(board, folder, file, digest, read_report(folder / "report.json"))

@@ -24,6 +24,7 @@ from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.engine import Engine, distance
 from tmesh_hw.synthesis import Ecp5
+from tmesh_hw.synthesis.floorplan import place_macros
 from tmesh_hw.vendor import SPREAD
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
@@ -82,10 +83,10 @@ def place(
     seeds: Sequence[int],
     *,
     speed: int = 6,
-    options: Sequence[str] = (),
+    large: bool = False,
 ) -> Placed:
-    """Place and route `component` once for each seed, through Yosys and nextpnr-ecp5 with `options`
-    of its own.
+    """Place and route `component` once for each seed, through Yosys and nextpnr-ecp5. large: it
+    fills the device, an 85F, so has a floorplan, and `SPREAD`.
 
     Raises ``RuntimeError`` with nextpnr's last lines when it does not fit or cannot be routed.
     """
@@ -96,13 +97,16 @@ def place(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "top.json").write_text(netlist, encoding="utf-8")
+        if large:
+            place_macros(folder / "top.json")
         for seed in seeds:
             # A rate is measured here, not a build gated: the goal only sets how hard it tries. The
             # tool sees no folder but its own.
             command = [nextpnr_ecp5(), DEVICES[device]]
             command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
             command += ["--json", "top.json", "--report", "report.json", "--freq", str(GOAL)]
-            command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet", *options]
+            command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet"]
+            command += SPREAD if large else ()
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if done.returncode != 0:
                 raise RuntimeError("\n".join(done.stderr.splitlines()[-5:]))
@@ -114,14 +118,13 @@ def place(
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """Something to route. figures: cycles between results, and of one alone. options: of
-    nextpnr-ecp5."""
+    """Something to route. figures: cycles between results, and of one alone. large: see `place`."""
 
     name: str
     device: str
     component: Callable[[], Any]
     figures: Callable[[Any], tuple[float, int]]
-    options: Sequence[str] = ()
+    large: bool = False
 
 
 def designs() -> Iterator[Design]:
@@ -143,7 +146,7 @@ def designs() -> Iterator[Design]:
             "85F",
             partial(Engine, config=config),
             lambda e: (e.interval, distance(e.config.gossip_lanes)),
-            SPREAD if lanes > 1 else (),
+            lanes > 1,
         )
 
 
@@ -155,7 +158,7 @@ def measure(design: Design, seeds: Sequence[int]) -> dict[str, Any]:
     """One row of the report."""
     component = design.component()
     interval, latency = design.figures(component)
-    placed = place(component, design.device, seeds, options=design.options)
+    placed = place(component, design.device, seeds, large=design.large)
     names = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "MULT18X18D": "dsp", "DP16KD": "bram"}
     return {
         "design": design.name,
