@@ -1,10 +1,13 @@
 """The floorplan of macros: on netlists whose resistances and order are known."""
 
+import itertools
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tmesh_hw.synthesis.floorplan import MOST, SITES, conductances, floorplan
+from tmesh_hw.synthesis.floorplan import GAIN, MOST, SITES, conductances, floorplan, place_macros
 
 
 def cell(kind: str, *nets: int) -> dict[str, Any]:
@@ -17,7 +20,7 @@ def chain(count: int) -> dict[str, Any]:
     return {f"m{n:03}": cell("MULT18X18D", 2 + n, 3 + n) for n in order}
 
 
-def row_of(site: str) -> tuple[int, int]:
+def place_of(site: str) -> tuple[int, int]:
     x, y, _ = site.split("/")
     return int(x[1:]), int(y[1:])
 
@@ -57,10 +60,52 @@ def test_what_is_connected_is_near() -> None:
     assert len(set(sites.values())) == len(sites)
     assert set(sites.values()) <= {name for _, _, name in SITES["MULT18X18D"]}
     assert sites == floorplan(cells)
-    at = np.array([row_of(sites[name]) for name in sorted(cells)])
+    at = np.array([place_of(sites[name]) for name in sorted(cells)])
     steps = np.abs(np.diff(at, axis=0)).sum(axis=1)
     # 2.6 if it went along the rows; anywhere, a third of 116 columns and 4/9 of 48 rows.
     assert steps.mean() < 60 / 6
+
+
+def test_no_exchange_shortens_the_wires() -> None:
+    """By the whole sum, of every two of a kind, and of every one and a free site."""
+    rng = np.random.default_rng(2)
+    cells = {
+        f"m{n}": cell(kind, *rng.integers(2, 40, 4).tolist())
+        for n, kind in enumerate(["MULT18X18D"] * 14 + ["DP16KD"] * 10)
+    }
+    names, conductance = conductances(cells)
+    chosen = floorplan(cells)
+    at = np.array([place_of(chosen[name]) for name in names])
+
+    def total(places: np.ndarray[Any, Any]) -> float:
+        apart = np.abs(places[:, None] - places).sum(axis=2)
+        return float((conductance * apart).sum() / 2)
+
+    found, allowed = total(at), total(at) * (1 - GAIN)
+    for a, b in itertools.combinations(range(len(names)), 2):
+        if cells[names[a]]["type"] == cells[names[b]]["type"]:
+            changed = at.copy()
+            changed[[a, b]] = at[[b, a]]
+            assert total(changed) >= allowed
+    for a, name in enumerate(names):
+        for x, y, site in SITES[cells[name]["type"]]:
+            if site not in chosen.values():
+                changed = at.copy()
+                changed[a] = x, y
+                assert total(changed) >= allowed
+    assert found > 0
+
+
+def test_a_netlist_says_where_its_macros_are(tmp_path: Path) -> None:
+    """And else nothing new."""
+    cells = {"a": cell("MULT18X18D", 2), "b": cell("DP16KD", 2, 3), "via": cell("LUT4", 3)}
+    path = tmp_path / "top.json"
+    path.write_text(json.dumps({"modules": {"top": {"cells": cells}}}), encoding="utf-8")
+    place_macros(path)
+    placed = json.loads(path.read_text(encoding="utf-8"))["modules"]["top"]["cells"]
+    sites = {name: placed[name]["attributes"].pop("BEL") for name in ("a", "b")}
+    assert sites == floorplan(cells)
+    assert placed == cells
 
 
 def test_more_than_there_are_is_an_error() -> None:
