@@ -1,12 +1,25 @@
-"""Whose macros a component may use, and what its tools are told."""
+"""What a component is elaborated for."""
 
+import dataclasses
 from typing import Any
 
-#: Options of nextpnr-ecp5 for what fills a device and has a floorplan: by default it is placed too
-#: densely to be routed.
-SPREAD = ("--placer", "static", "--router", "router2")
+
+@dataclasses.dataclass(frozen=True)
+class Verilator:
+    """The platform of what is only simulated, by Verilator."""
+
+    device: str = "Verilator"
+
+
+VERILATOR = Verilator()
 
 
 def is_ecp5(platform: Any) -> bool:
-    """Whether a component is elaborated for a Lattice ECP5; simulation has no platform."""
+    """Whether a component may use the macros of a Lattice ECP5."""
     return str(getattr(platform, "device", "")).startswith("LFE5")
+
+
+def is_verilator(platform: Any) -> bool:
+    """Whether a component is only simulated: then what takes time there may be left out, as long as
+    nobody can tell."""
+    return isinstance(platform, Verilator)

@@ -19,7 +19,7 @@ class Board:
 
     title: what its maker calls it. platform: makes the Amaranth platform; amaranth-boards is there
     only where bitstreams are made. flash: the command that takes a bitstream. large: fills its
-    device, so has a floorplan, and `SPREAD`. depth: words that the link keeps each way.
+    device, so has a floorplan. depth: words that the link keeps each way.
     """
 
     name: str

@@ -18,8 +18,7 @@ from amaranth.build.run import BuildPlan
 from tmesh_hw import yosys
 from tmesh_hw.boards.board import BOARDS, Board, BoardTop
 from tmesh_hw.digest import build_digest
-from tmesh_hw.synthesis.floorplan import place_macros
-from tmesh_hw.vendor import SPREAD
+from tmesh_hw.synthesis.floorplan import OPTIONS, place_macros
 
 #: The seed of placement.
 SEED = 1
@@ -99,7 +98,7 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     options: dict[str, Any] = {
         # Timing that is missed is an error of nextpnr.
         "nextpnr_opts": " ".join(
-            ["--seed", str(seed), "--report", "report.json", *(SPREAD if board.large else ())]
+            ["--seed", str(seed), "--report", "report.json", *(OPTIONS if board.large else ())]
         ),
         "emit_src": False,
     }
@@ -133,7 +132,10 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
         for command in commands:
             _run(command, folder)
             if board.large and command[0] == "yosys":
-                place_macros(folder / "top.json")
+                try:
+                    place_macros(folder / "top.json")
+                except ValueError as error:
+                    raise BuildError(f"{board.title}: {error}") from None
         done.touch()
     file = next(path for path in (folder / "top.bin", folder / "top.bit") if path.exists())
     return Bitstream(board, folder, file, digest, read_report(folder / "report.json"))

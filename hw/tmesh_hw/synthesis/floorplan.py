@@ -1,7 +1,7 @@
 """Where the multipliers and block memories of an LFE5U-85F go.
 
-They have a few rows of sites. nextpnr's static placer finds out last that they must be there, and
-throws them far from what they are connected to; so they are given their sites before.
+They have a few rows of sites. nextpnr's placers find out last that they must be there, and throw
+them far from what they are connected to; so they are given their sites before.
 """
 
 import json
@@ -13,6 +13,9 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import splu
 from tmesh.golden.reference import FloatArray
+
+#: Options of nextpnr-ecp5 for what has a floorplan.
+OPTIONS = ("--router", "router2")
 
 #: First columns of the groups of sites in a row.
 _GROUPS = (4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114)

@@ -24,8 +24,7 @@ from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.engine import Engine, distance
 from tmesh_hw.synthesis import Ecp5
-from tmesh_hw.synthesis.floorplan import place_macros
-from tmesh_hw.vendor import SPREAD
+from tmesh_hw.synthesis.floorplan import OPTIONS, place_macros
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
 DEVICES = {"25F": "--25k", "45F": "--45k", "85F": "--85k"}
@@ -86,7 +85,7 @@ def place(
     large: bool = False,
 ) -> Placed:
     """Place and route `component` once for each seed, through Yosys and nextpnr-ecp5. large: it
-    fills the device, an 85F, so has a floorplan, and `SPREAD`.
+    fills the device, an 85F, so has a floorplan.
 
     Raises ``RuntimeError`` with nextpnr's last lines when it does not fit or cannot be routed.
     """
@@ -106,7 +105,7 @@ def place(
             command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
             command += ["--json", "top.json", "--report", "report.json", "--freq", str(GOAL)]
             command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet"]
-            command += SPREAD if large else ()
+            command += OPTIONS if large else ()
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if done.returncode != 0:
                 raise RuntimeError("\n".join(done.stderr.splitlines()[-5:]))
