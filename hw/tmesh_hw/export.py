@@ -7,6 +7,7 @@ from amaranth.back import rtlil
 
 from tmesh_hw import yosys
 from tmesh_hw.concise import concise
+from tmesh_hw.vendor import VERILATOR
 
 #: Name of the exported top module.
 TOP = "tmesh"
@@ -65,14 +66,14 @@ def to_rtlil(component: Any, platform: Any = None) -> str:
     return rtlil.convert(top, platform=platform, name=TOP, ports=top.ports, emit_src=False)
 
 
-def verilog(component: Any) -> str:
+def verilog(component: Any, platform: Any = VERILATOR) -> str:
     """Verilog text of `component` with top module `TOP`; the same text for the same source."""
-    return _verilog(to_rtlil(component))
+    return _verilog(to_rtlil(component, platform))
 
 
 def pins_verilog(component: Any) -> str:
     """The same of a component without streams: its ports under their own names, clk and rst."""
-    return _verilog(rtlil.convert(component, name=TOP, emit_src=False))
+    return _verilog(rtlil.convert(component, platform=VERILATOR, name=TOP, emit_src=False))
 
 
 def _verilog(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from amaranth import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from tmesh_hw.blocks import StreamRegister
+from tmesh_hw.blocks import Queue
 from tmesh_hw.engine.words import word_layout
 from tmesh_hw.link import Link
 from tmesh_hw.link.wire import BYTE
@@ -32,7 +32,7 @@ class Echo(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.link = link = Link(link=self.link, depth=self.depth)
-        word = StreamRegister(word_layout(self.link))
+        word = Queue(word_layout(self.link), depth=4)
         m.submodules.word = ResetInserter(link.reset)(word)
         m.d.comb += [link.i.payload.eq(self.i.payload), link.i.valid.eq(self.i.valid)]
         wiring.connect(m, link.o, wiring.flipped(self.o))

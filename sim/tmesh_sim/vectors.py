@@ -23,6 +23,7 @@ from tmesh_hw.blocks import (
     Normalise,
     OperatorMac,
     PartialTrace,
+    Queue,
     Quotient,
     Reciprocal,
     RoundedProduct,
@@ -69,8 +70,9 @@ def build(name: str, f: int, lanes: int) -> Any:
         "quotient": lambda: Quotient(f=f, carry=5),
         "square_root": lambda: SquareRoot(width=f + 7),
         "stream_register": lambda: StreamRegister(
-            data.StructLayout({"x": matrix(2, f + 2)}), halved=lanes == 1
+            data.StructLayout({"x": matrix(2, f + 2)}), every=3 if lanes == 1 else 2
         ),
+        "queue": lambda: Queue(data.StructLayout({"x": matrix(2, f + 2)}), depth=8),
         "pauli_lane": lambda: PatientLane(f=f),
         "engine": lambda: Engine(config=engine_config(f, lanes), digest=DIGEST),
         "microcoded_engine": lambda: MicrocodedEngine(
@@ -106,6 +108,7 @@ BLOCKS = {
     "quotient": False,
     "square_root": False,
     "stream_register": True,
+    "queue": False,
     "pauli_lane": False,
     "engine": True,
     "microcoded_engine": False,
@@ -283,7 +286,7 @@ def _partial_traces(dut: WholeTraces, rng: np.random.Generator, n: int) -> Vecto
     return rows(x), rows(dut.model(x))
 
 
-def _stream_register(dut: StreamRegister, rng: np.random.Generator, n: int) -> Vectors:
+def _unchanged(dut: StreamRegister | Queue, rng: np.random.Generator, n: int) -> Vectors:
     width = len(dut.o.payload.x[0][0].re)
     x = integers(rng, (n, 2, 2, 2), width)
     return rows(x), rows(x)
@@ -472,7 +475,8 @@ _VECTORS: dict[str, Callable[[Any, np.random.Generator, int], Vectors]] = {
     "core": _core,
     "quotient": _quotient,
     "square_root": _square_root,
-    "stream_register": _stream_register,
+    "stream_register": _unchanged,
+    "queue": _unchanged,
     "pauli_lane": _pauli_lane,
     "engine": _engine,
     "microcoded_engine": _engine,

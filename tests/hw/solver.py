@@ -18,7 +18,8 @@ def proven(top: Elaboratable, folder: Path) -> bool:
     yosys.run(
         rtlil.convert(top, ports=[], emit_src=False),
         "prep -flatten -top top",
-        # AIGER has no registers with an enable.
+        # AIGER has no memories, and no registers with an enable.
+        "memory_map",
         "dffunmap",
         "chformal -lower",
         "setundef -zero -undriven",

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tmesh_hw.blocks import ComplexMultiply
 from tmesh_hw.export import verilog
+from tmesh_hw.vendor import VERILATOR
 from tmesh_sim.harness import SimulationError, VerilatedCore, build
 from tmesh_sim.packing import fields, ports
+from tmesh_sim.vectors import build as block
 from tmesh_sim.vectors import vectors
 
 DUT = ComplexMultiply(width=10)
@@ -57,3 +59,20 @@ def test_broken_verilog_is_reported() -> None:
         build("module tmesh; wire x = ; endmodule", *PORTS)
     with pytest.raises(ValueError, match=r"trace must end in \.fst or \.vcd, not 'core.wav'"):
         build(TEXT, *PORTS, Path("core.wav"))
+
+
+def test_what_is_left_out_for_verilator_cannot_be_told() -> None:
+    """Rounds that rest and delays in memories change no reply and take no other number of cycles,
+    between operators, meetings and rounds of all kinds."""
+    dut = block("engine", 14, 4)
+    inputs, expected = vectors("engine", dut, 60, seed=5)
+    texts, cycles = [], []
+    for platform in (VERILATOR, None):
+        texts.append(verilog(dut, platform))
+        with VerilatedCore(ports(dut), texts[-1]) as core:
+            replies, taken = core.run(inputs, answers=len(expected))
+        # Words are unsigned.
+        np.testing.assert_array_equal(replies & 0xFFFFFFFF, expected)
+        cycles.append(taken)
+    assert texts[0] != texts[1]
+    assert cycles[0] == cycles[1]

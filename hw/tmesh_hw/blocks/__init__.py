@@ -20,6 +20,7 @@ from .operator_mac import OperatorMac
 from .partial_trace import PartialTrace
 from .partial_traces import PartialTraces
 from .pauli_lane import PauliLane
+from .queue import Queue
 from .quotient import Quotient
 from .reciprocal import Reciprocal
 from .rounded_product import RoundedProduct
@@ -38,6 +39,7 @@ __all__ = [
     "PartialTrace",
     "PartialTraces",
     "PauliLane",
+    "Queue",
     "Quotient",
     "Reciprocal",
     "RoundedProduct",

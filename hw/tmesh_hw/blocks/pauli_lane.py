@@ -10,7 +10,7 @@ from tmesh.golden import pauli
 from tmesh.numbers import BoolArray, IntArray
 
 from tmesh_hw.blocks.checks import check_fraction
-from tmesh_hw.numbers import MULTIPLY_LATENCY, clip, multiply, round_shift
+from tmesh_hw.numbers import MULTIPLY_LATENCY, clip, copies, delayed, multiply, round_shift
 
 
 class PauliLane(wiring.Component):
@@ -26,7 +26,7 @@ class PauliLane(wiring.Component):
     Parameters
     ----------
     f: fraction bits of Q(2, f). far: registers more where wires are long, since lanes fill a
-    device: copies of the operands, and behind products.
+    device: copies of the operands, and two behind each product.
 
     Members
     -------
@@ -60,8 +60,8 @@ class PauliLane(wiring.Component):
     def latency_of(far: bool) -> int:
         """Operands in two; two contractions of two levels of adders, rounding, clipping in two;
         length and correction."""
-        product = MULTIPLY_LATENCY + far
-        return 2 + 2 * (product + 5) + product + 7
+        product = MULTIPLY_LATENCY + 2 * far
+        return 2 + 2 * (product + 5) + product + 8
 
     def model(self, c: IntArray, own: IntArray, other: IntArray) -> tuple[IntArray, BoolArray]:
         """Integers (3, 4, 4), (m, 3), (m, 3) in; new vectors (m, 3), and which saturated."""
@@ -80,7 +80,7 @@ class PauliLane(wiring.Component):
         forms = self._forms(m, i.value)
 
         # M_ij = c_ij0 + Σ_k c_ijk t_k, M_i0 as late as it is wanted.
-        latency = MULTIPLY_LATENCY + self.far
+        latency = MULTIPLY_LATENCY + 2 * self.far
         until = latency + 3
         # Whether the second form is wanted, cycle by cycle.
         wanted = [self.i.payload.second]
@@ -106,7 +106,7 @@ class PauliLane(wiring.Component):
                     for k in range(4)
                 )
                 x, y, z = (self._product(a, b) for a, b in zip(c, others[j], strict=True))
-                total = self._sum(x, y, z, constant << f)
+                total = self._sum(x, y, z, constant.shift_left(f))
                 if j == 0:
                     whole.append(total)
                 else:
@@ -118,7 +118,7 @@ class PauliLane(wiring.Component):
         results = []
         for n in range(3):
             x, y, z = (self._product(fine[3 * n + j], owns[n][j]) for j in range(3))
-            rounded = self._kept(round_shift(self._sum(x, y, z, whole[n] << 1), f + 1))
+            rounded = self._kept(round_shift(self._sum(x, y, z, whole[n].shift_left(1)), f + 1))
             value, flag = clip(rounded, f + 2, kept=self._kept)
             results.append(self._kept(value))
             flags.append(self._kept(flag))
@@ -133,9 +133,8 @@ class PauliLane(wiring.Component):
             Signal(signed(self.f + 2), name=f"form{n}", reset_less=True) for n in range(2 * 48)
         ]
         part = len(forms) // self.COPIES
-        for n in range(self.COPIES):
-            load = Signal(name=f"load{n}", attrs={"keep": 1})
-            m.d.sync += load.eq(self.i.valid & self.i.payload.load)
+        loads = self.i.valid & self.i.payload.load
+        for n, load in enumerate(copies(m, loads, self.COPIES, self._platform, name="load")):
             with m.If(load):
                 following = [*forms, value][part * n + 1 : part * (n + 1) + 1]
                 m.d.sync += [a.eq(b) for a, b in zip(forms[part * n :], following, strict=False)]
@@ -143,15 +142,15 @@ class PauliLane(wiring.Component):
 
     def _renormalise(self, r: list[Any], saturated: Any) -> None:
         """Shorten by as many LSB as the vector is too long."""
-        m, f, latency = self._m, self.f, MULTIPLY_LATENCY + self.far
+        m, f, latency = self._m, self.f, MULTIPLY_LATENCY + 2 * self.far
         one = 1 << (2 * f)
         a, b, c = (self._product(x, x) for x in r)
         excess = self._sum(a, b, c, C(-one + (1 << f), signed(2 * f + 4))).shift_right(f + 1)
         # From 0 to the most, which is all ones.
         bits = pauli.LONGEST.bit_length()
-        beyond, negative = excess[bits:-1].any(), excess[-1]
-        kept = excess[:bits] | beyond.replicate(bits)
-        r = self._after(latency + 3, *r)
+        beyond, negative, low = map(self._kept, (excess[bits:-1].any(), excess[-1], excess[:bits]))
+        kept = low | beyond.replicate(bits)
+        r = self._after(latency + 4, *r)
         # Four bits times a part: two sums of two, then one. Each sum has the bits in registers of
         # its own.
         partial = []
@@ -160,18 +159,20 @@ class PauliLane(wiring.Component):
             for pair in ((0, 1), (2, 3)):
                 longer = Signal(2, attrs={"keep": 1}, reset_less=True)
                 m.d.sync += longer.eq(kept.bit_select(pair[0], 2) & ~negative.replicate(2))
-                sums.append(self._kept(sum(Mux(longer[n], x << b, 0) for n, b in enumerate(pair))))
+                sums.append(
+                    self._kept(sum(Mux(longer[n], x.shift_left(b), 0) for n, b in enumerate(pair)))
+                )
             partial.append(sums)
         corrections = [self._kept(round_shift(self._kept(a + b), f)) for a, b in partial]
         r = self._after(3, *r)
         for n in range(3):
             m.d.comb += self.o.payload.r[n].eq(self._kept(r[n] - corrections[n]))
-        (flag,) = self._after(latency + 6, saturated)
+        (flag,) = self._after(latency + 7, saturated)
         m.d.comb += self.o.payload.saturated.eq(flag)
 
     def _product(self, a: Any, b: Any) -> Any:
         product = multiply(self._m, a, b, self._platform)
-        return self._kept(product) if self.far else product
+        return self._kept(self._kept(product)) if self.far else product
 
     def _copies(self, vector: Any, count: int) -> list[list[Any]]:
         """`vector` a cycle later, as often as it is wanted: in registers of its own where wires are
@@ -198,6 +199,11 @@ class PauliLane(wiring.Component):
 
     def _after(self, cycles: int, *values: Any) -> list[Any]:
         """`values`, `cycles` cycles later."""
-        for _ in range(cycles):
-            values = tuple(self._kept(value) for value in values)
-        return list(values)
+        casts = [Value.cast(value) for value in values]
+        whole = delayed(self._m, Cat(casts), cycles, self._platform)
+        parts, start = [], 0
+        for cast in casts:
+            part = whole[start : start + len(cast)]
+            parts.append(part.as_signed() if cast.shape().signed else part)
+            start += len(cast)
+        return parts

@@ -4,14 +4,13 @@ from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 from tmesh.opcodes import OPCODE_BITS, SPECTRAL, Opcode
 
-from tmesh_hw.blocks import StreamRegister
+from tmesh_hw.blocks import Queue, StreamRegister
 from tmesh_hw.engine.eigensystem import Eigensystem
 from tmesh_hw.engine.gossip import GossipDatapath
 from tmesh_hw.numbers import matrix, one_of
@@ -84,25 +83,23 @@ class Core(wiring.Component):
 
         m.submodules.eigensystem = eigen = Eigensystem(config=self.config)
         # For each command under way, whose reply is next.
-        m.submodules.order = order = SyncFIFO(width=1, depth=self.DEPTH)
-        m.submodules.turn = turn = StreamRegister(1, halved=True)
+        m.submodules.order = order = Queue(1, depth=self.DEPTH)
+        m.submodules.turn = turn = StreamRegister(1, every=2)
+        wiring.connect(m, order.o, turn.i)
         # The same, kept apart: it selects all bits of a reply.
         is_eigen = Signal(attrs={"keep": 1}, reset_less=True)
         with m.If(turn.i.ready):
-            m.d.sync += is_eigen.eq(order.r_data)
+            m.d.sync += is_eigen.eq(order.o.payload)
         to_eigen = Signal()
         m.d.comb += [
             to_eigen.eq(Cat(*(i.payload.opcode == code for code in SPECTRAL)).any()),
             eigen.i.payload.opcode.eq(i.payload.opcode),
             eigen.i.payload.x.eq(i.payload.x),
-            gossip.i.valid.eq(i.valid & order.w_rdy & ~to_eigen),
-            eigen.i.valid.eq(i.valid & order.w_rdy & to_eigen),
-            i.ready.eq(order.w_rdy & Mux(to_eigen, eigen.i.ready, gossip.i.ready)),
-            order.w_en.eq(i.valid & i.ready),
-            order.w_data.eq(to_eigen),
-            turn.i.payload.eq(order.r_data),
-            turn.i.valid.eq(order.r_rdy),
-            order.r_en.eq(turn.i.ready),
+            gossip.i.valid.eq(i.valid & order.i.ready & ~to_eigen),
+            eigen.i.valid.eq(i.valid & order.i.ready & to_eigen),
+            i.ready.eq(order.i.ready & Mux(to_eigen, eigen.i.ready, gossip.i.ready)),
+            order.i.valid.eq(i.valid & i.ready),
+            order.i.payload.eq(to_eigen),
             turn.o.ready.eq(o.valid & o.ready),
             o.valid.eq(turn.o.valid & Mux(turn.o.payload, eigen.o.valid, gossip.o.valid)),
             eigen.o.ready.eq(turn.o.valid & turn.o.payload & o.ready),

@@ -4,12 +4,11 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 from tmesh.opcodes import OPCODE_BITS, Opcode
 
-from tmesh_hw.blocks import Entropy, StreamRegister
+from tmesh_hw.blocks import Entropy, Queue, StreamRegister
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.numbers import matrix, round_shift, saturate
 
@@ -30,9 +29,6 @@ class Eigensystem(wiring.Component):
     o: stream of ``{y: 4×4 Complex(f+2), values: 4 × signed(f+2), entropy: signed(f+2),
        saturated: 1}``; eigenvectors are the columns of y
     """
-
-    #: Matrices that may wait for their entropies.
-    _DEPTH = 16
 
     def __init__(self, *, config: CoreConfig) -> None:
         self.config = config
@@ -66,15 +62,12 @@ class Eigensystem(wiring.Component):
             carry=wants,
         )
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
-        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), halved=True)
+        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), every=2)
         wiring.connect(m, spectra.o, entropy.i)
-        # What waits for the entropy of its matrix, and entropies: there is a place for each. From a
-        # register: whether there is for another one, if one comes in this cycle.
-        m.submodules.kept = kept = SyncFIFO(width=self._kept.size, depth=self._DEPTH)
-        m.submodules.entropies = entropies = SyncFIFO(width=config.f + 2, depth=self._DEPTH)
-        room = Signal()
-        m.d.sync += room.eq(kept.w_level < self._DEPTH - 1)
-        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), halved=True)
+        # What waits for the entropy of its matrix, and entropies: there is a place for each.
+        m.submodules.kept = kept = Queue(self._kept)
+        m.submodules.entropies = entropies = Queue(signed(config.f + 2))
+        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), every=2)
         wiring.connect(m, reply.o, wiring.flipped(self.o))
         opcode, command = self.i.payload.opcode, solver.i.payload
         small = (opcode == Opcode.EIGENVALUES_2) | (opcode == Opcode.EIGENVECTORS_2)
@@ -90,7 +83,7 @@ class Eigensystem(wiring.Component):
         ]
 
         result = solver.o.payload
-        keep = Signal(self._kept)
+        keep = kept.i.payload
         shift = solver.format.fraction - config.f
         flags = []
         for k in range(4):
@@ -100,11 +93,10 @@ class Eigensystem(wiring.Component):
             flags.append(flag & used)
         m.d.comb += [
             keep.saturated.eq(result.saturated | flags[0] | flags[1] | flags[2] | flags[3]),
-            solver.o.ready.eq(spectra.i.ready & room),
-            spectra.i.valid.eq(solver.o.valid & room),
+            solver.o.ready.eq(spectra.i.ready & kept.i.ready),
+            spectra.i.valid.eq(solver.o.valid & kept.i.ready),
             spectra.i.payload["values"].eq(result["values"]),
-            kept.w_en.eq(solver.o.valid & solver.o.ready),
-            kept.w_data.eq(keep),
+            kept.i.valid.eq(solver.o.valid & spectra.i.ready),
         ]
         if config.eigenvectors:
             # One bit for each row. With one ring the carry is there cycles before the vectors; with
@@ -123,16 +115,14 @@ class Eigensystem(wiring.Component):
                     shown = leading if max(i, k) < 2 else whole
                     m.d.comb += keep.y[i][k].as_value().eq(entry & shown.replicate(len(entry)))
 
-        out, both = data.View(self._kept, kept.r_data), entropies.r_rdy & kept.r_rdy
         m.d.comb += [
             entropy.o.ready.eq(1),
-            entropies.w_en.eq(entropy.o.valid),
-            entropies.w_data.eq(entropy.o.payload.entropy),
-            reply.i.valid.eq(both),
-            kept.r_en.eq(both & reply.i.ready),
-            entropies.r_en.eq(both & reply.i.ready),
-            reply.i.payload.entropy.eq(entropies.r_data),
+            entropies.i.valid.eq(entropy.o.valid),
+            entropies.i.payload.eq(entropy.o.payload.entropy),
+            reply.i.valid.eq(entropies.o.valid & kept.o.valid),
+            kept.o.ready.eq(entropies.o.valid & reply.i.ready),
+            entropies.o.ready.eq(kept.o.valid & reply.i.ready),
+            reply.i.payload.entropy.eq(entropies.o.payload),
+            *(reply.i.payload[name].eq(kept.o.payload[name]) for name, _ in self._kept),
         ]
-        for name, _ in self._kept:
-            m.d.comb += reply.i.payload[name].eq(out[name])
         return m

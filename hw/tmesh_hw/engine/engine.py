@@ -11,9 +11,10 @@ from tmesh.config import CoreConfig
 from tmesh.opcodes import Opcode
 from tmesh.packets import INTEGER, Command, Counter, Status
 
-from tmesh_hw.blocks import BlockMemory, StreamRegister
+from tmesh_hw.blocks import BlockMemory, Queue
 from tmesh_hw.engine.matrices import Matrices
 from tmesh_hw.engine.resident import Resident, read_latency
+from tmesh_hw.engine.rest import resting
 from tmesh_hw.engine.rounds import Rounds
 from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
 from tmesh_hw.numbers import one_of
@@ -58,6 +59,8 @@ class Engine(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
+        # Whether words are bundles; a register, since it is on the way of every word.
+        self._streams = Signal()
         m.submodules.resident = resident = self._resident
         # A state is written a cycle after EXECUTE.
         self._writes = Signal()
@@ -69,18 +72,20 @@ class Engine(wiring.Component):
         m.submodules.replies = self._replies = ReplyWriter(link=config.link, results=results)
         overlapping: list[tuple[Any, tuple[Command, ...]]] = []
         if config.rounds:
-            m.submodules.rounds = rounds = self._rounds = Rounds(config=config)
+            rounds = self._rounds = Rounds(config=config)
+            # None is under way while there are bundles.
+            awake = Signal(init=1)
+            m.d.sync += awake.eq(~self._streams)
+            m.submodules.rounds = resting(rounds, awake, platform)
             overlapping.append((rounds.idle, packets.ROUNDS))
         if config.lanes:
             m.submodules.matrices = matrices = self._matrices = Matrices(config=config)
             overlapping.append((matrices.idle, (Command.MATRIX,)))
         wiring.connect(m, bundles.o, resident.i)
         m.d.sync += bundles.start.eq(0)
-        m.submodules.into = into = StreamRegister(word_layout(config.link))
-        m.submodules.out_of = out_of = StreamRegister(word_layout(config.link))
+        m.submodules.into = into = Queue(word_layout(config.link), depth=4)
         wiring.connect(m, wiring.flipped(self.i), into.i)
-        wiring.connect(m, self._replies.o, out_of.i)
-        wiring.connect(m, out_of.o, wiring.flipped(self.o))
+        wiring.connect(m, self._replies.o, wiring.flipped(self.o))
         self._words = into.o
 
         header = {n: 8 * packets.HEADER[n].itemsize for n in packets.HEADER.names or ()}
@@ -92,8 +97,6 @@ class Engine(wiring.Component):
             Signal(name=f"came{n}", attrs={"keep": 1}) for n in range(self._body_length // 8)
         ]
         self._shift_body(m)
-        # Whether words are bundles; a register, since it is on the way of every word.
-        self._streams = Signal()
         answered = (Command.IDENTIFY, Command.COUNTER, Command.READ_STATE)
         self._answers = {
             command: Signal(name=f"answers_{command.name.lower()}", attrs={"keep": 1})
@@ -106,7 +109,7 @@ class Engine(wiring.Component):
         self._look_up(m)
         self._value = Signal(data.ArrayLayout(signed(INTEGER), 4))  # body of the reply
         self._count, self._ended, self._fits = Signal(8), Signal(), Signal()
-        self._fit = Signal(config.link // INTEGER)
+        self._fit = Signal(4 * (config.link // INTEGER))
         self._left, self._whole = Signal(range(packets.OPERANDS)), Signal()
         self._operators(m)
         self._counters(m)
@@ -339,12 +342,13 @@ class Engine(wiring.Component):
         """Integers, for `_shift_body`, which takes the last one during CHECK."""
         word, f = self._words.payload.data, self.config.f
         integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
-        fits = [value[f + 1 :].all() | ~value[f + 1 :].any() for value in integers]
         m.d.comb += self._words.ready.eq(1)
-        # A word is checked in two cycles, the last one during CHECK.
-        m.d.sync += self._fit.eq(Cat(fits))
+        # A word is checked in two cycles, the last one during CHECK: half by half, then all.
+        middle = (f + 1 + INTEGER) // 2
+        halves = [half for v in integers for half in (v[f + 1 : middle], v[middle:])]
+        m.d.sync += self._fit.eq(Cat(bit for half in halves for bit in (half.all(), half.any())))
         with m.If(self._came[0]):
-            m.d.sync += self._fits.eq(self._fits & self._fit.all())
+            m.d.sync += self._fits.eq(self._fits & self._word_fits)
         with m.If(self._words.valid):
             m.d.sync += [
                 *(came.eq(1) for came in self._came),
@@ -354,6 +358,12 @@ class Engine(wiring.Component):
             ]
             with m.If(self._words.payload.last | (self._left == 0)):
                 m.next = "CHECK"
+
+    @property
+    def _word_fits(self) -> Any:
+        """Whether all integers of the last word do: what is above their sign is as it is."""
+        parts = [self._fit[n : n + 4] for n in range(0, len(self._fit), 4)]
+        return Cat((all0 & all1) | ~(any0 | any1) for all0, any0, all1, any1 in parts).all()
 
     def _shift_body(self, m: Module) -> None:
         """What came a cycle ago enters the body from above."""
@@ -380,7 +390,7 @@ class Engine(wiring.Component):
         with m.If(~(self._ended & self._whole)):
             m.d.sync += self._status.eq(Status.BAD_LENGTH)
             m.next = "SKIP"
-        with m.Elif(~(self._fits & self._fit.all())):
+        with m.Elif(~(self._fits & self._word_fits)):
             m.d.sync += self._status.eq(Status.BAD_VALUE)
             m.next = "SKIP"
         with m.Else():
@@ -421,8 +431,10 @@ class Engine(wiring.Component):
         m.d.sync += count.eq(one_of(chosen, self._counts))
         state = data.View(self._value.shape(), Signal(size, name="state", reset_less=True))
         m.d.sync += [state[n].eq(self._resident.r[n]) for n in range(3)]
+        known = Signal(size, reset_less=True)
+        m.d.sync += known.eq(Array(self._identity)[argument[:2]])
         bodies = {
-            Command.IDENTIFY: Array(self._identity)[argument[:2]],
+            Command.IDENTIFY: known,
             Command.COUNTER: count,
             Command.READ_STATE: state.as_value(),
         }

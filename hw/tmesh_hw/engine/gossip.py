@@ -1,6 +1,7 @@
 """The gossip datapath: Kronecker → 4×4 MAC → partial traces → normalisation."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth import Array, C, Cat, Module, Mux, Signal, signed
@@ -71,9 +72,10 @@ class GossipDatapath(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles of one evolve alone."""
+        """Cycles of one evolve alone; an operand is chosen in two."""
         return (
-            RoundedProduct.latency
+            1
+            + RoundedProduct.latency
             + self._mac.latency(hermitian=True)
             + PartialTraces.latency
             + self._normalise.latency
@@ -113,10 +115,13 @@ class GossipDatapath(wiring.Component):
         # A product that is a result, or a matrix as it could be in a command.
         result = has(Opcode.KRON, Opcode.JOINT)
         busy, last = Signal(), Signal()
-        beat = Signal(range(beats), attrs={"keep": 1})
+        beat, beat_of_x = (
+            Signal(range(beats), name=name, attrs={"keep": 1}) for name in ("beat", "beat_of_x")
+        )
         following = Signal.like(beat, attrs={})
-        # The kind of a command is there a cycle after it.
-        is_square, is_left, is_right, coarse = (Signal() for _ in range(4))
+        # The kind of a command is there a cycle after it, or two.
+        kinds = data.StructLayout({"square": 1, "left": 1, "right": 1, "fine": 1})
+        kind, late_kind = Signal(kinds), Signal(kinds)
         m.d.comb += [
             mac.begin.valid.eq(self.i.valid & ~busy & mac.room),
             mac.begin.hermitian.eq(~has(Opcode.KRON)),
@@ -128,16 +133,19 @@ class GossipDatapath(wiring.Component):
         m.d.sync += [
             busy.eq(mac.begin.valid | (busy & ~last)),
             beat.eq(following),
+            beat_of_x.eq(following),
             last.eq(busy & (following == beats - 1)),
-            is_square.eq(square),
-            is_left.eq(untouched | square),
-            is_right.eq(untouched),
-            coarse.eq(result | raw),
+            kind.square.eq(square),
+            kind.left.eq(untouched | square),
+            kind.right.eq(untouched),
+            kind.fine.eq(~(result | raw)),
+            late_kind.eq(kind),
         ]
 
         u, x = command.u, command.x
-        chosen_valid = Signal()
-        m.d.sync += [chosen_valid.eq(busy), mac.operators.valid.eq(chosen_valid)]
+        # One of the operands is chosen; and ready for the MAC.
+        chosen_valid, ready = Signal(2), mac.operators.valid
+        m.d.sync += [chosen_valid.eq(Cat(busy, chosen_valid)), ready.eq(chosen_valid[-1])]
         saturated = []
         for e in range(loads):
             numbers = range(e, 16, loads)  # of entries, beat by beat
@@ -147,21 +155,20 @@ class GossipDatapath(wiring.Component):
                 Signal(Complex(f + 2), name=f"{name}{e}", reset_less=True)
                 for name in ("chosen", "times", "left", "right")
             )
-            diagonal, between = Signal(name=f"diagonal{e}"), Signal(name=f"between{e}")
+            diagonal, between = Signal(2, name=f"diagonal{e}"), Signal(2, name=f"between{e}")
             m.d.sync += [
-                chosen.as_value().eq(Array(u[i][j].as_value() for i, j in rows)[beat]),
+                chosen.as_value().eq(_one_of(m, (u[i][j] for i, j in rows), beat)),
                 # Entries of a ⊗ I, but for its zeros: `between` says where they are.
-                times.as_value().eq(Array(x[i >> 1][j >> 1].as_value() for i, j in rows)[beat]),
-                between.eq(Array((i ^ j) & 1 for i, j in rows)[beat]),
-                diagonal.eq(Array(int(i == j) for i, j in rows)[beat]),
+                times.as_value().eq(_one_of(m, (x[i >> 1][j >> 1] for i, j in rows), beat_of_x)),
+                between.eq(Cat(Array((i ^ j) & 1 for i, j in rows)[beat], between)),
+                diagonal.eq(Cat(Array(int(i == j) for i, j in rows)[beat], diagonal)),
             ]
-            unity = Cat(C(0, f), diagonal, C(0, f + 3))
-            spread = times.as_value() & ~between.replicate(2 * f + 4)
+            unity = Cat(C(0, f), diagonal[-1], C(0, f + 3))
+            spread = times.as_value() & ~between[-1].replicate(2 * f + 4)
+            own = Mux(late_kind.right, unity, chosen.as_value())
             m.d.sync += [
-                left.as_value().eq(Mux(is_left, unity, chosen.as_value())),
-                right.as_value().eq(
-                    Mux(is_square, spread, Mux(is_right, unity, chosen.as_value()))
-                ),
+                left.as_value().eq(Mux(late_kind.left, unity, chosen.as_value())),
+                right.as_value().eq(Mux(late_kind.square, spread, own)),
             ]
             m.d.comb += [mac.operators.left[e].eq(left), mac.operators.right[e].eq(right)]
             # Entries of the Kronecker product, or of X times 1, column by column.
@@ -181,11 +188,13 @@ class GossipDatapath(wiring.Component):
             ]
             into = product.i.payload
             b = Array(x[2 + i][2 + j].as_value() for i in (0, 1) for j in (0, 1))[of_b]
+            factor = Signal(Complex(f + 2), name=f"factor{e}", reset_less=True)
+            m.d.sync += factor.as_value().eq((b & ~fixed_b.replicate(len(b))) | (one_b << f))
             m.d.comb += [
-                into.a.as_value().eq(Array(x[n >> 2][n & 3].as_value() for n in range(16))[of_a]),
-                into.b.as_value().eq((b & ~fixed_b.replicate(len(b))) | (one_b << f)),
-                into.fine.eq(~coarse),
-                product.i.valid.eq(busy),
+                into.a.as_value().eq(_one_of(m, (x[n >> 2][n & 3] for n in range(16)), of_a)),
+                into.b.eq(factor),
+                into.fine.eq(late_kind.fine),
+                product.i.valid.eq(chosen_valid[0]),
                 product.o.ready.eq(1),
                 mac.x.x[e].eq(product.o.payload.p),
             ]
@@ -198,7 +207,7 @@ class GossipDatapath(wiring.Component):
         f, mac, normalise = self.config.f, self._mac, self._normalise
         wide = 2 * f + 7
         m.submodules.traces = traces = PartialTraces(width=wide, units=mac.units)
-        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), halved=True)
+        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), every=2)
         wiring.connect(m, reply.o, wiring.flipped(self.o))
 
         # To normalise: the traces, and their flag.
@@ -207,7 +216,7 @@ class GossipDatapath(wiring.Component):
             m.d.sync += [traced.traces.eq(mac.o.carry.traces), traced.saturated.eq(mac.o.saturated)]
         scaled = normalise.i
         if self._spare:
-            m.submodules.spare = spare = StreamRegister(scaled.payload.shape(), halved=True)
+            m.submodules.spare = spare = StreamRegister(scaled.payload.shape(), every=2)
             wiring.connect(m, spare.o, normalise.i)
             scaled = spare.i
         pieces = 6
@@ -374,3 +383,16 @@ class GossipDatapath(wiring.Component):
                 corners.eq(now.last & ~now.traced),
             ]
         return y, there, selected, corners, saturated
+
+
+def _one_of(m: Module, entries: Iterable[Any], number: Any) -> Any:
+    """The entry of that number in the cycle before: one of each four, then one of these."""
+    values = [entry.as_value() for entry in entries]
+    fours = [values[n : n + 4] for n in range(0, len(values), 4)]
+    chosen = [Signal(len(values[0]), name="chosen", reset_less=True) for _ in fours]
+    which = Signal(max(1, (len(fours) - 1).bit_length()), reset_less=True)
+    m.d.sync += [
+        which.eq(number[2:]),
+        *(one.eq(Array(four)[number[:2]]) for one, four in zip(chosen, fours, strict=True)),
+    ]
+    return Array(chosen)[which]

@@ -1,13 +1,16 @@
 """Bundles of events, issued so that none reads what an earlier one has still to write."""
 
+import itertools
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tmesh_hw.engine.bundle import issued_layout, slot_layout
 from tmesh_hw.engine.lookback import Lookback
+from tmesh_hw.numbers import copies
+from tmesh_hw.vendor import is_ecp5
 
 
 class Interlock(wiring.Component):
@@ -29,9 +32,12 @@ class Interlock(wiring.Component):
     -------
     i: stream of ``lanes × slot_layout(row)``
     o: stream of ``lanes × issued_layout(row)``, always ready; no slot valid where nothing came
-    idle: nothing is waiting or in flight
+    idle: nothing was waiting or in flight in the cycle before
     held: a bundle waits for a result
     """
+
+    #: Where bundles wait until what doubles before them is done.
+    _STAGES = ("arrived", "coming", "behind", "slots")
 
     def __init__(self, *, lanes: int, row: int, distance: int) -> None:
         if distance < 4:
@@ -44,7 +50,7 @@ class Interlock(wiring.Component):
                 "o": Out(
                     stream.Signature(data.ArrayLayout(issued_layout(row), lanes), always_ready=True)
                 ),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
                 "held": Out(1),
             }
         )
@@ -52,45 +58,58 @@ class Interlock(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.lookback = lookback = self._lookback
-        advance, between = ~self.held, lookback.between
-        # Copies of `held`, since it drives many registers.
-        asks, enters, issues = (
-            Signal(name=f"held_{name}", attrs={"keep": 1}) for name in ("asks", "enters", "issues")
-        )
-        waiting = self._enter(m, lookback.i, asks, ~enters)
+        advance, between, holding = ~self.held, lookback.between, Signal()
+        count = self._lines(platform) * len(self._STAGES) * self.lanes
+        leaves = copies(m, holding, 2 * self.lanes, platform, name="leaves")
+        waits = copies(m, holding, 1 + self.lanes + count, platform, name="waits")
+        waiting = self._enter(m, platform, lookback.i, waits)
 
         # In flight: bundles issued in the last distance − 1 cycles. A bundle waits while they are
         # more than those between it and the last one that it conflicts with: beyond > 0; `ahead`
         # is the same of the bundle behind it. Whether the next one is held is decided in the cycle
-        # before.
+        # before, and what that takes, another cycle before: a bundle would be held that is held
+        # now (beyond > ends), or the one behind it (ahead ≥ ends).
         span = lookback.span
         issued, in_flight = Signal(span), Signal(range(span + 1))
         one_more = Signal(range(span + 2), init=1)  # in_flight + 1
         ahead, beyond = (
             Signal(signed(len(between) + 1), name=name, init=-span) for name in ("ahead", "beyond")
         )
-        ends = issued[-1]
-        again = ~beyond[-1] & Mux(ends, beyond[1:-1], beyond[:-1]).any()  # beyond > ends
-        holding = Mux(self.held, again, ~ahead[-1] & (~ends | ahead[:-1].any()))
-        m.d.sync += [
-            issued.eq(Cat(advance, issued)),
-            *(held.eq(holding) for held in (self.held, asks, enters, issues)),
+        ends, will_end = issued[-1], Cat(advance, issued)[-2]
+        again, following = Signal(), Signal()
+        m.d.comb += [
+            holding.eq(Mux(self.held, again, following)),
+            lookback.holding.eq(holding),
         ]
-        m.d.comb += lookback.holding.eq(holding)
+        m.d.sync += [issued.eq(Cat(advance, issued)), self.held.eq(holding)]
+        # Whether they are more than `between`, or at least that.
+        more, equal_too = in_flight > between, in_flight >= between
+        in_flight_is, one_more_is = (more, equal_too), (equal_too, one_more >= between)
         with m.If(advance & ~ends):
             m.d.sync += [in_flight.eq(in_flight + 1), one_more.eq(one_more + 1)]
         with m.Elif(~advance & ends):
             m.d.sync += [in_flight.eq(in_flight - 1), one_more.eq(in_flight)]
         with m.If(advance):
             m.d.sync += [
-                ahead.eq(Mux(ends, in_flight - between, one_more - between)),
+                ahead.eq(Mux(ends, in_flight, one_more) - between),
                 beyond.eq(Mux(ends, ahead, ahead + 1)),
+                following.eq(Mux(ends, Mux(will_end, *in_flight_is), Mux(will_end, *one_more_is))),
+                again.eq(_at_least(ahead, Mux(ends, 1, 0) + will_end)),
             ]
-        with m.Elif(ends):
-            m.d.sync += [ahead.eq(ahead - 1), beyond.eq(beyond - 1)]
+        with m.Else():
+            m.d.sync += [
+                following.eq(_at_least(ahead, ends + will_end)),
+                again.eq(_at_least(beyond, 1 + ends + will_end)),
+            ]
+            with m.If(ends):
+                m.d.sync += [ahead.eq(ahead - 1), beyond.eq(beyond - 1)]
         measured, issuing = (Signal.like(lookback.o, name=n) for n in ("measured", "issuing"))
-        with m.If(~issues):
-            m.d.sync += [measured.eq(lookback.o), issuing.eq(measured)]
+        for lane in range(self.lanes):
+            for stays, before, after in zip(
+                leaves[lane :: self.lanes], (lookback.o, measured), (measured, issuing), strict=True
+            ):
+                with m.If(~stays):
+                    m.d.sync += after[lane].eq(before[lane])
 
         quiet = Signal(range(self.distance + 1))
         late = Cat(slot.valid for stage in (measured, issuing) for slot in stage).any()
@@ -99,58 +118,91 @@ class Interlock(wiring.Component):
             m.d.sync += quiet.eq(self.distance)
         with m.Elif(quiet != 0):
             m.d.sync += quiet.eq(quiet - 1)
+        m.d.sync += self.idle.eq(~busy & (quiet == 0) & ~self.i.valid)
         m.d.comb += [
-            self.idle.eq(~busy & (quiet == 0) & ~self.i.valid),
             self.o.valid.eq(advance),
             self.o.payload.eq(issuing),
         ]
         return m
 
-    def _enter(self, m: Module, entering: Any, asks: Any, advance: Any) -> Any:
-        """The next bundle, with what doubles before it left to do; whether there is anything."""
+    @staticmethod
+    def _lines(platform: Any) -> int:
+        """How often the bundles that wait are there."""
+        return 2 if is_ecp5(platform) else 1
+
+    def _enter(self, m: Module, platform: Any, entering: Any, waits: list[Any]) -> Any:
+        """The next bundle, with what doubles before it left to do; whether there is anything.
+        waits: copies of `held`."""
+        advance = ~waits[0]
         pending = [
             Signal(data.StructLayout({"row": self.row, "valid": 1}), name=f"pending{lane}")
             for lane in range(self.lanes)
         ]
-        # Two bundles wait here, `behind` and before it `slots`.
-        waiting = [
-            Signal.like(self.i.payload, name=n, reset_less=True) for n in ("behind", "slots")
-        ]
-        there = Signal(len(waiting))
-        behind, slots = waiting
-        # What may be pending when the bundle that comes is in `slots`: a slot that is free between
-        # would be used for it.
-        may_be = []
-        for lane, left in enumerate(pending):
-            after, last = slots[lane], behind[lane]
-            full = [~there[n] | (slot.valid & ~slot.double) for n, slot in enumerate((last, after))]
-            doubles = [there[n] & slot.valid & slot.double for n, slot in enumerate((last, after))]
-            may_be.append(
-                [
-                    (left.valid & full[1] & full[0], left.row),
-                    (doubles[1] & full[0], after.other),
-                    (doubles[0], last.other),
-                ]
-            )
-        hits, coming = [], self.i.payload
-        for lane, row in ((lane, row) for lane, rows in enumerate(may_be) for row in rows):
-            reads = [slot.valid & (slot.bank == lane) & (slot.other == row[1]) for slot in coming]
-            again = coming[lane].valid & (coming[lane].double | (coming[lane].own == row[1]))
-            hits += [row[0] & hit for hit in (*reads, again)]
-        # A bundle that clashes waits while all that is pending leaves.
-        hit, clash = Signal(len(hits)), Signal()
-        takes = there[1] & ~clash
-        m.d.comb += self.i.ready.eq(~there[1] | (~asks & ~clash))
-        with m.If(~there[1] | (advance & ~clash)):
-            m.d.sync += [
-                behind.eq(coming),
-                slots.eq(behind),
-                there.eq(Cat(self.i.valid, there)),
-                hit.eq(Cat(hits)),
-                clash.eq(hit.any()),
+        # Four bundles wait here, the last one in `slots`. On a device they are there twice: those
+        # that are compared stand in one place, while the others are on their way to all memories.
+        lines = [
+            [
+                Signal.like(
+                    self.i.payload, name=f"{name}{line}", reset_less=True, attrs={"keep": 1}
+                )
+                for name in self._STAGES
             ]
-        with m.Elif(advance):
-            m.d.sync += clash.eq(0)
+            for line in range(self._lines(platform))
+        ]
+        there, slots = Signal(len(lines[0])), lines[0][-1]
+        arrived, coming, *before = lines[-1]
+        # What may be pending when the bundle that comes is in `slots`: a slot that is free between
+        # would be used for it. Rows are compared a move ahead, when it is the one that arrived.
+        hits, compared, equal = [], [], []
+        for lane, kept in enumerate(pending):
+            last, after = (bundle[lane] for bundle in before)
+            of_both = list(zip(there[2:], (last, after), strict=True))
+            full = [~is_there | (slot.valid & ~slot.double) for is_there, slot in of_both]
+            doubles = [is_there & slot.valid & slot.double for is_there, slot in of_both]
+            # Who is to be written then: the one that is left, or by now another one; the next two.
+            rows = [kept.row, after.other, last.other, coming[lane].other]
+            of_slots = [Signal(2 * len(rows), name=f"same{lane}_{n}") for n in range(self.lanes)]
+            of_own = Signal(2 * len(rows), name=f"same{lane}")
+            equal += [*of_slots, of_own]
+            compared += [
+                Cat(part for row in rows for part in _halves_same(member, row))
+                for member in (*(slot.other for slot in arrived), arrived[lane].own)
+            ]
+            renewed = Signal(name=f"renewed{lane}")
+            equal.append(renewed)
+            compared.append(doubles[1])
+            may_be = kept.valid & full[1] & full[0], doubles[1] & full[0], doubles[0]
+            for same, slot in zip((*of_slots, of_own), (*coming, coming[lane]), strict=True):
+                mine = slot.valid & ((slot.bank == lane) if same is not of_own else 1)
+                again = slot.double if same is of_own else 0
+                left, new, *others = (same.word_select(n, 2).all() for n in range(len(rows)))
+                rows_same = Mux(renewed, new, left), *others
+                hits += [w & mine & (again | r) for w, r in zip(may_be, rows_same, strict=True)]
+        # A bundle that clashes waits while all that is pending leaves.
+        hit, moves, clashes = Signal(len(hits)), Signal(), Signal()
+        full, clash = (
+            copies(m, value, len(waits), platform, name=name)
+            for name, value in (("full", Mux(moves, *there[-2:])), ("clash", clashes))
+        )
+        each_moves = [~f | ~(h | c) for f, h, c in zip(full, waits, clash, strict=True)]
+        takes = full[0] & ~clash[0]
+        m.d.comb += [
+            moves.eq(each_moves[0]),
+            clashes.eq(Mux(moves, hit.any(), clash[0] & ~advance)),
+            self.i.ready.eq(moves),
+        ]
+        with m.If(moves):
+            m.d.sync += [there.eq(Cat(self.i.valid, there)), hit.eq(Cat(hits))]
+        moving = iter(each_moves[1:])
+        found = list(zip(equal, compared, strict=True))
+        for lane in range(self.lanes):
+            with m.If(next(moving)):
+                m.d.sync += [after.eq(now) for after, now in found[lane :: self.lanes]]
+        for line in lines:
+            for now, later in itertools.pairwise((self.i.payload, *line)):
+                for slot, later_slot in zip(now, later, strict=True):
+                    with m.If(next(moving)):
+                        m.d.sync += later_slot.eq(slot)
         for lane, left in enumerate(pending):
             slot, into = slots[lane], entering[lane]
             uses = takes & slot.valid
@@ -166,3 +218,16 @@ class Interlock(wiring.Component):
                 with m.If(uses & slot.double):
                     m.d.sync += left.row.eq(slot.other)
         return Cat(there, (left.valid for left in pending)).any()
+
+
+def _halves_same(one: Any, other: Any) -> tuple[Any, Any]:
+    """Whether the lower halves of two numbers are the same, and whether the upper ones are."""
+    half = len(one) // 2
+    return one[:half] == other[:half], one[half:] == other[half:]
+
+
+def _at_least(number: Any, least: Any) -> Any:
+    """Whether a signed number is `least`, from 0 to 3, or more: without a subtraction."""
+    low, high = number[:2], number[2:-1]
+    few = Array([1, low.any(), low[1], low.all()])[least]
+    return ~number[-1] & (high.any() | few)

@@ -1,5 +1,6 @@
 """How far before a bundle the last one is that writes what it reads."""
 
+import itertools
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tmesh_hw.blocks import BlockMemory
 from tmesh_hw.engine.bundle import issued_layout
+from tmesh_hw.numbers import copies, delayed
 
 #: Bits of the number of a bundle, which counts all cycles in which bundles move. What was written
 #: a multiple of 2^STAMP of them before looks as if it were new, and so does at first what was never
@@ -60,23 +62,41 @@ class Lookback(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # Nothing moves; a copy for each stage, since it enables many registers.
-        still, *stills = (
-            Signal(name=f"still{n}", attrs={"keep": 1}) for n in range(1 + self.latency)
+        # Nothing moves; copies, since it enables many registers.
+        still, counting, *stills = copies(
+            m, self.holding, 2 + 4 * self.lanes, platform, name="still"
         )
-        m.d.sync += [copy.eq(self.holding) for copy in (still, *stills)]
-        stages = [Signal.like(self.i, name=f"stage{n}") for n in range(self.latency)]
-        for copy, before, after in zip(stills, [self.i, *stages], stages, strict=False):
-            with m.If(~copy):
-                m.d.sync += after.eq(before)
-        asking, asked, answered, _, apart, *_ = stages
+        by_lane = [stills[n :: self.lanes] for n in range(self.lanes)]
+        asking, asked, answered = (
+            Signal.like(self.i, name=name) for name in ("asking", "asked", "answered")
+        )
+        for before, after in itertools.pairwise([self.i, asking, asked, answered]):
+            for lane, (stays, *_) in enumerate(by_lane):
+                with m.If(~stays):
+                    m.d.sync += after[lane].eq(before[lane])
+        # Behind these a bundle only waits, but for what says whether it has slots and reads.
+        further = range(3, self.latency)
+        there, reading = (
+            [Signal(self.lanes, name=f"{name}{n}") for n in further] for name in ("there", "reads")
+        )
+        valid = Cat(slot.valid for slot in answered)
+        reads = Cat(slot.valid & ~slot.repeat for slot in answered)
+        with m.If(~still):
+            m.d.sync += [
+                after.eq(before)
+                for line in ([valid, *there], [reads, *reading])
+                for before, after in itertools.pairwise(line)
+            ]
+        for lane, (*_, stays) in enumerate(by_lane):
+            slot = delayed(m, answered[lane], len(further), platform, moves=~stays)
+            m.d.comb += [self.o[lane].eq(slot), self.o[lane].valid.eq(there[-1][lane])]
         # Of the bundle that is asked for; and 3 less.
         number, earlier = Signal(self.stamp), Signal(self.stamp, init=(1 << self.stamp) - 3)
         numbers = []
-        for lane, slot in enumerate(asking):
-            own = self._last(m, f"own{lane}", asked[lane], number, slot.own, ~still)
+        for lane, (slot, (_, stays, waits, _)) in enumerate(zip(asking, by_lane, strict=True)):
+            own = self._last(m, f"own{lane}", asked[lane], number, slot.own, ~waits)
             others = [
-                self._last(m, f"other{lane}_{bank}", wrote, number, slot.other, ~still)
+                self._last(m, f"other{lane}_{bank}", wrote, number, slot.other, ~waits)
                 for bank, wrote in enumerate(asked)
             ]
             other = Array(others)[answered[lane].bank]
@@ -85,7 +105,7 @@ class Lookback(wiring.Component):
                 wrote.valid & (slot.bank == bank) & (slot.other == wrote.own)
                 for bank, wrote in enumerate(asked)
             ]
-            reads = apart[lane].valid & ~apart[lane].repeat
+            reads = reading[1][lane]
             for which, last, hits in (("own", own, own_hits), ("other", other, other_hits)):
                 name = f"{which}{lane}"
                 widths = {"hit": len(hits), "just": 3, "chosen": self.stamp, "away": self.stamp}
@@ -94,7 +114,7 @@ class Lookback(wiring.Component):
                     for what, width in widths.items()
                 )
                 bounded = Signal(self.between.shape(), init=self.span, name=f"{name}_bounded")
-                with m.If(~still):
+                with m.If(~stays):
                     m.d.sync += [
                         hit.eq(Cat(hits)),
                         just.eq(Cat(hit.any(), just)),
@@ -105,19 +125,21 @@ class Lookback(wiring.Component):
                     with m.If(reads & just[-1]):
                         m.d.sync += bounded.eq(0)
                 numbers.append(bounded)
-        with m.If(~still):
+        with m.If(~counting):
             m.d.sync += [number.eq(number + 1), earlier.eq(earlier + 1)]
         while len(numbers) > 1:
             pairs, numbers = [numbers[n : n + 2] for n in range(0, len(numbers), 2)], []
             for pair in pairs:
                 least = Signal.like(self.between, name="least")
-                with m.If(~still):
+                with m.If(~counting):
                     m.d.sync += least.eq(Mux(pair[0] < pair[-1], pair[0], pair[-1]))
                 numbers.append(least)
         m.d.comb += [
-            self.o.eq(stages[-1]),
             self.between.eq(numbers[0]),
-            self.busy.eq(Cat(slot.valid for stage in stages for slot in stage).any()),
+            self.busy.eq(
+                Cat(slot.valid for stage in (asking, asked, answered) for slot in stage).any()
+                | Cat(there).any()
+            ),
         ]
         return m
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.config import CoreConfig
@@ -13,7 +12,7 @@ from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
 from tmesh.packets import SATURATED, Status
 
-from tmesh_hw.blocks import StreamRegister
+from tmesh_hw.blocks import Queue, StreamRegister
 from tmesh_hw.engine.core import Core, core_layouts
 from tmesh_hw.engine.gather import TAG
 from tmesh_hw.engine.words import reply_layout
@@ -60,25 +59,26 @@ class Matrices(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.core = core = Core(config=self.config)
-        m.submodules.tags = tags = SyncFIFO(width=TAG, depth=Core.DEPTH)
-        m.submodules.tag = tag = StreamRegister(TAG, halved=True)
-        m.submodules.entry = entry = StreamRegister(self.i.payload.shape(), halved=True)
-        m.submodules.exit = leave = StreamRegister(self.o.payload.shape(), halved=True)
-        wiring.connect(m, wiring.flipped(self.i), entry.i)
+        m.submodules.tags = tags = Queue(TAG, depth=Core.DEPTH)
+        m.submodules.tag = tag = StreamRegister(TAG, every=2)
+        m.submodules.entry = entry = StreamRegister(self.i.payload.command.shape(), every=3)
+        m.submodules.exit = leave = StreamRegister(self.o.payload.shape(), every=2)
+        # A command is taken together with its tag.
+        wiring.connect(m, tags.o, tag.i)
         wiring.connect(m, leave.o, wiring.flipped(self.o))
         accepted, answered = Signal(), Signal()
         under_way = Signal(range(Core.DEPTH + 4))
         answer, into = core.o.payload, leave.i.payload
         reply = into.reply
         m.d.comb += [
-            core.i.payload.eq(entry.o.payload.command),
-            core.i.valid.eq(entry.o.valid & tags.w_rdy),
-            entry.o.ready.eq(core.i.ready & tags.w_rdy),
-            tags.w_en.eq(entry.o.valid & core.i.ready),
-            tags.w_data.eq(entry.o.payload.tag),
-            tag.i.payload.eq(tags.r_data),
-            tag.i.valid.eq(tags.r_rdy),
-            tags.r_en.eq(tag.i.ready),
+            core.i.payload.eq(entry.o.payload),
+            core.i.valid.eq(entry.o.valid),
+            entry.o.ready.eq(core.i.ready),
+            self.i.ready.eq(entry.i.ready & tags.i.ready),
+            entry.i.valid.eq(self.i.valid & tags.i.ready),
+            entry.i.payload.eq(self.i.payload.command),
+            tags.i.valid.eq(self.i.valid & entry.i.ready),
+            tags.i.payload.eq(self.i.payload.tag),
             leave.i.valid.eq(core.o.valid & tag.o.valid),
             core.o.ready.eq(leave.i.ready & tag.o.valid),
             tag.o.ready.eq(leave.i.ready & core.o.valid),

@@ -6,10 +6,10 @@ from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tmesh_hw.blocks import BlockMemory, PauliLane, StreamRegister
+from tmesh_hw.blocks import BlockMemory, PauliLane
 from tmesh_hw.engine.bundle import slot_layout
 from tmesh_hw.engine.interlock import Interlock
-from tmesh_hw.numbers import one_of
+from tmesh_hw.numbers import delayed, one_of
 
 
 def place_layout(rows: int) -> data.StructLayout:
@@ -90,16 +90,10 @@ class Resident(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.interlock = interlock = self._interlock
-        coming, on_their_way = wiring.flipped(self.i), []
-        for n in range(2 * self._far):
-            m.submodules[f"bundles{n}"] = bundles = StreamRegister(self.i.payload.shape())
-            wiring.connect(m, coming, bundles.i)
-            coming = bundles.o
-            on_their_way.append(coming.valid)
-        wiring.connect(m, coming, interlock.i)
+        wiring.connect(m, wiring.flipped(self.i), interlock.i)
         read, write, form = (self._arrived(m, x) for x in (self.read, self.write, self.form))
         m.d.comb += [
-            self.idle.eq(interlock.idle & ~Cat(self.i.valid, *on_their_way).any()),
+            self.idle.eq(interlock.idle),
             self.held.eq(interlock.held),
         ]
 
@@ -120,15 +114,15 @@ class Resident(wiring.Component):
             m.d.comb += [event.eq(slot), event.valid.eq(slot.valid & bundle.valid)]
             at_memory = _look_up_latency(self.lanes)
             at_lane = at_memory + self._far
-            events = self._pipeline(m, event, at_lane + lane.latency)
+            events = self._pipeline(m, event, at_lane)
+            row = delayed(m, events[-1].own, lane.latency, platform)
             other = self._of_bank(m, events[at_memory - 1], others)
             own_vectors.append(own)
             own, other = (self._arrived(m, x, reset_less=True) for x in (own, other))
             form_here = self._arrived(m, form, keep=1)
             self._meet(m, lane, form_here, events[at_lane - 1], events[at_lane], own, other)
-            done = events[-1]
             m.d.sync += [
-                writes[k].row.eq(done.own),
+                writes[k].row.eq(row),
                 writes[k].r.eq(lane.o.payload.r),
                 writes[k].valid.eq(lane.o.valid),
             ]

@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.packets import Status
 
-from tmesh_hw.blocks import StreamRegister
+from tmesh_hw.blocks import Queue
 from tmesh_hw.blocks.stream_register import PART
 from tmesh_hw.engine.bundle import slot_layout
+from tmesh_hw.numbers import copies
 
 
 def word_layout(link: int) -> data.StructLayout:
@@ -27,6 +28,8 @@ def reply_layout() -> data.StructLayout:
 class BundleReader(wiring.Component):
     """Words to bundles, until one is bad.
 
+    What is on its way does not stall: it ends in a queue that has a place for all of it.
+
     Parameters
     ----------
     link: bits of a word. lanes: slots of a bundle. rows: vectors of a bank.
@@ -36,8 +39,11 @@ class BundleReader(wiring.Component):
     i: stream of words. o: stream of bundles, see `Interlock`
     start: a packet begins: forget the last one
     status, count: OK, or why this bundle and all that follow are not passed on; how many were
-    empty: nothing is left inside
+    empty: nothing was left inside in the cycle before
     """
+
+    #: Bundles inside: as many as are on their way, and until it is known that one has left.
+    DEPTH = 16
 
     def __init__(self, *, link: int, lanes: int, rows: int) -> None:
         self.link, self.lanes, self.rows = link, lanes, rows
@@ -49,47 +55,57 @@ class BundleReader(wiring.Component):
                 "start": In(1),
                 "status": Out(Status),
                 "count": Out(32),
-                "empty": Out(1),
+                "empty": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        size = packets.bundle_bits(self.lanes)
-        words = max(1, size // self.link)
+        words = max(1, packets.bundle_bits(self.lanes) // self.link)
         have, short, left = Signal(range(words)), Signal(), Signal()
-        slots = self.o.payload.shape()
-        # What is wrong with a bundle is found in one cycle, and added up in the next.
-        m.submodules.checked = checked = StreamRegister(
-            data.StructLayout({"slots": slots, "fits": 4 * self.lanes})
-        )
-        m.submodules.summed = summed = StreamRegister(
-            data.StructLayout({"slots": slots, "fits": 1})
-        )
-        into, out_of, good = checked.i.payload, summed.o, Signal(init=1)
-        fits = out_of.payload.fits
+        shape = self.o.payload.shape()
+        m.submodules.queue = queue = Queue(shape, depth=self.DEPTH)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        # A bundle is whole; what is wrong with it is found, then added up.
+        packed = data.StructLayout(packets.SLOT)
+        whole = Signal(data.ArrayLayout(packed, self.lanes), reset_less=True)
+        found, summed = (Signal(shape, name=n, reset_less=True) for n in ("found", "summed"))
+        fits, all_fit = Signal(4 * self.lanes, reset_less=True), Signal(reset_less=True)
+        stages, good = Signal(3), Signal(init=1)
+        arrives, enters = self.i.valid & self.i.ready, Signal()
+        passes = stages[-1] & all_fit & good
         m.d.comb += [
-            self.i.ready.eq(checked.i.ready),
-            checked.i.valid.eq(self.i.valid & (have == words - 1)),
-            checked.o.ready.eq(summed.i.ready),
-            summed.i.valid.eq(checked.o.valid),
-            summed.i.payload.slots.eq(checked.o.payload.slots),
-            summed.i.payload.fits.eq(checked.o.payload.fits.all()),
-            self.o.payload.eq(out_of.payload.slots),
-            self.o.valid.eq(out_of.valid & fits & good),
-            out_of.ready.eq(self.o.ready | ~fits | ~good),
-            left.eq(checked.o.valid | out_of.valid),
-            self.empty.eq(~left & ~short & (have == 0)),
+            enters.eq(arrives & (have == words - 1)),
+            queue.i.payload.eq(summed),
+            queue.i.valid.eq(passes),
+            left.eq(stages.any() | queue.o.valid),
         ]
         # All words of a bundle but its last.
         before = Signal((words - 1) * self.link, reset_less=True)
         bundle = Cat(before, self.i.payload.data)
-        m.d.comb += into.fits.eq(self._unpack(m, bundle, into.slots))
-        with m.If(self.o.valid & self.o.ready):
+        for lane, (now, slot) in enumerate(zip(whole, found, strict=True)):
+            start = packets.SLOT_STRIDE * lane
+            m.d.sync += now.eq(bundle[start : start + packed.size])
+            m.d.sync += [slot[name].eq(now[name]) for name in packets.SLOT]
+        m.d.sync += [
+            stages.eq(Cat(enters, stages)),
+            fits.eq(Cat(self._fits(lane, slot) for lane, slot in enumerate(whole))),
+            summed.eq(found),
+            all_fit.eq(fits.all()),
+            self.empty.eq(~left & ~short & (have == 0)),
+        ]
+        # Places that no bundle has; one more may come before it is seen that there are few.
+        places, freed = Signal(range(self.DEPTH), init=self.DEPTH - 1), Signal(2)
+        m.d.sync += [
+            freed.eq((self.o.valid & self.o.ready) + (stages[-1] & ~passes)),
+            places.eq(places + freed - enters),
+            self.i.ready.eq(places > 2),
+        ]
+        with m.If(passes):
             m.d.sync += self.count.eq(self.count + 1)
-        with m.If(out_of.valid & ~fits & good):
+        with m.If(stages[-1] & ~all_fit & good):
             m.d.sync += [self.status.eq(Status.BAD_ADDRESS), good.eq(0)]
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(arrives):
             m.d.sync += [before.eq(bundle[self.link :]), have.eq(have + 1)]
             with m.If(have == words - 1):
                 m.d.sync += have.eq(0)
@@ -104,26 +120,20 @@ class BundleReader(wiring.Component):
             m.d.sync += [self.status.eq(Status.OK), good.eq(1), self.count.eq(0)]
         return m
 
-    def _unpack(self, m: Module, bundle: Any, slots: Any) -> Any:
-        """Fill the slots; whether the agents of each exist, by rows, bank and kind."""
-        packed = data.StructLayout(packets.SLOT)
-        fits = []
-        for lane, slot in enumerate(slots):
-            start = packets.SLOT_STRIDE * lane
-            field = data.View(packed, bundle[start : start + packed.size])
-            m.d.comb += [slot[name].eq(field[name]) for name in packets.SLOT]
-            known = Cat(
-                field.own < self.rows,
-                field.other < self.rows,
-                field.bank < self.lanes,
-                ~field.double | (field.bank == lane),
-            )
-            fits.append(known | ~field.valid.replicate(len(known)))
-        return Cat(fits)
+    def _fits(self, lane: int, slot: Any) -> Any:
+        """Whether the agents of a slot exist, by rows, bank and kind: all of these bits are set."""
+        known = Cat(
+            slot.own < self.rows,
+            slot.other < self.rows,
+            slot.bank < self.lanes,
+            ~slot.double | (slot.bank == lane),
+        )
+        return known | ~slot.valid.replicate(len(known))
 
 
 class ReplyWriter(wiring.Component):
-    """Replies to words.
+    """Replies to words, a cycle for each. They end in a queue, and none leaves unless there is a
+    place for it: that is known before, so a register enables each part of what is wide.
 
     Parameters
     ----------
@@ -152,44 +162,58 @@ class ReplyWriter(wiring.Component):
         short = -(-i.reply.as_value().shape().width // self.link)
         longer = packets.RESULTS // each if width else 0
         bits = Signal(short * self.link, reset_less=True)
+        m.submodules.queue = queue = Queue(self.o.payload.shape())
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        # Words of the reply and of its results that are left.
         first, rest = Signal(range(short + 1)), Signal(range(longer + 1))
-        empty = Signal(init=1, attrs={"keep": 1})
+        empty, may_go = Signal(init=1), Signal()
+        following = Signal.like(first)
+        goes = ~empty & may_go
+        word = queue.i.payload
         m.d.comb += [
             self.i.ready.eq(empty),
-            self.o.valid.eq(~empty),
-            self.o.payload.data.eq(bits),
-            self.o.payload.last.eq(first + rest == 1),
+            queue.i.valid.eq(goes),
+            word.data.eq(bits),
+            word.last.eq(first + rest == 1),
+            following.eq(first),
         ]
-        waits = Mux(empty, ~self.i.valid, self.o.ready & self.o.payload.last)
-        m.d.sync += empty.eq(waits)
+        waits = Mux(empty, ~self.i.valid, goes & word.last)
+        # One may enter the queue in this cycle, and one in the next.
+        room = queue.level < queue.depth - 2
+        m.d.sync += [empty.eq(waits), may_go.eq(room), first.eq(following)]
         with m.If(empty & self.i.valid):
-            m.d.sync += [first.eq(short), rest.eq(Mux(i.long, longer, 0))]
-        self._shift(m, bits, i.reply.as_value(), self.link, waits, self.o.ready)
-        with m.If(~empty & self.o.ready):
-            with m.If(first != 0):
-                m.d.sync += first.eq(first - 1)
-            with m.Else():
-                m.d.sync += rest.eq(rest - 1)
+            m.d.comb += following.eq(short)
+            m.d.sync += rest.eq(Mux(i.long, longer, 0))
+        with m.Elif(goes & (first != 0)):
+            m.d.comb += following.eq(first - 1)
+        with m.Elif(goes):
+            m.d.sync += rest.eq(rest - 1)
+        self._shift(m, platform, "reply", bits, i.reply.as_value(), self.link, (waits, room))
         if longer:
             results = Signal.like(i.results, reset_less=True)
-            further = self.o.ready & (first == 0)
-            self._shift(m, results.as_value(), i.results.as_value(), each * width, waits, further)
+            when = waits, room & (following == 0)
+            coming, step = i.results.as_value(), each * width
+            self._shift(m, platform, "results", results.as_value(), coming, step, when)
             with m.If(first == 0):
                 for n in range(each):
-                    word = self.o.payload.data.word_select(n, packets.INTEGER)
-                    m.d.comb += word.eq(results[n])
+                    m.d.comb += word.data.word_select(n, packets.INTEGER).eq(results[n])
         return m
 
     @staticmethod
-    def _shift(m: Module, bits: Any, coming: Any, step: int, waits: Any, moves: Any) -> None:
-        """`bits` are what is `coming` until it is a reply, then they move down. What is no reply is
-        not counted, so that a register that stands apart enables each part of them."""
+    def _shift(
+        m: Module, platform: Any, name: str, bits: Any, coming: Any, step: int, when: Any
+    ) -> None:
+        """`bits` are what is `coming` until it is a reply, then they move down; `when`: whether
+        they will wait, or else move, in the next cycle. What is no reply is not counted, so that
+        registers that stand apart enable each part of them."""
         following = Cat(bits[step:], C(0, step))
-        for n in range(0, len(bits), PART):
-            free = Signal(name=f"free{n}", init=1, attrs={"keep": 1})
-            m.d.sync += free.eq(waits)
-            part = slice(n, n + PART)
-            with m.If(free):
+        parts = [slice(n, n + PART) for n in range(0, len(bits), PART)]
+        free, moves = (
+            copies(m, value, len(parts), platform, name=f"{name}_{what}", init=init)
+            for what, value, init in (("free", when[0], 1), ("moves", when[1], 0))
+        )
+        for part, is_free, moving in zip(parts, free, moves, strict=True):
+            with m.If(is_free):
                 m.d.sync += bits[part].eq(Cat(coming, C(0, len(bits)))[part])
-            with m.Elif(moves):
+            with m.Elif(moving):
                 m.d.sync += bits[part].eq(following[part])

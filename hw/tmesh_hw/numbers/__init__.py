@@ -2,6 +2,8 @@
 
 from .add_subtract import add_subtract
 from .complex import Complex, matrix
+from .copies import copies
+from .delayed import delayed
 from .multiply import MULTIPLY_LATENCY, multiply
 from .one_of import one_of
 from .rounding import clip, round_shift, saturate
@@ -11,6 +13,8 @@ __all__ = [
     "Complex",
     "add_subtract",
     "clip",
+    "copies",
+    "delayed",
     "matrix",
     "multiply",
     "one_of",

@@ -49,11 +49,14 @@ def clip(
         value = Cat(value, Const(0, 1)).as_signed()
     if len(value) <= width:
         return kept(value), Const(0, 2)
-    # How far it is from 0 or −1.
+    # How far above its bits are from 0 or −1; and whether those below are, for either sign, since
+    # to ask for it first takes a wire to all of them.
     sign = value[-1]
-    away = value[:-1] ^ sign.replicate(len(value) - 1)
-    near = away[slack.bit_length() - 1 : width - 1].any() if slack else 1
-    flags = kept(Cat(away[width:].any(), away[width - 1] & near))
-    fits, value = kept(~away[width - 1 :].any()), kept(Cat(value[: width - 1], sign))
+    away = value[width - 1 : -1] ^ sign.replicate(len(value) - width)
+    below = value[max(0, slack.bit_length() - 1) : width - 1]
+    far, by_one = kept(away[1:].any()), kept(away[0])
+    near = kept(Cat(below.any(), ~below.all())) if slack else Const(0b11, 2)
+    fits, value = kept(~away.any()), kept(Cat(value[: width - 1], sign))
     limit = ~value[-1].replicate(width - 1)
+    flags = Cat(far, by_one & Mux(value[-1], near[1], near[0]))
     return Cat(Mux(fits, value[:-1], limit), value[-1]).as_signed(), flags

@@ -1,0 +1,85 @@
+"""A queue for what is wide."""
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tmesh_hw.blocks.checks import check_choice
+from tmesh_hw.blocks.stream_register import PART
+from tmesh_hw.vendor import is_ecp5
+
+#: Depths of a `Queue`.
+DEPTHS = (4, 8, 16, 32, 64)
+
+
+class Queue(wiring.Component):
+    """``o`` is ``i``, from a memory of LUTs; one every cycle.
+
+    Whatever is at `i` is written, at the place of the next, and stays when that moves on: so no
+    gates stand before the enables of a wide memory, and one place is never used. What is asked from
+    outside is in registers. Latency 1.
+
+    Parameters
+    ----------
+    shape: of the payload. depth: holds one less.
+
+    Members
+    -------
+    i, o: streams of `shape`
+    level: how many are inside
+    """
+
+    latency = 1
+
+    def __init__(self, shape: Any, *, depth: int = 16) -> None:
+        self.depth = check_choice("depth", depth, DEPTHS)
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "level": Out(range(depth)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        i, o = Value.cast(self.i.payload), Value.cast(self.o.payload)
+        enters, leaves = (s.valid & s.ready for s in (self.i, self.o))
+        level = self.level
+        # One more may come before it is seen that there are many.
+        m.d.sync += [
+            level.eq(level + enters - leaves),
+            self.i.ready.eq(level < self.depth - 2),
+            self.o.valid.eq(enters | Mux(leaves, level > 1, level > 0)),
+        ]
+        count = -(-len(i) // PART)
+        into, out_of = (
+            self._turns(m, name, moves, count if is_ecp5(platform) else 1)
+            for name, moves in (("into", enters), ("out_of", leaves))
+        )
+        size = -(-len(i) // count)
+        for n in range(count):
+            part = slice(n * size, (n + 1) * size)
+            memory = Memory(shape=len(i[part]), depth=self.depth, init=[])
+            m.submodules[f"part{n}"] = memory
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            m.d.comb += [
+                write.addr.eq(into[n % len(into)]),
+                write.data.eq(i[part]),
+                write.en.eq(1),
+                read.addr.eq(out_of[n % len(out_of)]),
+                o[part].eq(read.data),
+            ]
+        return m
+
+    def _turns(self, m: Module, name: str, moves: Any, count: int) -> list[Any]:
+        """Equal counters, one for each part of the memory."""
+        turns = [
+            Signal(range(self.depth), name=f"{name}{n}", attrs={"keep": 1}) for n in range(count)
+        ]
+        with m.If(moves):
+            m.d.sync += [turn.eq(turn + 1) for turn in turns]
+        return turns
