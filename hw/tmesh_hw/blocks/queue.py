@@ -49,10 +49,13 @@ class Queue(wiring.Component):
         i, o = Value.cast(self.i.payload), Value.cast(self.o.payload)
         enters, leaves = (s.valid & s.ready for s in (self.i, self.o))
         level = self.level
-        # One more may come before it is seen that there are many.
+        # One more may come before it is seen that there are many. While it is reset, what comes is
+        # taken and forgotten.
+        room = Signal(init=1)
+        m.d.comb += self.i.ready.eq(room)
         m.d.sync += [
             level.eq(level + enters - leaves),
-            self.i.ready.eq(level < self.depth - 2),
+            room.eq(level < self.depth - 2),
             self.o.valid.eq(enters | Mux(leaves, level > 1, level > 0)),
         ]
         count = -(-len(i) // PART)
