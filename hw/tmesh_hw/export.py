@@ -67,7 +67,8 @@ def to_rtlil(component: Any, platform: Any = None) -> str:
 
 
 def verilog(component: Any, platform: Any = VERILATOR) -> str:
-    """Verilog text of `component` with top module `TOP`; the same text for the same source."""
+    """Verilog text of `component` with top module `TOP`; the same text for the same source.
+    platform: what else than Verilator it is elaborated for."""
     return _verilog(to_rtlil(component, platform))
 
 

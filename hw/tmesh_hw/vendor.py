@@ -8,8 +8,6 @@ from typing import Any
 class Verilator:
     """The platform of what is only simulated, by Verilator."""
 
-    device: str = "Verilator"
-
 
 VERILATOR = Verilator()
 

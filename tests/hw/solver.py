@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pyosys
 from amaranth.back import rtlil
@@ -11,12 +12,12 @@ from tmesh_hw import yosys
 _ABC = Path(pyosys.__file__).with_name("yosys-abc")
 
 
-def proven(top: Elaboratable, folder: Path) -> bool:
+def proven(top: Elaboratable, folder: Path, platform: Any = None) -> bool:
     """Whether every assertion in `top` always holds; False where it found a run in which one does
     not. What is free in `top` is `amaranth.asserts.AnySeq`."""
     circuit = folder / "proof.aig"
     yosys.run(
-        rtlil.convert(top, ports=[], emit_src=False),
+        rtlil.convert(top, platform=platform, ports=[], emit_src=False),
         "prep -flatten -top top",
         # AIGER has no memories, and no registers with an enable.
         "memory_map",

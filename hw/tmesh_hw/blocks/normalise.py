@@ -93,7 +93,7 @@ class Normalise(wiring.Component):
         """Weight and numerators to [½, 1), into the reciprocal."""
         f, elements = self.f, 3 * self.states
         full = 2 * f + 2
-        m.submodules.scaled = scaled = StreamRegister(self._reciprocal.i.payload.shape(), every=2)
+        m.submodules.scaled = scaled = StreamRegister(self._reciprocal.i.payload.shape())
         wiring.connect(m, scaled.o, self._reciprocal.i)
         raw = Signal(data.ArrayLayout(signed(self.width + 1), elements), reset_less=True)
         p = Signal(signed(self.width + 1), reset_less=True)
@@ -189,7 +189,7 @@ class Normalise(wiring.Component):
         """Numerators times 1/p, rounded into the output."""
         f, elements = self.f, 3 * self.states
         i = self._reciprocal.o
-        m.submodules.result = register = StreamRegister(self.o.payload.shape(), every=2)
+        m.submodules.result = register = StreamRegister(self.o.payload.shape())
         wiring.connect(m, register.o, wiring.flipped(self.o))
         result = Signal.like(self.o.payload, reset_less=True)
         numerators = Signal(self._numerators, reset_less=True)

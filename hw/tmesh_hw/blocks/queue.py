@@ -60,7 +60,7 @@ class Queue(wiring.Component):
         ]
         count = -(-len(i) // PART)
         into, out_of = (
-            self._turns(m, name, moves, count if is_ecp5(platform) else 1)
+            self._turns(m, name, moves, count, platform)
             for name, moves in (("into", enters), ("out_of", leaves))
         )
         size = -(-len(i) // count)
@@ -70,19 +70,21 @@ class Queue(wiring.Component):
             m.submodules[f"part{n}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
-                write.addr.eq(into[n % len(into)]),
+                write.addr.eq(into[n]),
                 write.data.eq(i[part]),
                 write.en.eq(1),
-                read.addr.eq(out_of[n % len(out_of)]),
+                read.addr.eq(out_of[n]),
                 o[part].eq(read.data),
             ]
         return m
 
-    def _turns(self, m: Module, name: str, moves: Any, count: int) -> list[Any]:
-        """Equal counters, one for each part of the memory."""
+    def _turns(self, m: Module, name: str, moves: Any, count: int, platform: Any) -> list[Any]:
+        """Equal counters, one for each part of the memory; in simulation one for all, as `copies`
+        are."""
+        apart = count if is_ecp5(platform) else 1
         turns = [
-            Signal(range(self.depth), name=f"{name}{n}", attrs={"keep": 1}) for n in range(count)
+            Signal(range(self.depth), name=f"{name}{n}", attrs={"keep": 1}) for n in range(apart)
         ]
         with m.If(moves):
             m.d.sync += [turn.eq(turn + 1) for turn in turns]
-        return turns
+        return turns if apart == count else turns * count

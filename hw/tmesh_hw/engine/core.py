@@ -84,7 +84,7 @@ class Core(wiring.Component):
         m.submodules.eigensystem = eigen = Eigensystem(config=self.config)
         # For each command under way, whose reply is next.
         m.submodules.order = order = Queue(1, depth=self.DEPTH)
-        m.submodules.turn = turn = StreamRegister(1, every=2)
+        m.submodules.turn = turn = StreamRegister(1)
         wiring.connect(m, order.o, turn.i)
         # The same, kept apart: it selects all bits of a reply.
         is_eigen = Signal(attrs={"keep": 1}, reset_less=True)

@@ -62,12 +62,12 @@ class Eigensystem(wiring.Component):
             carry=wants,
         )
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
-        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), every=2)
+        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape())
         wiring.connect(m, spectra.o, entropy.i)
         # What waits for the entropy of its matrix, and entropies: there is a place for each.
         m.submodules.kept = kept = Queue(self._kept)
         m.submodules.entropies = entropies = Queue(signed(config.f + 2))
-        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), every=2)
+        m.submodules.reply = reply = StreamRegister(self.o.payload.shape())
         wiring.connect(m, reply.o, wiring.flipped(self.o))
         opcode, command = self.i.payload.opcode, solver.i.payload
         small = (opcode == Opcode.EIGENVALUES_2) | (opcode == Opcode.EIGENVECTORS_2)

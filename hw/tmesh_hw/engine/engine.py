@@ -493,6 +493,7 @@ class Engine(wiring.Component):
         self._reset, reset = Signal(), Signal(init=1)
         m.d.sync += reset.eq(self._reset)
         starved = self._bundles.i.ready & ~self._bundles.i.valid & ~resident.idle
+        starved &= (resident.issued == 0) & ~resident.held
         steps = {
             Counter.CYCLES: Const(1),
             Counter.EVENTS: resident.issued,

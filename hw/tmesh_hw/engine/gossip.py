@@ -207,7 +207,7 @@ class GossipDatapath(wiring.Component):
         f, mac, normalise = self.config.f, self._mac, self._normalise
         wide = 2 * f + 7
         m.submodules.traces = traces = PartialTraces(width=wide, units=mac.units)
-        m.submodules.reply = reply = StreamRegister(self.o.payload.shape(), every=2)
+        m.submodules.reply = reply = StreamRegister(self.o.payload.shape())
         wiring.connect(m, reply.o, wiring.flipped(self.o))
 
         # To normalise: the traces, and their flag.
@@ -216,7 +216,7 @@ class GossipDatapath(wiring.Component):
             m.d.sync += [traced.traces.eq(mac.o.carry.traces), traced.saturated.eq(mac.o.saturated)]
         scaled = normalise.i
         if self._spare:
-            m.submodules.spare = spare = StreamRegister(scaled.payload.shape(), every=2)
+            m.submodules.spare = spare = StreamRegister(scaled.payload.shape())
             wiring.connect(m, spare.o, normalise.i)
             scaled = spare.i
         pieces = 6

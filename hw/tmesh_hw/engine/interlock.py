@@ -94,7 +94,7 @@ class Interlock(wiring.Component):
                 ahead.eq(Mux(ends, in_flight, one_more) - between),
                 beyond.eq(Mux(ends, ahead, ahead + 1)),
                 following.eq(Mux(ends, Mux(will_end, *in_flight_is), Mux(will_end, *one_more_is))),
-                again.eq(_at_least(ahead, Mux(ends, 1, 0) + will_end)),
+                again.eq(_at_least(ahead, ends + will_end)),
             ]
         with m.Else():
             m.d.sync += [

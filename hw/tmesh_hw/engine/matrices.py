@@ -60,9 +60,9 @@ class Matrices(wiring.Component):
         m = Module()
         m.submodules.core = core = Core(config=self.config)
         m.submodules.tags = tags = Queue(TAG, depth=Core.DEPTH)
-        m.submodules.tag = tag = StreamRegister(TAG, every=2)
+        m.submodules.tag = tag = StreamRegister(TAG)
         m.submodules.entry = entry = StreamRegister(self.i.payload.command.shape(), every=3)
-        m.submodules.exit = leave = StreamRegister(self.o.payload.shape(), every=2)
+        m.submodules.exit = leave = StreamRegister(self.o.payload.shape())
         # A command is taken together with its tag.
         wiring.connect(m, tags.o, tag.i)
         wiring.connect(m, leave.o, wiring.flipped(self.o))
