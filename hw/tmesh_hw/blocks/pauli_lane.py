@@ -11,6 +11,7 @@ from tmesh.numbers import BoolArray, IntArray
 
 from tmesh_hw.blocks.checks import check_fraction
 from tmesh_hw.numbers import MULTIPLY_LATENCY, clip, copies, delayed, multiply, round_shift
+from tmesh_hw.vendor import is_verilator
 
 
 class PauliLane(wiring.Component):
@@ -21,7 +22,8 @@ class PauliLane(wiring.Component):
     `tmesh.golden.pauli`. The lane keeps the two forms of one operator; 96 transactions with `load`,
     which have no result, bring others, and nothing else may be under way then. One vector per
     cycle. It never stalls: the owner takes every result. Multipliers: 48, registered macros on
-    ECP5, of which 45 contract (36 with `other`, 9 with `own`) and 3 measure the length.
+    ECP5, of which 45 contract (36 with `other`, 9 with `own`) and 3 measure the length. For
+    Verilator all registers of the pipeline are retimed to its end, one delay: less to simulate.
 
     Parameters
     ----------
@@ -76,14 +78,14 @@ class PauliLane(wiring.Component):
         valid = Signal(self.latency)
         m.d.sync += valid.eq(Cat(self.i.valid & ~self.i.payload.load, valid))
         m.d.comb += self.o.valid.eq(valid[-1])
-        self._m, self._platform = m, platform
+        self._m, self._platform, self._retimed = m, platform, is_verilator(platform)
         forms = self._forms(m, i.value)
 
         # M_ij = c_ij0 + Σ_k c_ijk t_k, M_i0 as late as it is wanted.
         latency = MULTIPLY_LATENCY + 2 * self.far
         until = latency + 3
         # Whether the second form is wanted, cycle by cycle.
-        wanted = [self.i.payload.second]
+        wanted = [i.second if self._retimed else self.i.payload.second]
         for _ in range(until + latency):
             wanted.append(self._kept(wanted[-1]))
         late = self._after(until, *i.other)
@@ -94,10 +96,7 @@ class PauliLane(wiring.Component):
             for j in range(4):
                 entering = until if j == 0 else 0
                 second, later = (Signal(attrs={"keep": 1}) for _ in range(2))
-                m.d.sync += [
-                    second.eq(wanted[entering]),
-                    later.eq(wanted[entering + latency]),
-                ]
+                self._stage(second.eq(wanted[entering]), later.eq(wanted[entering + latency]))
                 first = 16 * n + 4 * j
                 constant, *c = (
                     self._kept(
@@ -158,19 +157,30 @@ class PauliLane(wiring.Component):
             sums = []
             for pair in ((0, 1), (2, 3)):
                 longer = Signal(2, attrs={"keep": 1}, reset_less=True)
-                m.d.sync += longer.eq(kept.bit_select(pair[0], 2) & ~negative.replicate(2))
+                self._stage(longer.eq(kept.bit_select(pair[0], 2) & ~negative.replicate(2)))
                 sums.append(
                     self._kept(sum(Mux(longer[n], x.shift_left(b), 0) for n, b in enumerate(pair)))
                 )
             partial.append(sums)
         corrections = [self._kept(round_shift(self._kept(a + b), f)) for a, b in partial]
         r = self._after(3, *r)
-        for n in range(3):
-            m.d.comb += self.o.payload.r[n].eq(self._kept(r[n] - corrections[n]))
+        r = [self._kept(x - correction) for x, correction in zip(r, corrections, strict=True)]
         (flag,) = self._after(latency + 7, saturated)
-        m.d.comb += self.o.payload.saturated.eq(flag)
+        last = Signal.like(self.o.payload)
+        m.d.comb += [*(last.r[n].eq(x) for n, x in enumerate(r)), last.saturated.eq(flag)]
+        left = self.latency - 1 if self._retimed else 0
+        m.d.comb += self.o.payload.eq(delayed(m, last, left, self._platform))
+
+    def _stage(self, *statements: Any) -> None:
+        """A register of the pipeline, or, where it is retimed, a wire."""
+        if self._retimed:
+            self._m.d.comb += statements
+        else:
+            self._m.d.sync += statements
 
     def _product(self, a: Any, b: Any) -> Any:
+        if self._retimed:
+            return self._kept(a * b)
         product = multiply(self._m, a, b, self._platform)
         return self._kept(self._kept(product)) if self.far else product
 
@@ -184,7 +194,7 @@ class PauliLane(wiring.Component):
             for _ in range(count)
         ]
         for copy in copies:
-            self._m.d.sync += [a.eq(b) for a, b in zip(copy, vector, strict=True)]
+            self._stage(*(a.eq(b) for a, b in zip(copy, vector, strict=True)))
         return copies
 
     def _sum(self, a: Any, b: Any, c: Any, d: Any) -> Any:
@@ -194,11 +204,13 @@ class PauliLane(wiring.Component):
     def _kept(self, value: Any) -> Any:
         """`value` in a register."""
         register = Signal(Value.cast(value).shape(), reset_less=True)
-        self._m.d.sync += register.eq(value)
+        self._stage(register.eq(value))
         return register
 
     def _after(self, cycles: int, *values: Any) -> list[Any]:
-        """`values`, `cycles` cycles later."""
+        """`values`, `cycles` stages later."""
+        if self._retimed:
+            return list(values)
         casts = [Value.cast(value) for value in values]
         whole = delayed(self._m, Cat(casts), cycles, self._platform)
         parts, start = [], 0
