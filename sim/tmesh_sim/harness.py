@@ -44,8 +44,10 @@ _FLAGS = (
     "-Wno-WIDTH",
     "-Werror-USERERROR",
 )
-#: How the library is optimised.
+#: How what is Verilated is optimised.
 CXXFLAGS = "-O2"
+#: As a library: nobody replaces its functions, so they call each other directly.
+_LIBRARY = "-fPIC -fno-semantic-interposition -fno-plt"
 #: A netlist takes longer to compile than it ever runs.
 _CXXFLAGS_NETLIST = "-O1"
 
@@ -114,7 +116,8 @@ def shared_library(
     if source.library:
         flags += ["-v", str(source.library), f"-I{source.library.parent}"]
     cxxflags = (_CXXFLAGS_NETLIST if source.library else CXXFLAGS) + defines
-    inputs = [source.key, header, driver.read_text(), flags, cxxflags, verilator_version()]
+    inputs = [source.key, header, driver.read_text(), flags, _LIBRARY, cxxflags]
+    inputs.append(verilator_version())
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
     target = cache_folder() / f"{digest}.so"
     if target.exists():
@@ -126,7 +129,7 @@ def shared_library(
         (folder / "ports.h").write_text(header)
         shutil.copy(driver, folder)
         command = ["verilator", "--cc", "--build", "-j", "2", "--top-module", "tmesh", *flags]
-        command += ["--lib-create", "tmesh_core", "-CFLAGS", f"-fPIC {cxxflags} -I.."]
+        command += ["--lib-create", "tmesh_core", "-CFLAGS", f"{_LIBRARY} {cxxflags} -I.."]
         command += ["-Mdir", "obj", "tmesh.v", driver.name]
         result = subprocess.run(
             command, cwd=folder, env=verilator_environment(), capture_output=True, text=True

@@ -33,8 +33,10 @@ class JacobiRing(wiring.Component):
         self.n, self.f, self.vectors = n, f, vectors
         self.format = CordicFormat(f)
         self._cordics = [Cordic(f=f, iterative=iterative) for _ in range(units)]
-        # One register behind the sums that operands are, then the unit.
-        latency = 1 + self._cordics[0].latency
+        # A register behind the sums that operands are, then the unit. With eigenvectors the choice
+        # is among many, so there is a register behind that too: for it a step has cycles left.
+        self._chosen_late = vectors and not iterative
+        latency = 1 + self._chosen_late + self._cordics[0].latency
         occupancy = latency if iterative else 1
         self.schedule = Schedule(n, vectors, units, latency, occupancy)
         self.iterative = iterative
@@ -233,14 +235,20 @@ class JacobiRing(wiring.Component):
         for u, (unit, cases) in enumerate(zip(self._cordics, issues, strict=True)):
             now = Signal(len(cases), name=f"now{u}")
             m.d.sync += now.eq(Cat(line.at(p) & self._issuing for p in cases))
-            m.d.comb += [unit.i.valid.eq(now.any()), unit.o.ready.eq(1)]
+            operand = Signal(unit.i.payload.shape(), reset_less=True)
+            choice = [unit.i.valid.eq(now.any())]
             for k, name in enumerate(("x", "y", "z", "vectoring")):
-                word, prepared = unit.i.payload[name], []
+                word, prepared = operand[name], []
                 for case in cases.values():
                     register = Signal(word.shape(), reset_less=True)
                     m.d.sync += register.eq(case[k])
                     prepared.append(register)
-                m.d.comb += word.eq(_one_of(list(zip(now, prepared, strict=True)), word))
+                choice.append(word.eq(_one_of(list(zip(now, prepared, strict=True)), word)))
+            if self._chosen_late:
+                m.d.sync += choice
+            else:
+                m.d.comb += choice
+            m.d.comb += [unit.i.payload.eq(operand), unit.o.ready.eq(1)]
 
     def _operands(self, operation: Operation, time: int) -> tuple[Any, Any, Any]:
         """x, y and z of an operation that is issued in cycle `time`."""

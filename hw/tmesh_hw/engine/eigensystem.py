@@ -69,12 +69,15 @@ class Eigensystem(wiring.Component):
         m.submodules.entropies = entropies = Queue(signed(config.f + 2))
         m.submodules.reply = reply = StreamRegister(self.o.payload.shape())
         wiring.connect(m, reply.o, wiring.flipped(self.o))
-        opcode, command = self.i.payload.opcode, solver.i.payload
+        # The solver decides late whether it takes a matrix.
+        m.submodules.entry = entry = StreamRegister(solver.i.payload.shape())
+        wiring.connect(m, entry.o, solver.i)
+        opcode, command = self.i.payload.opcode, entry.i.payload
         small = (opcode == Opcode.EIGENVALUES_2) | (opcode == Opcode.EIGENVECTORS_2)
         vectors = (opcode == Opcode.EIGENVECTORS_2) | (opcode == Opcode.EIGENVECTORS_4)
         m.d.comb += [
-            solver.i.valid.eq(self.i.valid),
-            self.i.ready.eq(solver.i.ready),
+            entry.i.valid.eq(self.i.valid),
+            self.i.ready.eq(entry.i.ready),
             command.x.eq(self.i.payload.x),
             command.small.eq(small),
             command.vectors.eq(vectors),
@@ -82,21 +85,26 @@ class Eigensystem(wiring.Component):
             command.carry.vectors.eq(vectors),
         ]
 
+        # A result is rounded on its way into `kept`, which has a place for one more when it says
+        # so, and `spectra` takes none in the next cycle.
         result = solver.o.payload
-        keep = kept.i.payload
+        keep = Signal(self._kept, reset_less=True)
         shift = solver.format.fraction - config.f
         flags = []
         for k in range(4):
             value, flag = saturate(round_shift(result["values"][k], shift), config.f + 2)
             used = 1 if k < 2 else ~result.carry.small
-            m.d.comb += keep["values"][k].eq(Mux(used, value, 0))
+            m.d.sync += keep["values"][k].eq(Mux(used, value, 0))
             flags.append(flag & used)
-        m.d.comb += [
+        m.d.sync += [
             keep.saturated.eq(result.saturated | flags[0] | flags[1] | flags[2] | flags[3]),
+            kept.i.valid.eq(solver.o.valid & solver.o.ready),
+        ]
+        m.d.comb += [
             solver.o.ready.eq(spectra.i.ready & kept.i.ready),
             spectra.i.valid.eq(solver.o.valid & kept.i.ready),
             spectra.i.payload["values"].eq(result["values"]),
-            kept.i.valid.eq(solver.o.valid & spectra.i.ready),
+            kept.i.payload.eq(keep),
         ]
         if config.eigenvectors:
             # One bit for each row. With one ring the carry is there cycles before the vectors; with
@@ -113,7 +121,7 @@ class Eigensystem(wiring.Component):
                 for k in range(4):
                     entry = result.vectors[i][k].as_value()
                     shown = leading if max(i, k) < 2 else whole
-                    m.d.comb += keep.y[i][k].as_value().eq(entry & shown.replicate(len(entry)))
+                    m.d.sync += keep.y[i][k].as_value().eq(entry & shown.replicate(len(entry)))
 
         m.d.comb += [
             entropy.o.ready.eq(1),

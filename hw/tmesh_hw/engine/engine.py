@@ -17,7 +17,7 @@ from tmesh_hw.engine.resident import Resident, read_latency
 from tmesh_hw.engine.rest import resting
 from tmesh_hw.engine.rounds import Rounds
 from tmesh_hw.engine.words import BundleReader, ReplyWriter, word_layout
-from tmesh_hw.numbers import one_of
+from tmesh_hw.numbers import copies, one_of
 
 #: Bits of the header of a command.
 HEADER = 8 * packets.HEADER.itemsize
@@ -80,6 +80,7 @@ class Engine(wiring.Component):
             overlapping.append((rounds.idle, packets.ROUNDS))
         if config.lanes:
             m.submodules.matrices = matrices = self._matrices = Matrices(config=config)
+            self._asks = Signal()
             overlapping.append((matrices.idle, (Command.MATRIX,)))
         wiring.connect(m, bundles.o, resident.i)
         m.d.sync += bundles.start.eq(0)
@@ -93,10 +94,8 @@ class Engine(wiring.Component):
         self._body = Signal(
             data.ArrayLayout(signed(config.f + 2), self._body_length), reset_less=True
         )
-        self._came = [
-            Signal(name=f"came{n}", attrs={"keep": 1}) for n in range(self._body_length // 8)
-        ]
-        self._shift_body(m)
+        self._came = Signal()
+        self._shift_body(m, platform)
         answered = (Command.IDENTIFY, Command.COUNTER, Command.READ_STATE)
         self._answers = {
             command: Signal(name=f"answers_{command.name.lower()}", attrs={"keep": 1})
@@ -194,6 +193,7 @@ class Engine(wiring.Component):
         if config.lanes:
             command = matrices.i.payload
             m.d.comb += [
+                matrices.i.valid.eq(self._asks),
                 command.tag.eq(self._head.tag),
                 command.command.opcode.eq(self._head.argument),
                 Cat(command.command.u, command.command.x).eq(self._body.as_value()),
@@ -339,7 +339,7 @@ class Engine(wiring.Component):
             m.next = "EXECUTE"
 
     def _receive_body(self, m: Module) -> None:
-        """Integers, for `_shift_body`, which takes the last one during CHECK."""
+        """Integers, for `_shift_body`, which takes the last one during EXECUTE."""
         word, f = self._words.payload.data, self.config.f
         integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
         m.d.comb += self._words.ready.eq(1)
@@ -347,11 +347,11 @@ class Engine(wiring.Component):
         middle = (f + 1 + INTEGER) // 2
         halves = [half for v in integers for half in (v[f + 1 : middle], v[middle:])]
         m.d.sync += self._fit.eq(Cat(bit for half in halves for bit in (half.all(), half.any())))
-        with m.If(self._came[0]):
+        with m.If(self._came):
             m.d.sync += self._fits.eq(self._fits & self._word_fits)
         with m.If(self._words.valid):
             m.d.sync += [
-                *(came.eq(1) for came in self._came),
+                self._came.eq(1),
                 self._ended.eq(self._words.payload.last),
                 self._left.eq(self._left - 1),
                 self._whole.eq(self._left == 0),
@@ -365,18 +365,23 @@ class Engine(wiring.Component):
         parts = [self._fit[n : n + 4] for n in range(0, len(self._fit), 4)]
         return Cat((all0 & all1) | ~(any0 | any1) for all0, any0, all1, any1 in parts).all()
 
-    def _shift_body(self, m: Module) -> None:
-        """What came a cycle ago enters the body from above."""
+    def _shift_body(self, m: Module, platform: Any) -> None:
+        """What came two cycles ago enters the body from above."""
         low = Signal(self.config.link // INTEGER * (self.config.f + 2), reset_less=True)
+        late = Signal.like(low)
         word = self._words.payload.data
         integers = [word[n : n + INTEGER] for n in range(0, self.config.link, INTEGER)]
-        m.d.sync += low.eq(Cat(value[: self.config.f + 2] for value in integers))
-        bits, above = self._body.as_value(), Cat(self._body, low)[len(low) :]
+        m.d.sync += [
+            self._came.eq(0),
+            low.eq(Cat(value[: self.config.f + 2] for value in integers)),
+            late.eq(low),
+        ]
+        bits, above = self._body.as_value(), Cat(self._body, late)[len(late) :]
         # A register for every part: it is a wide one.
-        part = -(-len(bits) // len(self._came))
-        for n, came in enumerate(self._came):
-            m.d.sync += came.eq(0)
-            with m.If(came):
+        shifts = copies(m, self._came, self._body_length // 8, platform, name="shifts")
+        part = -(-len(bits) // len(shifts))
+        for n, shift in enumerate(shifts):
+            with m.If(shift):
                 where = slice(part * n, part * (n + 1))
                 m.d.sync += bits[where].eq(above[where])
 
@@ -415,10 +420,11 @@ class Engine(wiring.Component):
             with m.If(_reaches(count, packets.ROW_LENGTH - 1)):
                 m.next = "SKIP"
         if self.config.lanes:
+            # Asked for a cycle later, when the body is there.
             with m.If(of[Command.MATRIX]):
-                m.d.comb += self._matrices.i.valid.eq(1)
-                with m.If(self._matrices.i.ready):
-                    m.d.sync += count.eq(0)
+                m.d.sync += self._asks.eq(1)
+                with m.If(self._asks & self._matrices.i.ready):
+                    m.d.sync += [self._asks.eq(0), count.eq(0)]
                     m.next = "HEADER"
 
     def _answer(self, m: Module) -> None:

@@ -164,34 +164,32 @@ class ReplyWriter(wiring.Component):
         bits = Signal(short * self.link, reset_less=True)
         m.submodules.queue = queue = Queue(self.o.payload.shape())
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        # Words of the reply and of its results that are left.
-        first, rest = Signal(range(short + 1)), Signal(range(longer + 1))
-        empty, may_go = Signal(init=1), Signal()
-        following = Signal.like(first)
+        # Words that are left: of the reply, and of all.
+        first, left, last = Signal(range(short + 1)), Signal(range(short + longer + 1)), Signal()
+        empty, may_go, room = Signal(init=1), Signal(), Signal()
         goes = ~empty & may_go
         word = queue.i.payload
         m.d.comb += [
             self.i.ready.eq(empty),
             queue.i.valid.eq(goes),
             word.data.eq(bits),
-            word.last.eq(first + rest == 1),
-            following.eq(first),
+            word.last.eq(last),
         ]
-        waits = Mux(empty, ~self.i.valid, goes & word.last)
-        # One may enter the queue in this cycle, and one in the next.
-        room = queue.level < queue.depth - 2
-        m.d.sync += [empty.eq(waits), may_go.eq(room), first.eq(following)]
+        waits = Mux(empty, ~self.i.valid, may_go & last)
+        # One may have entered the queue in the cycle before, in this one, and in the next.
+        m.d.sync += [empty.eq(waits), may_go.eq(room), room.eq(queue.level < queue.depth - 3)]
         with m.If(empty & self.i.valid):
-            m.d.comb += following.eq(short)
-            m.d.sync += rest.eq(Mux(i.long, longer, 0))
-        with m.Elif(goes & (first != 0)):
-            m.d.comb += following.eq(first - 1)
+            m.d.sync += [
+                first.eq(short),
+                left.eq(Mux(i.long, short + longer, short)),
+                last.eq(~i.long if short == 1 else 0),
+            ]
         with m.Elif(goes):
-            m.d.sync += rest.eq(rest - 1)
+            m.d.sync += [first.eq(first - (first != 0)), left.eq(left - 1), last.eq(left == 2)]
         self._shift(m, platform, "reply", bits, i.reply.as_value(), self.link, (waits, room))
         if longer:
             results = Signal.like(i.results, reset_less=True)
-            when = waits, room & (following == 0)
+            when = waits, room & ~empty & Mux(may_go, first <= 1, first == 0)
             coming, step = i.results.as_value(), each * width
             self._shift(m, platform, "results", results.as_value(), coming, step, when)
             with m.If(first == 0):

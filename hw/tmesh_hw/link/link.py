@@ -60,23 +60,40 @@ class Link(wiring.Component):
         m.d.sync += still.eq(self.reset)
         m.d.comb += [queue.clear.eq(self.reset | still) for queue in (inward, outward)]
 
+        # What comes is judged in a cycle of its own; nothing else comes until that is done.
         header, session = receiver.header, Signal(16)
-        ours = fits(header, self.link) & (header.session == session) & (header.kind != Kind.RESET)
-        # Of the frame that comes: it has words, and some before them have not come.
+        word, good, bad = Signal(), Signal(), Signal()
+        payload = Signal(receiver.o.payload.shape(), reset_less=True)
+        # It is of this session; its word is the next one; some before it have not come.
+        ours, follows, missing = Signal(), Signal(), Signal()
+        m.d.sync += [
+            word.eq(receiver.o.valid),
+            payload.eq(receiver.o.payload),
+            good.eq(receiver.good),
+            bad.eq(receiver.bad),
+            ours.eq(
+                fits(header, self.link) & (header.session == session) & (header.kind != Kind.RESET)
+            ),
+            follows.eq(header.position == inward.written),
+            missing.eq((header.position - inward.written)[:POSITION_BITS].as_signed() > 0),
+        ]
+        # The frame that comes has words.
         bears = Signal()
-        missing = (header.position - inward.written)[:POSITION_BITS].as_signed() > 0
         # What the next frame says: anything at all, that something is missing, all begins anew.
         answer, again, hello = Signal(), Signal(), Signal()
         # What the host has said that `outward` does not know yet.
         news, rewind, room = Signal(), Signal(), Signal(POSITION_BITS)
         advertised = Signal(POSITION_BITS)
+        # There is room for the word at `outward.o`; a cycle late, but words are further apart.
+        more = Signal()
+        m.d.sync += more.eq(outward.position != room)
         m.d.comb += [
-            inward.i.payload.eq(receiver.o.payload),
-            inward.i.valid.eq(receiver.o.valid & ours & (header.position == inward.written)),
-            inward.commit.eq(receiver.good & ours),
-            inward.discard.eq(receiver.bad),
+            inward.i.payload.eq(payload),
+            inward.i.valid.eq(word & ours & follows),
+            inward.commit.eq(good & ours),
+            inward.discard.eq(bad),
             sender.i.payload.eq(outward.o.payload),
-            sender.i.valid.eq(outward.o.valid & (outward.position != room)),
+            sender.i.valid.eq(outward.o.valid & more),
             outward.o.ready.eq(sender.i.ready),
             sender.start.payload.kind.eq(Mux(hello, Kind.RESET, Mux(again, Kind.AGAIN, Kind.DATA))),
             sender.start.payload.link.eq(frames.link_code(self.link)),
@@ -86,12 +103,17 @@ class Link(wiring.Component):
             sender.start.payload.acknowledged.eq(inward.committed),
             sender.start.payload.limit.eq(inward.limit),
         ]
-        # Between frames, so that the words of one follow each other.
-        settling = Signal(2)
-        m.d.sync += settling.eq(Cat(outward.update, settling))
+        # Between frames, so that the words of one follow each other; the next one starts when
+        # `outward`, and `more`, hold again.
+        renews, settling = Signal(), Signal(4)
+        m.d.sync += [
+            outward.update.eq(renews),
+            outward.rewind.eq(rewind),
+            settling.eq(Cat(renews, settling)),
+        ]
         with m.If(sender.start.ready & ~settling.any() & ~self.reset):
             with m.If(news):
-                m.d.comb += outward.update.eq(1)
+                m.d.comb += renews.eq(1)
                 m.d.sync += [news.eq(0), rewind.eq(0)]
             with m.Elif(answer | hello | sender.i.valid):
                 m.d.comb += sender.start.valid.eq(1)
@@ -103,16 +125,15 @@ class Link(wiring.Component):
                 ]
         with m.If((inward.limit - advertised)[:POSITION_BITS] >= self.depth // 4):
             m.d.sync += answer.eq(1)
-        m.d.comb += outward.rewind.eq(rewind)
 
         m.d.sync += self.reset.eq(0)
-        with m.If(receiver.o.valid):
+        with m.If(word):
             m.d.sync += bears.eq(1)
-        with m.If(receiver.good | receiver.bad):
+        with m.If(good | bad):
             m.d.sync += bears.eq(0)
-        with m.If(receiver.bad):
+        with m.If(bad):
             m.d.sync += [answer.eq(1), again.eq(1)]
-        with m.If(receiver.good & (header.kind == Kind.RESET)):
+        with m.If(good & (header.kind == Kind.RESET)):
             m.d.sync += [
                 self.reset.eq(header.session != session),
                 session.eq(header.session),
@@ -121,7 +142,7 @@ class Link(wiring.Component):
                 news.eq(0),
                 rewind.eq(0),
             ]
-        with m.If(receiver.good & ours):
+        with m.If(good & ours):
             m.d.sync += [
                 outward.acknowledged.eq(header.acknowledged),
                 room.eq(header.limit),

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
 
+from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine import component
 from tmesh_hw.link.global_net import global_net
 from tmesh_hw.link.link import Link
@@ -48,10 +49,15 @@ class LinkedEngine(wiring.Component):
         # From a register, and no other reset beside it: it reaches all over the device.
         reset = Signal(init=1, reset_less=True)
         m.d.sync += reset.eq(link.reset | self.reset)
-        m.submodules.engine = ResetInserter(global_net(m, reset, platform))(self._engine)
+        begin_anew = ResetInserter(global_net(m, reset, platform))
+        m.submodules.engine = begin_anew(self._engine)
+        # Commands come late, from a memory.
+        commands = StreamRegister(link.commands.payload.shape())
+        m.submodules.commands = begin_anew(commands)
         m.d.comb += [link.i.payload.eq(self.i.payload), link.i.valid.eq(self.i.valid)]
         wiring.connect(m, link.o, wiring.flipped(self.o))
-        wiring.connect(m, link.commands, self._engine.i)
+        wiring.connect(m, link.commands, commands.i)
+        wiring.connect(m, commands.o, self._engine.i)
         wiring.connect(m, self._engine.o, link.replies)
         return m
 

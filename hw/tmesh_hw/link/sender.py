@@ -8,6 +8,7 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 from tmesh import frames
 
+from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine.words import word_layout
 from tmesh_hw.link.cobs import CobsEncoder
 from tmesh_hw.link.receiver import HEADER, header_layout
@@ -43,10 +44,16 @@ class FrameSender(wiring.Component):
         m = Module()
         m.submodules.encoder = encoder = CobsEncoder()
         m.submodules.crc = check = crc.Processor(CRC32_ISO_HDLC(data_width=8))
-        wiring.connect(m, encoder.o, wiring.flipped(self.o))
+        # Bytes come late, from a memory.
+        m.submodules.leaving = leaving = StreamRegister(BYTE)
+        wiring.connect(m, encoder.o, leaving.i)
+        wiring.connect(m, leaving.o, wiring.flipped(self.o))
         group, most = self.link // 8 + 1, frames.words_per_frame(self.link)
         bits = Signal(8 * max(group, HEADER), reset_less=True)
         left, words = Signal(range(max(group, HEADER) + 1)), Signal(range(most + 1))
+        # A word comes late, from a memory.
+        word = Signal(self.i.payload.shape(), reset_less=True)
+        m.d.sync += word.eq(self.i.payload)
         byte = encoder.i
         m.d.comb += [byte.payload.data.eq(bits[:8]), check.data.eq(bits[:8])]
         with m.If(byte.valid & byte.ready):
@@ -65,15 +72,14 @@ class FrameSender(wiring.Component):
             with m.State("WORD"):
                 with m.If(self.i.valid & (words != most)):
                     m.d.comb += self.i.ready.eq(1)
-                    m.d.sync += [
-                        bits.eq(self.i.payload.as_value()),
-                        left.eq(group),
-                        words.eq(words + 1),
-                    ]
-                    m.next = "BYTES"
+                    m.d.sync += words.eq(words + 1)
+                    m.next = "LOAD"
                 with m.Else():
                     m.d.sync += [bits.eq(check.crc), left.eq(frames.CRC_BYTES)]
                     m.next = "CRC"
+            with m.State("LOAD"):
+                m.d.sync += [bits.eq(word), left.eq(group)]
+                m.next = "BYTES"
             with m.State("CRC"):
                 m.d.comb += [byte.valid.eq(1), byte.payload.last.eq(left == 1)]
                 with m.If(byte.ready & (left == 1)):

@@ -202,7 +202,8 @@ class EngineClient:
         if body is not None:
             packet[:, start : start + length] = body.view(np.uint32)
         words, place = packet.reshape(-1, self._parts), np.arange(each // self._parts)
-        last = np.tile(place == place[-1], n)
+        # `np.tile` takes a long time for this.
+        last = np.broadcast_to(place == place[-1], (n, len(place))).reshape(-1)
         if lengths is not None:
             ends = (-(-(start + np.broadcast_to(lengths, n)) // self._parts) - 1)[:, None]
             kept = place <= ends
@@ -214,10 +215,11 @@ class EngineClient:
         replies = np.ascontiguousarray(received[:, :size]).view(packets.REPLY)[:, 0]
         if not np.array_equal(replies["tag"], header["tag"]):
             raise EngineError(f"{command.name}: the replies are not those of the packets")
-        bad = np.nonzero(~np.isin(replies["status"], (Status.OK, Status.VANISHED)))[0]
+        status = replies["status"]
+        bad = np.nonzero((status != Status.OK) & (status != Status.VANISHED))[0]
         if len(bad):
-            status = Status(int(replies["status"][bad[0]])).name
-            raise EngineError(f"{command.name} {int(arguments[bad[0]])}: {status}")
+            name = Status(int(status[bad[0]])).name
+            raise EngineError(f"{command.name} {int(arguments[bad[0]])}: {name}")
         following = received[:, received.shape[1] - results :].view(np.int32)
         return replies, following.astype(np.int64)
 
