@@ -28,12 +28,14 @@ def add_clock(m: Module, platform: Any, hertz: float) -> Any:
         _ecp5(m, oscillator, source, hertz, clock, locked)
     m.d.comb += [domain.clk.eq(clock), power.clk.eq(clock)]
     platform.add_clock_constraint(clock, hertz)
-    steady, left = Signal(), Signal(range(round(SETTLE * hertz)), init=round(SETTLE * hertz) - 1)
+    # Down to −1, so that one bit says that it has ended.
+    cycles = round(SETTLE * hertz)
+    steady, left = Signal(), Signal(range(-1, cycles), init=cycles - 1)
     m.submodules.steady = FFSynchronizer(locked, steady, o_domain="power")
-    with m.If(steady & (left != 0)):
+    with m.If(steady & (left >= 0)):
         m.d.power += left.eq(left - 1)
     reset = Signal(init=1, reset_less=True)
-    m.d.power += reset.eq(left != 0)
+    m.d.power += reset.eq(left >= 0)
     return reset
 
 

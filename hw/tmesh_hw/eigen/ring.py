@@ -14,6 +14,9 @@ from tmesh_hw.eigen.schedule import Operation, Schedule
 from tmesh_hw.eigen.timeline import Timeline, Word
 from tmesh_hw.numbers import matrix
 
+#: Operands of which one is chosen in a cycle, where they are many.
+GROUP = 8
+
 
 class JacobiRing(wiring.Component):
     """All Jacobi steps of Hermitian n×n matrices, unsorted; `tmesh.golden.jacobi` in gates.
@@ -34,7 +37,7 @@ class JacobiRing(wiring.Component):
         self.format = CordicFormat(f)
         self._cordics = [Cordic(f=f, iterative=iterative) for _ in range(units)]
         # A register behind the sums that operands are, then the unit. With eigenvectors the choice
-        # is among many, so there is a register behind that too: for it a step has cycles left.
+        # is among many, and in two cycles, which the steps have left.
         self._chosen_late = vectors and not iterative
         latency = 1 + self._chosen_late + self._cordics[0].latency
         occupancy = latency if iterative else 1
@@ -235,20 +238,32 @@ class JacobiRing(wiring.Component):
         for u, (unit, cases) in enumerate(zip(self._cordics, issues, strict=True)):
             now = Signal(len(cases), name=f"now{u}")
             m.d.sync += now.eq(Cat(line.at(p) & self._issuing for p in cases))
-            operand = Signal(unit.i.payload.shape(), reset_less=True)
-            choice = [unit.i.valid.eq(now.any())]
+            valid = now.any()
             for k, name in enumerate(("x", "y", "z", "vectoring")):
-                word, prepared = operand[name], []
+                word, prepared = unit.i.payload[name], []
                 for case in cases.values():
                     register = Signal(word.shape(), reset_less=True)
                     m.d.sync += register.eq(case[k])
                     prepared.append(register)
-                choice.append(word.eq(_one_of(list(zip(now, prepared, strict=True)), word)))
+                turns = list(zip(now, prepared, strict=True))
+                if self._chosen_late:
+                    turns = self._in_groups(m, turns)
+                m.d.comb += word.eq(_one_of(turns, word))
             if self._chosen_late:
-                m.d.sync += choice
+                m.d.sync += unit.i.valid.eq(valid)
             else:
-                m.d.comb += choice
-            m.d.comb += [unit.i.payload.eq(operand), unit.o.ready.eq(1)]
+                m.d.comb += unit.i.valid.eq(valid)
+            m.d.comb += unit.o.ready.eq(1)
+
+    @staticmethod
+    def _in_groups(m: Module, turns: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        """One choice of several in registers of their own, all zero but where it is one's turn."""
+        groups = []
+        for first in range(0, len(turns), GROUP):
+            register = Signal.like(turns[first][1])
+            m.d.sync += register.eq(_one_of(turns[first : first + GROUP], register))
+            groups.append((C(1, 1), register))
+        return groups
 
     def _operands(self, operation: Operation, time: int) -> tuple[Any, Any, Any]:
         """x, y and z of an operation that is issued in cycle `time`."""

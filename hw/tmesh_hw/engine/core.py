@@ -90,16 +90,20 @@ class Core(wiring.Component):
         is_eigen = Signal(attrs={"keep": 1}, reset_less=True)
         with m.If(turn.i.ready):
             m.d.sync += is_eigen.eq(order.o.payload)
-        to_eigen = Signal()
-        m.d.comb += [
+        # Which way a command goes is decided a cycle after it came, its order written in another.
+        asked, to_eigen = Signal(), Signal()
+        m.d.sync += [
+            asked.eq(i.valid & ~i.ready),
             to_eigen.eq(Cat(*(i.payload.opcode == code for code in SPECTRAL)).any()),
-            eigen.i.payload.opcode.eq(i.payload.opcode),
-            eigen.i.payload.x.eq(i.payload.x),
-            gossip.i.valid.eq(i.valid & order.i.ready & ~to_eigen),
-            eigen.i.valid.eq(i.valid & order.i.ready & to_eigen),
-            i.ready.eq(order.i.ready & Mux(to_eigen, eigen.i.ready, gossip.i.ready)),
             order.i.valid.eq(i.valid & i.ready),
             order.i.payload.eq(to_eigen),
+        ]
+        m.d.comb += [
+            eigen.i.payload.opcode.eq(i.payload.opcode),
+            eigen.i.payload.x.eq(i.payload.x),
+            gossip.i.valid.eq(asked & order.i.ready & ~to_eigen),
+            eigen.i.valid.eq(asked & order.i.ready & to_eigen),
+            i.ready.eq(asked & order.i.ready & Mux(to_eigen, eigen.i.ready, gossip.i.ready)),
             turn.o.ready.eq(o.valid & o.ready),
             o.valid.eq(turn.o.valid & Mux(turn.o.payload, eigen.o.valid, gossip.o.valid)),
             eigen.o.ready.eq(turn.o.valid & turn.o.payload & o.ready),

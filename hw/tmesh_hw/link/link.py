@@ -103,6 +103,13 @@ class Link(wiring.Component):
             sender.start.payload.acknowledged.eq(inward.committed),
             sender.start.payload.limit.eq(inward.limit),
         ]
+        # A quarter of the queue has become free since that was said.
+        freed = Signal()
+        m.d.sync += freed.eq(
+            ((inward.limit - advertised)[:POSITION_BITS] >= self.depth // 4) & ~sender.start.valid
+        )
+        with m.If(freed):
+            m.d.sync += answer.eq(1)
         # Between frames, so that the words of one follow each other; the next one starts when
         # `outward`, and `more`, hold again.
         renews, settling = Signal(), Signal(4)
@@ -123,9 +130,6 @@ class Link(wiring.Component):
                     hello.eq(0),
                     advertised.eq(inward.limit),
                 ]
-        with m.If((inward.limit - advertised)[:POSITION_BITS] >= self.depth // 4):
-            m.d.sync += answer.eq(1)
-
         m.d.sync += self.reset.eq(0)
         with m.If(word):
             m.d.sync += bears.eq(1)
