@@ -18,7 +18,8 @@ from amaranth.build.run import BuildPlan
 from tmesh_hw import yosys
 from tmesh_hw.boards.board import BOARDS, Board, BoardTop
 from tmesh_hw.digest import build_digest
-from tmesh_hw.synthesis.floorplan import OPTIONS, place_macros
+from tmesh_hw.synthesis import ROUTER
+from tmesh_hw.synthesis.floorplan import place_macros
 
 #: The seed of placement.
 SEED = 1
@@ -95,22 +96,20 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     """Everything that the tools are given, and the digest of the build."""
     digest = build_digest(board.config)
     platform = board.platform()
-    options: dict[str, Any] = {
-        # Timing that is missed is an error of nextpnr.
-        "nextpnr_opts": " ".join(
-            ["--seed", str(seed), "--report", "report.json", *(OPTIONS if board.large else ())]
-        ),
-        "emit_src": False,
-    }
+    # Timing that is missed is an error of nextpnr.
+    place_and_route = ["--seed", str(seed), "--report", "report.json"]
+    options: dict[str, Any] = {"emit_src": False}
     if str(platform.device).startswith("iCE40"):
         options |= {"synth_opts": "-dsp -device u"}
     else:
+        place_and_route += ROUTER
         # `tmesh_hw.yosys.SYNTH_ECP5`.
         options |= {
             "script_after_read": "\n".join(yosys.PREPARE_ECP5),
             "synth_opts": "-run begin:map_luts",
             "script_after_synth": "abc -lut 4:7 -dress\nclean\nsynth_ecp5 -run map_cells: -top top",
         }
+    options["nextpnr_opts"] = " ".join(place_and_route)
     return platform.prepare(BoardTop(board, digest), "top", **options), digest
 
 

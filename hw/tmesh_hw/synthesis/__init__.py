@@ -2,6 +2,9 @@
 
 import dataclasses
 
+#: Options of nextpnr-ecp5. Its other router is as fast, but leaves some wires with detours of 5 ns.
+ROUTER = ("--router", "router1")
+
 
 @dataclasses.dataclass(frozen=True)
 class Ecp5:

@@ -14,9 +14,6 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import splu
 from tmesh.golden.reference import FloatArray
 
-#: Options of nextpnr-ecp5 for what has a floorplan.
-OPTIONS = ("--router", "router1")
-
 #: First columns of the groups of sites in a row.
 _GROUPS = (4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114)
 

@@ -23,14 +23,14 @@ from tmesh.doctor import nextpnr_ecp5
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.engine import Engine, distance
-from tmesh_hw.synthesis import Ecp5
-from tmesh_hw.synthesis.floorplan import OPTIONS, place_macros
+from tmesh_hw.synthesis import ROUTER, Ecp5
+from tmesh_hw.synthesis.floorplan import place_macros
 
 #: Device option of nextpnr-ecp5 by name, all in package CABGA381.
 DEVICES = {"25F": "--25k", "45F": "--45k", "85F": "--85k"}
 
 #: MHz that nextpnr aims at: more than any design here reaches, and no more, since it tries longer.
-GOAL = 160
+GOAL = 200
 
 
 class FewPins(Elaboratable):
@@ -104,8 +104,7 @@ def place(
             command = [nextpnr_ecp5(), DEVICES[device]]
             command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
             command += ["--json", "top.json", "--report", "report.json", "--freq", str(GOAL)]
-            command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet"]
-            command += OPTIONS if large else ()
+            command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet", *ROUTER]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if done.returncode != 0:
                 raise RuntimeError("\n".join(done.stderr.splitlines()[-5:]))
