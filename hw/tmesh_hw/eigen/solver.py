@@ -135,8 +135,8 @@ class _Lane(wiring.Component):
         #: One register before the sorting.
         self._sorting = 1 + LEVEL * n
         #: With eigenvectors, results leave the sorting, and its queue, pair by pair: one behind
-        #: the other, through two registers and a third at the end.
-        self._columns = n + 2 if vectors else 0
+        #: the other, through three registers and a fourth at the end.
+        self._columns = n + 3 if vectors else 0
         behind = (self._sorting + self._columns + 4) // self.ring.schedule.interval
         self._room = self.ring.in_flight + behind + 3
         command = {"x": matrix(n, f + 2), "small": 1, "vectors": 1, "carry": carry}
@@ -232,7 +232,7 @@ class _Lane(wiring.Component):
         origin = Signal(range(n), reset_less=True)
         value = Signal(signed(self.format.width), reset_less=True)
         following = Signal.like(value)
-        is_zero, is_pair = Signal(2, reset_less=True), Signal(2)
+        is_zero, is_pair = Signal(2, reset_less=True), Signal(3)
         m.d.sync += [
             origin.eq(one_of(turns, [position for _, position in pairs])),
             value.eq(one_of(turns, [v for v, _ in pairs])),
@@ -247,13 +247,14 @@ class _Lane(wiring.Component):
             rounded = round_shift(chosen, shift)[: f + 2]
             column.append(rounded & ~is_zero[1].replicate(f + 2))
 
-        pair = Cat(following, *column)
+        pair = Signal(len(following) + sum(map(len, column)), reset_less=True)
+        m.d.sync += pair.eq(Cat(following, *column))
         memory = Memory(
             shape=len(pair), depth=n * depth, init=[], attrs={"ram_style": "distributed"}
         )
         m.submodules.pairs = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        entering, ending = (_place(m, n * depth, is_pair[1]) for _ in range(2))
+        entering, ending = (_place(m, n * depth, is_pair[2]) for _ in range(2))
         leaving = Signal(range(n * depth))
         m.d.comb += [
             write.addr.eq(entering),

@@ -70,7 +70,7 @@ class Eigensystem(wiring.Component):
         m.submodules.reply = reply = StreamRegister(self.o.payload.shape())
         wiring.connect(m, reply.o, wiring.flipped(self.o))
         # The solver decides late whether it takes a matrix.
-        m.submodules.entry = entry = StreamRegister(solver.i.payload.shape())
+        m.submodules.entry = entry = StreamRegister(solver.i.payload.shape(), every=3)
         wiring.connect(m, entry.o, solver.i)
         opcode, command = self.i.payload.opcode, entry.i.payload
         small = (opcode == Opcode.EIGENVALUES_2) | (opcode == Opcode.EIGENVECTORS_2)

@@ -164,8 +164,9 @@ class ReplyWriter(wiring.Component):
         bits = Signal(short * self.link, reset_less=True)
         m.submodules.queue = queue = Queue(self.o.payload.shape())
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        # Words that are left: of the reply, and of all.
-        first, left, last = Signal(range(short + 1)), Signal(range(short + longer + 1)), Signal()
+        # Words that are left: of the reply, whether one or none, and of all, whether one.
+        first, one, none = Signal(range(short + 1)), Signal(), Signal(init=1)
+        left, last = Signal(range(short + longer + 1)), Signal()
         empty, may_go, room = Signal(init=1), Signal(), Signal()
         goes = ~empty & may_go
         word = queue.i.payload
@@ -181,18 +182,26 @@ class ReplyWriter(wiring.Component):
         with m.If(empty & self.i.valid):
             m.d.sync += [
                 first.eq(short),
+                one.eq(short == 1),
+                none.eq(0),
                 left.eq(Mux(i.long, short + longer, short)),
                 last.eq(~i.long if short == 1 else 0),
             ]
         with m.Elif(goes):
-            m.d.sync += [first.eq(first - (first != 0)), left.eq(left - 1), last.eq(left == 2)]
+            m.d.sync += [
+                first.eq(first - 1),
+                one.eq(first == 2),
+                none.eq(one | none),
+                left.eq(left - 1),
+                last.eq(left == 2),
+            ]
         self._shift(m, platform, "reply", bits, i.reply.as_value(), self.link, (waits, room))
         if longer:
             results = Signal.like(i.results, reset_less=True)
-            when = waits, room & ~empty & Mux(may_go, first <= 1, first == 0)
+            when = waits, room & ~empty & (none | (one & may_go))
             coming, step = i.results.as_value(), each * width
             self._shift(m, platform, "results", results.as_value(), coming, step, when)
-            with m.If(first == 0):
+            with m.If(none):
                 for n in range(each):
                     m.d.comb += word.data.word_select(n, packets.INTEGER).eq(results[n])
         return m

@@ -103,11 +103,13 @@ class Link(wiring.Component):
             sender.start.payload.acknowledged.eq(inward.committed),
             sender.start.payload.limit.eq(inward.limit),
         ]
-        # A quarter of the queue has become free since that was said.
-        freed = Signal()
-        m.d.sync += freed.eq(
-            ((inward.limit - advertised)[:POSITION_BITS] >= self.depth // 4) & ~sender.start.valid
-        )
+        # A quarter of the queue has become free since that was said, two cycles ago at the least.
+        gap, said, freed = Signal(POSITION_BITS), Signal(), Signal()
+        m.d.sync += [
+            gap.eq(inward.limit - advertised),
+            said.eq(sender.start.valid),
+            freed.eq((gap >= self.depth // 4) & ~said & ~sender.start.valid),
+        ]
         with m.If(freed):
             m.d.sync += answer.eq(1)
         # Between frames, so that the words of one follow each other; the next one starts when

@@ -65,6 +65,7 @@ class CommitQueue(wiring.Component):
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         taken, following = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        takes, after = self.o.valid & self.o.ready, (taken + 1)[:POSITION_BITS]
         m.d.comb += [
             self.limit.eq(taken + self.depth),
             # At most `depth` are there, a power of two.
@@ -72,14 +73,15 @@ class CommitQueue(wiring.Component):
             write.en.eq(self.i.valid & self.i.ready),
             write.addr.eq(self.written),
             write.data.eq(self.i.payload),
-            following.eq(taken + (self.o.valid & self.o.ready)),
+            following.eq(Mux(takes, after, taken)),
             read.addr.eq(following),
             self.o.payload.eq(read.data),
         ]
         m.d.sync += [
             self.written.eq(self.written + write.en),
             taken.eq(following),
-            self.o.valid.eq(following != self.committed),
+            # The same as `following != self.committed`, decided at last.
+            self.o.valid.eq(Mux(takes, after != self.committed, taken != self.committed)),
         ]
         with m.If(self.commit):
             m.d.sync += self.committed.eq(self.written)
