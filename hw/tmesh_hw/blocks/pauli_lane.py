@@ -168,8 +168,8 @@ class PauliLane(wiring.Component):
         (flag,) = self._after(latency + 7, saturated)
         last = Signal.like(self.o.payload)
         m.d.comb += [*(last.r[n].eq(x) for n, x in enumerate(r)), last.saturated.eq(flag)]
-        left = self.latency - 1 if self._retimed else 0
-        m.d.comb += self.o.payload.eq(delayed(m, last, left, self._platform))
+        cycles = self.latency - 1 if self._retimed else 0
+        m.d.comb += self.o.payload.eq(delayed(m, last, cycles, self._platform))
 
     def _stage(self, *statements: Any) -> None:
         """A register of the pipeline, or, where it is retimed, a wire."""
@@ -185,7 +185,7 @@ class PauliLane(wiring.Component):
         return self._kept(self._kept(product)) if self.far else product
 
     def _copies(self, vector: Any, count: int) -> list[list[Any]]:
-        """`vector` a cycle later, as often as it is wanted: in registers of its own where wires are
+        """`vector` a stage later, as often as it is wanted: in registers of its own where wires are
         long, else in the same."""
         if not self.far:
             return [self._after(1, *vector)] * count
@@ -198,11 +198,11 @@ class PauliLane(wiring.Component):
         return copies
 
     def _sum(self, a: Any, b: Any, c: Any, d: Any) -> Any:
-        """Two registered levels of adders."""
+        """Two levels of adders, a stage each."""
         return self._kept(self._kept(a + b) + self._kept(c + d))
 
     def _kept(self, value: Any) -> Any:
-        """`value` in a register."""
+        """`value` a stage later."""
         register = Signal(Value.cast(value).shape(), reset_less=True)
         self._stage(register.eq(value))
         return register

@@ -37,7 +37,7 @@ class JacobiRing(wiring.Component):
         self.format = CordicFormat(f)
         self._cordics = [Cordic(f=f, iterative=iterative) for _ in range(units)]
         # A register behind the sums that operands are, then the unit. With eigenvectors the choice
-        # is among many, and in two cycles, which the steps have left.
+        # is among many, and in two cycles, which the steps of 4×4 have left.
         self._chosen_late = vectors and not iterative
         latency = 1 + self._chosen_late + self._cordics[0].latency
         occupancy = latency if iterative else 1

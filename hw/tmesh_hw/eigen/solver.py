@@ -247,8 +247,9 @@ class _Lane(wiring.Component):
             rounded = round_shift(chosen, shift)[: f + 2]
             column.append(rounded & ~is_zero[1].replicate(f + 2))
 
-        pair = Signal(len(following) + sum(map(len, column)), reset_less=True)
-        m.d.sync += pair.eq(Cat(following, *column))
+        whole = Cat(following, *column)
+        pair = Signal(len(whole), reset_less=True)
+        m.d.sync += pair.eq(whole)
         memory = Memory(
             shape=len(pair), depth=n * depth, init=[], attrs={"ram_style": "distributed"}
         )

@@ -90,10 +90,11 @@ class Core(wiring.Component):
         is_eigen = Signal(attrs={"keep": 1}, reset_less=True)
         with m.If(turn.i.ready):
             m.d.sync += is_eigen.eq(order.o.payload)
-        # Which way a command goes is decided a cycle after it came, its order written in another.
+        # Which way a command goes is decided a cycle after it came, its order written in another,
+        # and the next one not taken before that.
         asked, to_eigen = Signal(), Signal()
         m.d.sync += [
-            asked.eq(i.valid & ~i.ready),
+            asked.eq(i.valid & ~i.ready & ~order.i.valid),
             to_eigen.eq(Cat(*(i.payload.opcode == code for code in SPECTRAL)).any()),
             order.i.valid.eq(i.valid & i.ready),
             order.i.payload.eq(to_eigen),

@@ -62,7 +62,7 @@ class Eigensystem(wiring.Component):
             carry=wants,
         )
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
-        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape())
+        m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), every=3)
         wiring.connect(m, spectra.o, entropy.i)
         # What waits for the entropy of its matrix, and entropies: there is a place for each.
         m.submodules.kept = kept = Queue(self._kept)
@@ -85,8 +85,8 @@ class Eigensystem(wiring.Component):
             command.carry.vectors.eq(vectors),
         ]
 
-        # A result is rounded on its way into `kept`, which has a place for one more when it says
-        # so, and `spectra` takes none in the next cycle.
+        # A result is rounded on its way into `kept`, which says a cycle late that it is full:
+        # `spectra` takes none in the next two cycles.
         result = solver.o.payload
         keep = Signal(self._kept, reset_less=True)
         shift = solver.format.fraction - config.f
@@ -119,9 +119,9 @@ class Eigensystem(wiring.Component):
                     whole.eq(result.carry.vectors & ~result.carry.small),
                 ]
                 for k in range(4):
-                    entry = result.vectors[i][k].as_value()
+                    part = result.vectors[i][k].as_value()
                     shown = leading if max(i, k) < 2 else whole
-                    m.d.sync += keep.y[i][k].as_value().eq(entry & shown.replicate(len(entry)))
+                    m.d.sync += keep.y[i][k].as_value().eq(part & shown.replicate(len(part)))
 
         m.d.comb += [
             entropy.o.ready.eq(1),

@@ -182,10 +182,10 @@ class ReplyWriter(wiring.Component):
         with m.If(empty & self.i.valid):
             m.d.sync += [
                 first.eq(short),
-                one.eq(short == 1),
+                one.eq(0),  # a reply has two words at the least
                 none.eq(0),
                 left.eq(Mux(i.long, short + longer, short)),
-                last.eq(~i.long if short == 1 else 0),
+                last.eq(0),
             ]
         with m.Elif(goes):
             m.d.sync += [

@@ -17,7 +17,7 @@ from tmesh_hw.link.wire import BYTE
 
 class FrameSender(wiring.Component):
     """Puts frames together: a header, the words that are there, `tmesh.frames.words_per_frame` at
-    most, and the CRC. Makes a byte in two cycles.
+    most, and the CRC. Makes a byte in three cycles.
 
     Parameters
     ----------
