@@ -116,8 +116,8 @@ def shared_library(
     if source.library:
         flags += ["-v", str(source.library), f"-I{source.library.parent}"]
     cxxflags = (_CXXFLAGS_NETLIST if source.library else CXXFLAGS) + defines
-    inputs = [source.key, header, driver.read_text(), flags, _LIBRARY, cxxflags]
-    inputs.append(verilator_version())
+    compiled = [*flags, _LIBRARY, cxxflags]
+    inputs = [source.key, header, driver.read_text(), compiled, verilator_version()]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
     target = cache_folder() / f"{digest}.so"
     if target.exists():

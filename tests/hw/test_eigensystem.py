@@ -11,8 +11,8 @@ from tmesh.opcodes import Opcode
 from tmesh_hw.engine.eigensystem import Eigensystem
 from tmesh_sim.packing import fields, pack, unpack
 
-#: More than all that is between the sides holds, and cycles between replies that are taken.
-MATRICES, PAUSE = 48, 40
+#: More than all that is between the sides holds; cycles until it is full, and from reply to reply.
+MATRICES, FILLED, PAUSE = 48, 1_500, 40
 
 
 def _taken_late(dut: Any, rows: list[IntArray]) -> IntArray:
@@ -28,7 +28,7 @@ def _taken_late(dut: Any, rows: list[IntArray]) -> IntArray:
         ctx.set(dut.i.valid, 0)
 
     async def collect(ctx: Any) -> None:
-        await ctx.tick().repeat(1_500)
+        await ctx.tick().repeat(FILLED)
         for _ in rows:
             await ctx.tick().repeat(PAUSE)
             ctx.set(dut.o.ready, 1)

@@ -173,10 +173,7 @@ class PauliLane(wiring.Component):
 
     def _stage(self, *statements: Any) -> None:
         """A register of the pipeline, or, where it is retimed, a wire."""
-        if self._retimed:
-            self._m.d.comb += statements
-        else:
-            self._m.d.sync += statements
+        self._m.d["comb" if self._retimed else "sync"] += statements
 
     def _product(self, a: Any, b: Any) -> Any:
         if self._retimed:
@@ -189,13 +186,13 @@ class PauliLane(wiring.Component):
         long, else in the same."""
         if not self.far:
             return [self._after(1, *vector)] * count
-        copies = [
+        vectors = [
             [Signal(x.shape(), reset_less=True, attrs={"keep": 1}) for x in vector]
             for _ in range(count)
         ]
-        for copy in copies:
+        for copy in vectors:
             self._stage(*(a.eq(b) for a, b in zip(copy, vector, strict=True)))
-        return copies
+        return vectors
 
     def _sum(self, a: Any, b: Any, c: Any, d: Any) -> Any:
         """Two levels of adders, a stage each."""

@@ -1,6 +1,8 @@
 """Matrices that follow each other around a ring of Jacobi steps."""
 
+import functools
 import itertools
+import operator
 from typing import Any
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, signed
@@ -238,7 +240,6 @@ class JacobiRing(wiring.Component):
         for u, (unit, cases) in enumerate(zip(self._cordics, issues, strict=True)):
             now = Signal(len(cases), name=f"now{u}")
             m.d.sync += now.eq(Cat(line.at(p) & self._issuing for p in cases))
-            valid = now.any()
             for k, name in enumerate(("x", "y", "z", "vectoring")):
                 word, prepared = unit.i.payload[name], []
                 for case in cases.values():
@@ -246,24 +247,20 @@ class JacobiRing(wiring.Component):
                     m.d.sync += register.eq(case[k])
                     prepared.append(register)
                 turns = list(zip(now, prepared, strict=True))
-                if self._chosen_late:
-                    turns = self._in_groups(m, turns)
-                m.d.comb += word.eq(_one_of(turns, word))
-            if self._chosen_late:
-                m.d.sync += unit.i.valid.eq(valid)
-            else:
-                m.d.comb += unit.i.valid.eq(valid)
+                chosen = self._in_groups(m, turns) if self._chosen_late else _one_of(turns, word)
+                m.d.comb += word.eq(chosen)
+            m.d["sync" if self._chosen_late else "comb"] += unit.i.valid.eq(now.any())
             m.d.comb += unit.o.ready.eq(1)
 
     @staticmethod
-    def _in_groups(m: Module, turns: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-        """One choice of several in registers of their own, all zero but where it is one's turn."""
-        groups = []
+    def _in_groups(m: Module, turns: list[tuple[Any, Any]]) -> Any:
+        """The same as `_one_of` a cycle later: registers of a group each are zero but for one."""
+        registers = []
         for first in range(0, len(turns), GROUP):
             register = Signal.like(turns[first][1])
             m.d.sync += register.eq(_one_of(turns[first : first + GROUP], register))
-            groups.append((C(1, 1), register))
-        return groups
+            registers.append(register)
+        return functools.reduce(operator.or_, registers)
 
     def _operands(self, operation: Operation, time: int) -> tuple[Any, Any, Any]:
         """x, y and z of an operation that is issued in cycle `time`."""

@@ -132,6 +132,7 @@ class Link(wiring.Component):
                     hello.eq(0),
                     advertised.eq(inward.limit),
                 ]
+
         m.d.sync += self.reset.eq(0)
         with m.If(word):
             m.d.sync += bears.eq(1)

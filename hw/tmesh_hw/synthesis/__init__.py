@@ -2,7 +2,7 @@
 
 import dataclasses
 
-#: Options of nextpnr-ecp5. Its other router is as fast, but leaves some wires with detours of 5 ns.
+#: Options of nextpnr-ecp5. Its other router leaves some wires with detours that make the clock.
 ROUTER = ("--router", "router1")
 
 
