@@ -14,10 +14,13 @@ libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
 
 #: What goes before ``synth_ecp5``. No memory is read where it is written in the same cycle, unless
 #: what is read is not used, so that none needs a bypass; netlists are simulated with memories that
-#: then give what is wrong. And equal registers that are to be kept are only kept as cells.
+#: then give what is wrong. And equal registers that are to be kept are only kept as cells, once
+#: each has its reset: what equal ones share later would be made of gates.
 PREPARE_ECP5 = (
     "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i",
     "proc",
+    "opt_clean",
+    "opt_dff -nodffe",
     "setattr -set keep 1 a:keep=1 %ci t:$*dff* %i",
 )
 
