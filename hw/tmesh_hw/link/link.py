@@ -30,7 +30,7 @@ class Link(wiring.Component):
     -------
     i, o: streams of bytes, from and to the host; any transport that keeps their order
     commands, replies: streams of words, to and from the engine
-    reset: for a cycle: begin anew, as after power-up; what comes in the next cycle is ignored too
+    reset: for a cycle: begin anew, as after power-up; what comes in the next two is ignored too
     """
 
     def __init__(self, *, link: int, depth: int = 512) -> None:
@@ -56,26 +56,36 @@ class Link(wiring.Component):
         wiring.connect(m, inward.o, wiring.flipped(self.commands))
         wiring.connect(m, wiring.flipped(self.replies), outward.i)
         wiring.connect(m, sender.o, wiring.flipped(self.o))
-        still = Signal()
-        m.d.sync += still.eq(self.reset)
-        m.d.comb += [queue.clear.eq(self.reset | still) for queue in (inward, outward)]
+        still = Signal(2)
+        m.d.sync += still.eq(Cat(self.reset, still))
+        m.d.comb += [queue.clear.eq(self.reset | still.any()) for queue in (inward, outward)]
 
-        # What comes is judged in a cycle of its own; nothing else comes until that is done.
+        # What comes is judged in two cycles of their own; nothing else comes, and the header stays,
+        # until that is done.
         header, session = receiver.header, Signal(16)
-        word, good, bad = Signal(), Signal(), Signal()
+        word, ends, bad = Signal(2), Signal(2), Signal(2)
         payload = Signal(receiver.o.payload.shape(), reset_less=True)
+        with m.If(receiver.o.valid):
+            m.d.sync += payload.eq(receiver.o.payload)
         # It is of this session; its word is the next one; some before it have not come.
-        ours, follows, missing = Signal(), Signal(), Signal()
+        ours, follows, missing = Signal(), Signal(), Signal(2)
+        # What is whole, and ours, or begins all anew; its word is wanted; it asks for words again.
+        good, renewed, enters, asks = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
-            word.eq(receiver.o.valid),
-            payload.eq(receiver.o.payload),
-            good.eq(receiver.good),
-            bad.eq(receiver.bad),
+            word.eq(Cat(receiver.o.valid, word)),
+            ends.eq(Cat(receiver.good, ends)),
+            bad.eq(Cat(receiver.bad, bad)),
             ours.eq(
                 fits(header, self.link) & (header.session == session) & (header.kind != Kind.RESET)
             ),
             follows.eq(header.position == inward.written),
-            missing.eq((header.position - inward.written)[:POSITION_BITS].as_signed() > 0),
+            missing.eq(
+                Cat((header.position - inward.written)[:POSITION_BITS].as_signed() > 0, missing)
+            ),
+            good.eq(ends[0] & ours),
+            renewed.eq(ends[0] & (header.kind == Kind.RESET)),
+            enters.eq(word[0] & ours & follows),
+            asks.eq(header.kind == Kind.AGAIN),
         ]
         # The frame that comes has words.
         bears = Signal()
@@ -89,9 +99,9 @@ class Link(wiring.Component):
         m.d.sync += more.eq(outward.position != room)
         m.d.comb += [
             inward.i.payload.eq(payload),
-            inward.i.valid.eq(word & ours & follows),
-            inward.commit.eq(good & ours),
-            inward.discard.eq(bad),
+            inward.i.valid.eq(enters),
+            inward.commit.eq(good),
+            inward.discard.eq(bad[1]),
             sender.i.payload.eq(outward.o.payload),
             sender.i.valid.eq(outward.o.valid & more),
             outward.o.ready.eq(sender.i.ready),
@@ -114,7 +124,7 @@ class Link(wiring.Component):
             m.d.sync += answer.eq(1)
         # Between frames, so that the words of one follow each other; the next one starts when
         # `outward`, and `more`, hold again.
-        renews, settling = Signal(), Signal(4)
+        renews, settling = Signal(), Signal(6)
         m.d.sync += [
             outward.update.eq(renews),
             outward.rewind.eq(rewind),
@@ -134,13 +144,13 @@ class Link(wiring.Component):
                 ]
 
         m.d.sync += self.reset.eq(0)
-        with m.If(word):
+        with m.If(word[1]):
             m.d.sync += bears.eq(1)
-        with m.If(good | bad):
+        with m.If(ends[1] | bad[1]):
             m.d.sync += bears.eq(0)
-        with m.If(bad):
+        with m.If(bad[1]):
             m.d.sync += [answer.eq(1), again.eq(1)]
-        with m.If(good & (header.kind == Kind.RESET)):
+        with m.If(renewed):
             m.d.sync += [
                 self.reset.eq(header.session != session),
                 session.eq(header.session),
@@ -149,16 +159,16 @@ class Link(wiring.Component):
                 news.eq(0),
                 rewind.eq(0),
             ]
-        with m.If(good & ours):
+        with m.If(good):
             m.d.sync += [
                 outward.acknowledged.eq(header.acknowledged),
                 room.eq(header.limit),
                 news.eq(1),
             ]
-            with m.If(bears | missing | (header.kind == Kind.AGAIN)):
+            with m.If(bears | missing[1] | asks):
                 m.d.sync += answer.eq(1)
-            with m.If(missing):
+            with m.If(missing[1]):
                 m.d.sync += again.eq(1)
-            with m.If(header.kind == Kind.AGAIN):
+            with m.If(asks):
                 m.d.sync += rewind.eq(1)
         return m

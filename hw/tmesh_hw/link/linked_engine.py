@@ -46,9 +46,10 @@ class LinkedEngine(wiring.Component):
         m = Module()
         link = self._link
         m.submodules.link = ResetInserter(self.reset)(link)
-        # From a register, and no other reset beside it: it reaches all over the device.
-        reset = Signal(init=1, reset_less=True)
-        m.d.sync += reset.eq(link.reset | self.reset)
+        # From a register near the network that takes it all over the device, and no other reset
+        # beside it.
+        resets, reset = (Signal(init=1, reset_less=True, name=n) for n in ("resets", "reset"))
+        m.d.sync += [resets.eq(link.reset | self.reset), reset.eq(resets)]
         begin_anew = ResetInserter(global_net(m, reset, platform))
         m.submodules.engine = begin_anew(self._engine)
         # Commands come late, from a memory.

@@ -1,13 +1,13 @@
 """Words on their way through the link, counted from the last reset.
 
 Both queues keep `depth` words in a block memory. A word that is written is there two cycles later;
-then one leaves every cycle.
+then one leaves every other cycle.
 """
 
 import operator
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -34,7 +34,7 @@ class CommitQueue(wiring.Component):
 
     Members
     -------
-    i: stream of words; not ready when full
+    i: stream of words; one every other cycle, and not ready when full
     o: stream of words
     commit, discard: what was written stays, or is forgotten; not in a cycle in which one is written
     clear: forget all, and count from 0
@@ -64,24 +64,27 @@ class CommitQueue(wiring.Component):
         memory = Memory(shape=word_layout(self.link), depth=self.depth, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
-        taken, following = Signal(POSITION_BITS), Signal(POSITION_BITS)
-        takes, after = self.o.valid & self.o.ready, (taken + 1)[:POSITION_BITS]
+        taken, following, enters = Signal(POSITION_BITS), Signal(POSITION_BITS), Signal()
+        takes = self.o.valid & self.o.ready
+        room = Signal(init=1)
         m.d.comb += [
             self.limit.eq(taken + self.depth),
-            # At most `depth` are there, a power of two.
-            self.i.ready.eq((self.written ^ taken)[: self.depth.bit_length()] != self.depth),
-            write.en.eq(self.i.valid & self.i.ready),
-            write.addr.eq(self.written),
-            write.data.eq(self.i.payload),
-            following.eq(Mux(takes, after, taken)),
+            self.i.ready.eq(room & ~write.en),
+            enters.eq(self.i.valid & self.i.ready),
+            following.eq(taken + takes),
             read.addr.eq(following),
             self.o.payload.eq(read.data),
         ]
         m.d.sync += [
-            self.written.eq(self.written + write.en),
+            # At most `depth` are there, a power of two; seen once a word is written.
+            room.eq((self.written ^ taken)[: self.depth.bit_length()] != self.depth),
+            # Written a cycle later, which is before it can be committed.
+            write.en.eq(enters),
+            write.addr.eq(self.written),
+            write.data.eq(self.i.payload),
+            self.written.eq(self.written + enters),
             taken.eq(following),
-            # The same as `following != self.committed`, decided at last.
-            self.o.valid.eq(Mux(takes, after != self.committed, taken != self.committed)),
+            self.o.valid.eq((taken != self.committed) & ~takes),
         ]
         with m.If(self.commit):
             m.d.sync += self.committed.eq(self.written)
@@ -104,7 +107,7 @@ class ReplayQueue(wiring.Component):
     i, o: streams of words
     update: take notice of `acknowledged`, the position of the first word that must be kept, and of
        `rewind`: go back to it. A position that is not one of a word kept, or the next, is ignored.
-       Nothing is taken in this cycle, and no word is there in the next two, after which all holds.
+       Nothing is taken in this cycle, and no word is there in the next five, after which all holds.
     clear: forget all, and count from 0
     position: of the word at `o`, or the next to come
     """
@@ -130,43 +133,38 @@ class ReplayQueue(wiring.Component):
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         written, kept = Signal(POSITION_BITS), Signal(POSITION_BITS)
-        following, settle, back, apply = Signal(POSITION_BITS), Signal(), Signal(), Signal()
-        takes, after = self.o.valid & self.o.ready, (self.position + 1)[:POSITION_BITS]
+        following, settle, back, apply = Signal(POSITION_BITS), Signal(3), Signal(), Signal()
+        takes = self.o.valid & self.o.ready
 
-        def ahead(position: Any) -> Any:
-            """Words from the first that is kept to a position."""
-            return (position - kept)[:POSITION_BITS]
-
+        # Words from the first that is kept to what was acknowledged, and later to the next to be
+        # sent; and to the next to be written. Whether the one is beyond the other.
+        ahead, whole, beyond = Signal(POSITION_BITS), Signal(POSITION_BITS), Signal()
         m.d.comb += [
             self.i.ready.eq((written ^ kept)[: self.depth.bit_length()] != self.depth),
             write.en.eq(self.i.valid & self.i.ready),
             write.addr.eq(written),
             write.data.eq(self.i.payload),
-            following.eq(Mux(apply, kept, Mux(takes, after, self.position))),
+            following.eq(Mux(apply, kept, self.position + takes)),
             read.addr.eq(following),
             self.o.payload.eq(read.data),
+            beyond.eq(ahead > whole),
         ]
         m.d.sync += [
             written.eq(written + write.en),
             self.position.eq(following),
-            # The same as `following != written`, decided at last.
             self.o.valid.eq(
-                Mux(
-                    apply,
-                    kept != written,
-                    Mux(takes, after != written, self.position != written),
-                )
-                & ~self.update
-                & ~settle
+                (self.position != written) & ~(takes | self.update | settle.any() | apply)
             ),
-            settle.eq(self.update),
+            ahead.eq(Mux(self.update, self.acknowledged, self.position) - kept),
+            whole.eq(written - kept),
+            settle.eq(Cat(self.update, settle)),
             # What was acknowledged need not be sent, even if it has not been sent since a rewind.
-            apply.eq(settle & (back | (ahead(self.position) > ahead(written)))),
+            apply.eq(settle[2] & (back | beyond)),
         ]
         with m.If(self.update):
             m.d.sync += back.eq(self.rewind)
-            with m.If(ahead(self.acknowledged) <= ahead(written)):
-                m.d.sync += kept.eq(self.acknowledged)
+        with m.If(settle[0] & ~beyond):
+            m.d.sync += kept.eq(kept + ahead)
         with m.If(self.clear):
             m.d.sync += [
                 written.eq(0),

@@ -24,8 +24,8 @@ def header_layout() -> data.StructLayout:
 
 
 class FrameReceiver(wiring.Component):
-    """Takes frames apart. A word is there two cycles after its last byte, and what is to be thought
-    of it when the frame ends: it was whole if `good`. Takes a byte every cycle.
+    """Takes frames apart. A word is there three cycles after its last byte, and what is to be
+    thought of it when the frame ends: it was whole if `good`. Takes a byte every cycle.
 
     Parameters
     ----------
@@ -57,11 +57,14 @@ class FrameReceiver(wiring.Component):
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.crc = check = crc.Processor(CRC32_ISO_HDLC(data_width=8))
         m.d.comb += [decoder.i.payload.eq(self.i.payload), decoder.i.valid.eq(self.i.valid)]
-        byte = decoder.o.payload
-        arrives, ends = Signal(), Signal()
+        # Near what they drive: a byte of a frame, or its end.
+        byte, arrives, ends = Signal(decoder.o.payload.shape()), Signal(), Signal()
+        m.d.sync += [
+            byte.eq(decoder.o.payload),
+            arrives.eq(decoder.o.valid & ~decoder.o.payload.end),
+            ends.eq(decoder.o.valid & decoder.o.payload.end),
+        ]
         m.d.comb += [
-            arrives.eq(decoder.o.valid & ~byte.end),
-            ends.eq(decoder.o.valid & byte.end),
             check.data.eq(byte.data),
             check.valid.eq(arrives),
             check.start.eq(ends),
