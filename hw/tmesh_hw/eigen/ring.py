@@ -14,7 +14,7 @@ from tmesh.golden.cordic import CordicFormat
 from tmesh_hw.blocks.cordic import Cordic
 from tmesh_hw.eigen.schedule import Operation, Schedule
 from tmesh_hw.eigen.timeline import Timeline, Word
-from tmesh_hw.numbers import matrix
+from tmesh_hw.numbers import copies, matrix
 
 #: Operands of which one is chosen in a cycle, where they are many.
 GROUP = 8
@@ -24,8 +24,8 @@ class JacobiRing(wiring.Component):
     """All Jacobi steps of Hermitian n×n matrices, unsorted; `tmesh.golden.jacobi` in gates.
 
     Never stalls once a matrix has entered: the owner must have room for the result. ``i.ready`` is
-    high in the one cycle of an interval in which a matrix may enter; its result is valid for one
-    cycle, ``latency(small)`` cycles later. See `HermitianJacobi` for the parameters.
+    high in the one cycle of an interval in which the matrix that is there enters; its result is
+    valid for one cycle, ``latency(small)`` cycles later. See `HermitianJacobi` for the parameters.
 
     Members
     -------
@@ -95,7 +95,7 @@ class JacobiRing(wiring.Component):
             m.submodules[f"cordic{u}"] = unit
         self._control(m)
         self._start(m)
-        self._operate(m)
+        self._operate(m, platform)
         self._finish(m)
         return m
 
@@ -150,9 +150,15 @@ class JacobiRing(wiring.Component):
         wanted = Cat(command.small, command.vectors) if self.vectors else Cat(command.small)
         running, kind = Signal(range(self.in_flight + 2)), Signal.like(wanted)
         empty = Signal(init=1)
+        waits = self.i.valid & (empty | (wanted == kind))
+        if not self.iterative and self.schedule.interval > 2:
+            # It waits for a cycle before it can enter: who enters drives the whole ring.
+            waiting = Signal()
+            m.d.sync += waiting.eq(waits & ~accepted)
+            waits = waiting
         m.d.comb += [
-            self.i.ready.eq(gate & ~occupied & (empty | (wanted == kind))),
-            accepted.eq(self.i.valid & self.i.ready),
+            accepted.eq(gate & ~occupied & waits),
+            self.i.ready.eq(accepted),
         ]
         m.d.sync += [
             running.eq(running + accepted - leaves),
@@ -226,7 +232,7 @@ class JacobiRing(wiring.Component):
         self._around[key] = around
         self._words[key] = self._line.word(register, 0)
 
-    def _operate(self, m: Module) -> None:
+    def _operate(self, m: Module, platform: Any) -> None:
         """Operands to the units, results to words."""
         schedule, line = self.schedule, self._line
         self._results: dict[Operation, dict[str, Word]] = {}
@@ -238,18 +244,23 @@ class JacobiRing(wiring.Component):
             o, ready = self._cordics[u].o.payload, time + schedule.latency
             self._results[operation] = {w: line.word(o[w], ready) for w in ("x", "y", "z")}
         for u, (unit, cases) in enumerate(zip(self._cordics, issues, strict=True)):
-            now = Signal(len(cases), name=f"now{u}")
-            m.d.sync += now.eq(Cat(line.at(p) & self._issuing for p in cases))
+            # For each of the three words, since one chooses all bits of it.
+            now = [
+                copies(m, line.at(p) & self._issuing, 3, platform, name=f"now{u}_{p}_")
+                for p in cases
+            ]
             for k, name in enumerate(("x", "y", "z", "vectoring")):
                 word, prepared = unit.i.payload[name], []
                 for case in cases.values():
                     register = Signal(word.shape(), reset_less=True)
                     m.d.sync += register.eq(case[k])
                     prepared.append(register)
-                turns = list(zip(now, prepared, strict=True))
+                turns = [(of[k % 3], value) for of, value in zip(now, prepared, strict=True)]
                 chosen = self._in_groups(m, turns) if self._chosen_late else _one_of(turns, word)
                 m.d.comb += word.eq(chosen)
-            m.d["sync" if self._chosen_late else "comb"] += unit.i.valid.eq(now.any())
+            m.d["sync" if self._chosen_late else "comb"] += unit.i.valid.eq(
+                Cat(of[0] for of in now).any()
+            )
             m.d.comb += unit.o.ready.eq(1)
 
     @staticmethod

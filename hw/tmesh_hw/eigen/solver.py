@@ -15,7 +15,7 @@ from tmesh_hw.blocks.checks import check_choice
 from tmesh_hw.eigen.ring import JacobiRing
 from tmesh_hw.eigen.schedule import Schedule
 from tmesh_hw.eigen.sort import LEVEL, sorted_pairs
-from tmesh_hw.numbers import matrix, one_of, round_shift
+from tmesh_hw.numbers import copies, matrix, one_of, round_shift
 
 
 class HermitianJacobi(wiring.Component):
@@ -165,11 +165,11 @@ class _Lane(wiring.Component):
         m.d.sync += room.eq(places > 1)  # one may have entered in this cycle
         m.d.comb += [
             ring.i.valid.eq(self.i.valid & room),
-            self.i.ready.eq(ring.i.ready & room),
+            self.i.ready.eq(ring.i.ready),
             ring.i.payload.x.eq(self.i.payload.x),
             ring.i.payload.small.eq(self.i.payload.small),
             ring.i.payload.vectors.eq(self.i.payload.vectors),
-            enters.eq(self.i.valid & self.i.ready),
+            enters.eq(ring.i.ready),
             leaves.eq(self.o.valid & self.o.ready),
         ]
         m.d.sync += [left.eq(leaves), places.eq(places - enters + left)]
@@ -180,7 +180,7 @@ class _Lane(wiring.Component):
         carry, o, valids = Value.cast(self.i.payload.carry), self.o.payload, []
         # A queue for each value, with all that moves it: what they shared would stand everywhere.
         if self.vectors:
-            valids.append(self._pairs(m, depth, pairs, arrived, saturated))
+            valids.append(self._pairs(m, platform, depth, pairs, arrived, saturated))
         else:
             for k, (value, _) in enumerate(pairs):
                 ending = _place(m, depth, valid[0])
@@ -216,7 +216,9 @@ class _Lane(wiring.Component):
         ]
         return pairs, valid, saturated[-1]
 
-    def _pairs(self, m: Module, depth: int, pairs: Any, arrived: Any, saturated: Any) -> Any:
+    def _pairs(
+        self, m: Module, platform: Any, depth: int, pairs: Any, arrived: Any, saturated: Any
+    ) -> Any:
         """Eigenvalues with their eigenvectors, one pair after the other through one queue into the
         output; whether all of a matrix are there."""
         n, f, interval = self.n, self.format.f, self.ring.schedule.interval
@@ -229,21 +231,26 @@ class _Lane(wiring.Component):
             vectors = register
 
         turns = list(arrived[self._sorting - 1 :][:n])
-        origin = Signal(range(n), reset_less=True)
+        # For each part of a column, since it chooses all bits of that.
+        origin = one_of(turns, [position for _, position in pairs])
+        origins = zip(
+            *(copies(m, bit, 2 * n, platform, name=f"origin{k}_") for k, bit in enumerate(origin)),
+            strict=True,
+        )
         value = Signal(signed(self.format.width), reset_less=True)
         following = Signal.like(value)
         is_zero, is_pair = Signal(2, reset_less=True), Signal(3)
         m.d.sync += [
-            origin.eq(one_of(turns, [position for _, position in pairs])),
             value.eq(one_of(turns, [v for v, _ in pairs])),
             following.eq(value),
             is_zero.eq(Cat(saturated, is_zero)),
             is_pair.eq(Cat(Cat(turns).any(), is_pair)),
         ]
         shift, column = self.format.fraction - f, []
-        for i, part in itertools.product(range(n), ("re", "im")):
+        parts = itertools.product(range(n), ("re", "im"))
+        for (i, part), bits in zip(parts, origins, strict=True):
             chosen = Signal(signed(self.format.width), name=f"column_{part}{i}", reset_less=True)
-            m.d.sync += chosen.eq(Array(vectors[i][j][part] for j in range(n))[origin])
+            m.d.sync += chosen.eq(Array(vectors[i][j][part] for j in range(n))[Cat(bits)])
             rounded = round_shift(chosen, shift)[: f + 2]
             column.append(rounded & ~is_zero[1].replicate(f + 2))
 

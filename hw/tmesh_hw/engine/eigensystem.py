@@ -86,8 +86,10 @@ class Eigensystem(wiring.Component):
         ]
 
         # A result is rounded on its way into `kept`, which says a cycle late that it is full:
-        # `spectra` takes none in the next two cycles.
-        result = solver.o.payload
+        # `spectra` takes none in the next two cycles. Whether both take one is seen a cycle late.
+        result, takes = solver.o.payload, Signal()
+        taken = solver.o.valid & takes
+        m.d.sync += takes.eq(spectra.i.ready & kept.i.ready & ~taken)
         keep = Signal(self._kept, reset_less=True)
         shift = solver.format.fraction - config.f
         flags = []
@@ -98,11 +100,11 @@ class Eigensystem(wiring.Component):
             flags.append(flag & used)
         m.d.sync += [
             keep.saturated.eq(result.saturated | flags[0] | flags[1] | flags[2] | flags[3]),
-            kept.i.valid.eq(solver.o.valid & solver.o.ready),
+            kept.i.valid.eq(taken),
         ]
         m.d.comb += [
-            solver.o.ready.eq(spectra.i.ready & kept.i.ready),
-            spectra.i.valid.eq(solver.o.valid & kept.i.ready),
+            solver.o.ready.eq(takes),
+            spectra.i.valid.eq(taken),
             spectra.i.payload["values"].eq(result["values"]),
             kept.i.payload.eq(keep),
         ]

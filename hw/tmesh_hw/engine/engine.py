@@ -402,8 +402,8 @@ class Engine(wiring.Component):
             m.next = "EXECUTE"
 
     def _execute(self, m: Module) -> None:
-        """All but GOSSIP and rounds. The packet has ended, so SKIP goes on at once; a MATRIX is
-        answered later, by `Matrices`."""
+        """All but GOSSIP and rounds. The packet has ended; a MATRIX is answered later, by
+        `Matrices`."""
         count, of = self._count, self._is
         m.d.sync += count.eq(count + 1)
         m.d.sync += [answers.eq(of[command]) for command, answers in self._answers.items()]
@@ -412,13 +412,13 @@ class Engine(wiring.Component):
         with m.If(
             self._is_any(Command.IDENTIFY, Command.COUNTER, Command.RESET, Command.WRITE_STATE)
         ):
-            m.next = "SKIP"
+            m.next = "REPLY"
         with m.If(of[Command.READ_STATE] & _reaches(count, read_latency(self.config.gossip_lanes))):
-            m.next = "SKIP"
+            m.next = "REPLY"
         with m.If(of[Command.WRITE_OPERATOR]):
             m.d.sync += [self._row.eq(1), self._loaded_valid.eq(0)]
             with m.If(_reaches(count, packets.ROW_LENGTH - 1)):
-                m.next = "SKIP"
+                m.next = "REPLY"
         if self.config.lanes:
             # Asked for a cycle later, when the body is there.
             with m.If(of[Command.MATRIX]):
@@ -428,8 +428,8 @@ class Engine(wiring.Component):
                     m.next = "HEADER"
 
     def _answer(self, m: Module) -> None:
-        """The body of a reply, two cycles after EXECUTE at the latest: what is asked for, or zero;
-        by gates, since it is wide."""
+        """The body of a reply, two cycles after EXECUTE at the latest, which is when it is taken:
+        what is asked for, or zero; by gates, since it is wide."""
         argument, size = self._head.argument, 4 * INTEGER
         chosen = [Signal(name=f"chosen{n}", attrs={"keep": 1}) for n in range(len(self._counts))]
         m.d.sync += [turn.eq(argument[:3] == n) for n, turn in enumerate(chosen)]

@@ -62,14 +62,11 @@ class Matrices(wiring.Component):
         m.submodules.tags = tags = Queue(TAG, depth=Core.DEPTH)
         m.submodules.tag = tag = StreamRegister(TAG)
         m.submodules.entry = entry = StreamRegister(self.i.payload.command.shape(), every=3)
-        m.submodules.exit = leave = StreamRegister(self.o.payload.shape())
         # A command is taken together with its tag.
         wiring.connect(m, tags.o, tag.i)
-        wiring.connect(m, leave.o, wiring.flipped(self.o))
         accepted, answered = Signal(), Signal()
         under_way = Signal(range(Core.DEPTH + 4))
-        answer, into = core.o.payload, leave.i.payload
-        reply = into.reply
+        answer, reply = core.o.payload, self.o.payload.reply
         m.d.comb += [
             core.i.payload.eq(entry.o.payload),
             core.i.valid.eq(entry.o.valid),
@@ -79,18 +76,18 @@ class Matrices(wiring.Component):
             entry.i.payload.eq(self.i.payload.command),
             tags.i.valid.eq(self.i.valid & entry.i.ready),
             tags.i.payload.eq(self.i.payload.tag),
-            leave.i.valid.eq(core.o.valid & tag.o.valid),
-            core.o.ready.eq(leave.i.ready & tag.o.valid),
-            tag.o.ready.eq(leave.i.ready & core.o.valid),
+            self.o.valid.eq(core.o.valid & tag.o.valid),
+            core.o.ready.eq(self.o.ready & tag.o.valid),
+            tag.o.ready.eq(self.o.ready & core.o.valid),
             accepted.eq(self.i.valid & self.i.ready),
             answered.eq(self.o.valid & self.o.ready),
-            self.saturates.eq(answered & (self.o.payload.reply.flags != 0)),
+            self.saturates.eq(answered & answer.saturated),
             reply.status.eq(Mux(answer.vanished, Status.VANISHED, Status.OK)),
             reply.flags.eq(Mux(answer.saturated, SATURATED, 0)),
             reply.tag.eq(tag.o.payload),
             reply.body[0].eq(answer.weight),
             reply.body[1].eq(answer.entropy),
-            into.results.eq(Cat(answer["values"].as_value(), answer.y.as_value())),
+            self.o.payload.results.eq(Cat(answer["values"].as_value(), answer.y.as_value())),
         ]
         remains = Mux(answered, under_way != 1, under_way != 0)
         m.d.sync += [

@@ -135,8 +135,9 @@ class Resident(wiring.Component):
                 ]
         bank = self.read.place.bank
         banks = self._pipeline(m, bank, read_latency(self.lanes), reset_less=True)
+        of_bank = Array(own_vectors)[banks[-1]] if self.lanes > 1 else own_vectors[0]
         m.d.comb += [
-            self.r.eq(Array(own_vectors)[banks[-1]]),
+            self.r.eq(of_bank),
             self.issued.eq(sum(slot.valid & bundle.valid for slot in bundle.payload)),
             self.saturations.eq(
                 sum(lane.o.valid & lane.o.payload.saturated for lane in self._lanes)

@@ -169,17 +169,24 @@ class ReplyWriter(wiring.Component):
         left, last = Signal(range(short + longer + 1)), Signal()
         empty, may_go, room = Signal(init=1), Signal(), Signal()
         goes = ~empty & may_go
+        # A reply is seen a cycle before it is taken: whether there is one is found far from here.
+        seen = Signal()
         word = queue.i.payload
         m.d.comb += [
-            self.i.ready.eq(empty),
+            self.i.ready.eq(seen),
             queue.i.valid.eq(goes),
             word.data.eq(bits),
             word.last.eq(last),
         ]
-        waits = Mux(empty, ~self.i.valid, may_go & last)
+        waits = Mux(empty, ~seen, may_go & last)
         # One may have entered the queue in the cycle before, in this one, and in the next.
-        m.d.sync += [empty.eq(waits), may_go.eq(room), room.eq(queue.level < queue.depth - 3)]
-        with m.If(empty & self.i.valid):
+        m.d.sync += [
+            seen.eq(empty & self.i.valid & ~seen),
+            empty.eq(waits),
+            may_go.eq(room),
+            room.eq(queue.level < queue.depth - 3),
+        ]
+        with m.If(seen):
             m.d.sync += [
                 first.eq(short),
                 one.eq(0),  # a reply has two words at the least
@@ -215,12 +222,12 @@ class ReplyWriter(wiring.Component):
         registers that stand apart enable each part of them."""
         following = Cat(bits[step:], C(0, step))
         parts = [slice(n, n + PART) for n in range(0, len(bits), PART)]
-        free, moves = (
-            copies(m, value, len(parts), platform, name=f"{name}_{what}", init=init)
-            for what, value, init in (("free", when[0], 1), ("moves", when[1], 0))
+        waits, moves = when
+        free, changes = (
+            copies(m, value, len(parts), platform, name=f"{name}_{what}", init=1)
+            for what, value in (("free", waits), ("changes", waits | moves))
         )
-        for part, is_free, moving in zip(parts, free, moves, strict=True):
-            with m.If(is_free):
-                m.d.sync += bits[part].eq(Cat(coming, C(0, len(bits)))[part])
-            with m.Elif(moving):
-                m.d.sync += bits[part].eq(following[part])
+        for part, is_free, changing in zip(parts, free, changes, strict=True):
+            with m.If(changing):
+                new = Cat(coming, C(0, len(bits)))[part]
+                m.d.sync += bits[part].eq(Mux(is_free, new, following[part]))
