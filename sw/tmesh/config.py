@@ -104,7 +104,7 @@ CONFIGS = {
     "sim-gossip": CoreConfig(lanes=0, gossip_lanes=1, cordics=0),
     "three-lanes": CoreConfig(lanes=0, gossip_lanes=3, rounds=0, link=128, cordics=0),
     "narrow": CoreConfig(f=14, lanes=1),
-    "ulx3s-85f": CoreConfig(gossip_lanes=1, iterative=False, clock_hz=75e6),
+    "ulx3s-85f": CoreConfig(gossip_lanes=1, iterative=False, clock_hz=100e6),
     "ulx3s-25f": CoreConfig(
         f=14,
         lanes=0,
