@@ -11,6 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 from cobs import cobs
+from tmesh.frames import POSITION_BITS
 from tmesh_hw.link import (
     CobsDecoder,
     CobsEncoder,
@@ -104,6 +105,102 @@ def test_every_short_string_is_read_as_by_cobs() -> None:
             wanted.append(None)
     assert wanted.count(None) > 1000
     assert _decoded(b"".join(s + b"\0" for s in strings)) == wanted
+
+
+#: Words that a queue is given, and the bits of one.
+WORDS, WORD = 3_000, 32
+
+
+def test_only_what_is_committed_leaves() -> None:
+    """Words that come, are committed or forgotten, and leave at random; a full queue takes none."""
+    queue, rng = CommitQueue(link=WORD, depth=8), np.random.default_rng(1)
+    kept: list[int] = []
+    left: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        written: list[int] = []
+        full = 0
+        for number in range(WORDS):
+            enters, decides = rng.random() < 0.6, rng.random() < 0.2
+            commits = decides and not enters and rng.random() < 0.7
+            discards = decides and not commits
+            ctx.set(queue.i.payload.data, number)
+            ctx.set(queue.i.valid, enters)
+            ctx.set(queue.commit, commits)
+            ctx.set(queue.discard, discards)
+            ctx.set(queue.o.ready, rng.random() < 0.5)
+            sampled = (queue.i.ready, queue.o.valid, queue.o.ready, queue.o.payload.data)
+            assert ctx.get(queue.committed) == len(kept)
+            assert ctx.get(queue.limit) == len(left) + queue.depth
+            _, _, taken, valid, ready, word = await ctx.tick().sample(*sampled)
+            full += len(kept) + len(written) - len(left) == queue.depth
+            if enters and taken:
+                written.append(number)
+            if valid and ready:
+                left.append(word)
+            if commits:
+                kept.extend(written)
+            if decides:
+                written.clear()
+            assert len(kept) + len(written) - len(left) <= queue.depth
+        assert full > 10
+
+    _simulate(queue, bench)
+    assert left == kept[: len(left)]
+    assert len(left) > WORDS // 20
+
+
+def test_words_are_sent_again_until_they_are_acknowledged() -> None:
+    """Acknowledged, and not to be believed, at random, as more words are written."""
+    queue, rng = ReplayQueue(link=WORD, depth=8), np.random.default_rng(1)
+
+    async def bench(ctx: Any) -> None:
+        words: list[int] = []
+        acknowledged = position = rewinds = 0
+        for number in range(WORDS // 10):
+            update = rng.random() < 0.5
+            claimed = int(rng.integers(acknowledged - 3, len(words) + 4))
+            believed = update and acknowledged <= claimed <= len(words)
+            rewind = bool(rng.random() < 0.3)
+            ctx.set(queue.update, update)
+            ctx.set(queue.rewind, rewind)
+            ctx.set(queue.acknowledged, claimed % (1 << POSITION_BITS))
+            ctx.set(queue.o.ready, 0)
+            back = False
+            for cycle in range(20):
+                ctx.set(queue.i.payload.data, 100 * number + cycle)
+                ctx.set(queue.i.valid, rng.random() < 0.3)
+                if cycle == 1:
+                    ctx.set(queue.update, 0)
+                if cycle >= 6 or not update:
+                    ctx.set(queue.o.ready, rng.random() < 0.5)
+                sampled = (queue.i.valid, queue.i.ready, queue.o.valid, queue.o.ready)
+                _, _, *flags, word = await ctx.tick().sample(*sampled, queue.o.payload.data)
+                enters, room, valid, ready = flags
+                if cycle == 5:
+                    acknowledged = claimed if believed else acknowledged
+                    rewinds += update and rewind and position > acknowledged
+                    back = update and (rewind or position < acknowledged)
+                    position = acknowledged if back else position
+                assert not (valid and update and 1 <= cycle < 5 + back)
+                if valid and ready:
+                    assert word == words[position]
+                    position += 1
+                if enters and room:
+                    words.append(100 * number + cycle)
+                assert len(words) - acknowledged <= queue.depth or cycle < 5
+            assert ctx.get(queue.position) == position
+        assert rewinds > 10
+        assert len(words) > 100
+
+    _simulate(queue, bench)
+
+
+def _simulate(queue: Any, bench: Callable[[Any], Any]) -> None:
+    simulator = Simulator(queue)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Link(wiring.Component):
     -------
     i, o: streams of bytes, from and to the host; any transport that keeps their order
     commands, replies: streams of words, to and from the engine
-    reset: for a cycle: begin anew, as after power-up; what comes in the next two is ignored too
+    reset: for a cycle: begin anew, as after power-up; replies in the next two are ignored too
     """
 
     def __init__(self, *, link: int, depth: int = 512) -> None:
@@ -60,8 +60,9 @@ class Link(wiring.Component):
         m.d.sync += still.eq(Cat(self.reset, still))
         m.d.comb += [queue.clear.eq(self.reset | still.any()) for queue in (inward, outward)]
 
-        # What comes is judged in two cycles of their own; nothing else comes, and the header stays,
-        # until that is done.
+        # What comes is judged in two cycles of their own. Nothing else comes until that is done,
+        # and the header stays: the next frame begins with a byte of which `CobsDecoder` makes none.
+        # What has two bits was so in the cycle before, and in the one before that.
         header, session = receiver.header, Signal(16)
         word, ends, bad = Signal(2), Signal(2), Signal(2)
         payload = Signal(receiver.o.payload.shape(), reset_less=True)
@@ -123,7 +124,7 @@ class Link(wiring.Component):
         with m.If(freed):
             m.d.sync += answer.eq(1)
         # Between frames, so that the words of one follow each other; the next one starts when
-        # `outward`, and `more`, hold again.
+        # `outward`, five cycles after its update, and `more` hold again.
         renews, settling = Signal(), Signal(6)
         m.d.sync += [
             outward.update.eq(renews),

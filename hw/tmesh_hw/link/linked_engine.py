@@ -26,7 +26,7 @@ class LinkedEngine(wiring.Component):
     Members
     -------
     i, o: streams of bytes, from and to the host
-    reset: begin anew, as after power-up
+    reset: begin anew, as after power-up; for three cycles at least
     """
 
     def __init__(self, *, config: CoreConfig, depth: int = 512, digest: int = 0) -> None:
@@ -46,10 +46,10 @@ class LinkedEngine(wiring.Component):
         m = Module()
         link = self._link
         m.submodules.link = ResetInserter(self.reset)(link)
-        # From a register near the network that takes it all over the device, and no other reset
-        # beside it.
-        resets, reset = (Signal(init=1, reset_less=True, name=n) for n in ("resets", "reset"))
-        m.d.sync += [resets.eq(link.reset | self.reset), reset.eq(resets)]
+        # Two registers, one of them near the network that takes it all over the device, and no
+        # other reset beside it. `Link` forgets what the engine says until then.
+        asked, reset = (Signal(init=1, reset_less=True, name=n) for n in ("asked", "reset"))
+        m.d.sync += [asked.eq(link.reset | self.reset), reset.eq(asked)]
         begin_anew = ResetInserter(global_net(m, reset, platform))
         m.submodules.engine = begin_anew(self._engine)
         # Commands come late, from a memory.

@@ -1,7 +1,7 @@
 """Words on their way through the link, counted from the last reset.
 
-Both queues keep `depth` words in a block memory. A word that is written is there two cycles later;
-then one leaves every other cycle.
+Both queues keep `depth` words in a block memory. A word that is written, or committed, is there two
+cycles later; then one leaves every other cycle.
 """
 
 import operator
@@ -36,7 +36,8 @@ class CommitQueue(wiring.Component):
     -------
     i: stream of words; one every other cycle, and not ready when full
     o: stream of words
-    commit, discard: what was written stays, or is forgotten; not in a cycle in which one is written
+    commit, discard: what was written stays, or is forgotten, with what is written in this cycle; no
+       word is written when those before it are committed
     clear: forget all, and count from 0
     written: position of the next word to be written
     committed: of the first that is not committed
@@ -107,7 +108,8 @@ class ReplayQueue(wiring.Component):
     i, o: streams of words
     update: take notice of `acknowledged`, the position of the first word that must be kept, and of
        `rewind`: go back to it. A position that is not one of a word kept, or the next, is ignored.
-       Nothing is taken in this cycle, and no word is there in the next five, after which all holds.
+       Nothing is taken in this cycle, and no word is there in the next four, or five if it
+       goes back, after which all holds.
     clear: forget all, and count from 0
     position: of the word at `o`, or the next to come
     """
@@ -136,8 +138,10 @@ class ReplayQueue(wiring.Component):
         following, settle, back, apply = Signal(POSITION_BITS), Signal(3), Signal(), Signal()
         takes = self.o.valid & self.o.ready
 
-        # Words from the first that is kept to what was acknowledged, and later to the next to be
-        # sent; and to the next to be written. Whether the one is beyond the other.
+        # After an update `settle` is a cycle in which what was acknowledged is judged and kept, one
+        # for counting anew, and one in which it is judged whether to go back. `ahead` are the words
+        # from the first that is kept to what was acknowledged, then to the next to be sent; `whole`
+        # those to the next to be written.
         ahead, whole, beyond = Signal(POSITION_BITS), Signal(POSITION_BITS), Signal()
         m.d.comb += [
             self.i.ready.eq((written ^ kept)[: self.depth.bit_length()] != self.depth),

@@ -58,14 +58,15 @@ class FrameReceiver(wiring.Component):
         m.submodules.crc = check = crc.Processor(CRC32_ISO_HDLC(data_width=8))
         m.d.comb += [decoder.i.payload.eq(self.i.payload), decoder.i.valid.eq(self.i.valid)]
         # Near what they drive: a byte of a frame, or its end.
-        byte, arrives, ends = Signal(decoder.o.payload.shape()), Signal(), Signal()
+        byte, broken, arrives, ends = Signal(8, reset_less=True), Signal(), Signal(), Signal()
         m.d.sync += [
-            byte.eq(decoder.o.payload),
+            byte.eq(decoder.o.payload.data),
+            broken.eq(decoder.o.payload.bad),
             arrives.eq(decoder.o.valid & ~decoder.o.payload.end),
             ends.eq(decoder.o.valid & decoder.o.payload.end),
         ]
         m.d.comb += [
-            check.data.eq(byte.data),
+            check.data.eq(byte),
             check.valid.eq(arrives),
             check.start.eq(ends),
         ]
@@ -79,16 +80,16 @@ class FrameReceiver(wiring.Component):
         with m.If(self.o.valid):
             m.d.sync += self.header.position.eq(self.header.position + 1)
         with m.If(arrives):
-            m.d.sync += [begun.eq(1), count.eq(count + 1), bits.eq(Cat(bits[8:], byte.data))]
+            m.d.sync += [begun.eq(1), count.eq(count + 1), bits.eq(Cat(bits[8:], byte))]
             with m.If(~heard):
-                m.d.sync += header.eq(Cat(header[8:], byte.data))
+                m.d.sync += header.eq(Cat(header[8:], byte))
                 with m.If(count == HEADER - 1):
                     m.d.sync += [count.eq(0), heard.eq(1)]
             with m.Elif(count == group - 1):
                 m.d.sync += [count.eq(0), self.o.valid.eq(1)]
         with m.If(ends):
             m.d.sync += [begun.eq(0), count.eq(0), heard.eq(0)]
-        whole = heard & (count == frames.CRC_BYTES) & check.match_detected & ~byte.bad
+        whole = heard & (count == frames.CRC_BYTES) & check.match_detected & ~broken
         m.d.comb += [self.good.eq(ends & whole), self.bad.eq(ends & begun & ~whole)]
         return m
 
