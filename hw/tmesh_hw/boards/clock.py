@@ -68,8 +68,9 @@ def _ecp5(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked: 
     dividers = range(1, int(source / 3.125e6) + 1)
     ratios = ((n, d) for d in dividers for n in range(1, 81) if source * n == hertz * d)
     feedback, divider = next(ratios, (None, None))
-    output = next((n for n in range(1, 129) if 400e6 <= hertz * n <= 800e6), None)
-    if feedback is None or output is None:
+    # As far from both ends as can be.
+    output = min(range(1, 129), key=lambda n: abs(hertz * n - 600e6))
+    if feedback is None or not 400e6 <= hertz * output <= 800e6:
         raise ValueError(f"the device cannot make {hertz:g} Hz from {source:g} Hz")
     m.submodules.oscillator = oscillator = io.Buffer("i", pad)
     m.submodules.loop = Instance(
