@@ -34,6 +34,10 @@ class JacobiRing(wiring.Component):
     o: ``{values: n signed, vectors: n×n Complex (columns), saturated: 1, small: 1}`` and `o_valid`
     """
 
+    #: Cycles of an interval that leave one for whether a matrix may enter, also where it comes from
+    #: a register that takes one every third cycle.
+    UNHURRIED = 4
+
     def __init__(self, *, f: int, n: int, units: int, iterative: bool, vectors: bool) -> None:
         self.n, self.f, self.vectors = n, f, vectors
         self.format = CordicFormat(f)
@@ -150,14 +154,14 @@ class JacobiRing(wiring.Component):
         wanted = Cat(command.small, command.vectors) if self.vectors else Cat(command.small)
         running, kind = Signal(range(self.in_flight + 2)), Signal.like(wanted)
         empty = Signal(init=1)
-        waits = self.i.valid & (empty | (wanted == kind))
-        if not self.iterative and self.schedule.interval > 2:
-            # It waits for a cycle before it can enter: who enters drives the whole ring.
-            waiting = Signal()
-            m.d.sync += waiting.eq(waits & ~accepted)
-            waits = waiting
+        may = self.i.valid & (empty | (wanted == kind))
+        if not self.iterative and self.schedule.interval >= self.UNHURRIED:
+            # Decided in the cycle before: what is accepted drives the whole ring.
+            decided = Signal()
+            m.d.sync += decided.eq(may & ~accepted)
+            may = decided
         m.d.comb += [
-            accepted.eq(gate & ~occupied & waits),
+            accepted.eq(gate & ~occupied & may),
             self.i.ready.eq(accepted),
         ]
         m.d.sync += [

@@ -86,7 +86,8 @@ class Eigensystem(wiring.Component):
         ]
 
         # A result is rounded on its way into `kept`, which says a cycle late that it is full:
-        # `spectra` takes none in the next two cycles. Whether both take one is seen a cycle late.
+        # `spectra` takes none in the next three cycles. That both may take one is decided in the
+        # cycle before.
         result, takes = solver.o.payload, Signal()
         taken = solver.o.valid & takes
         m.d.sync += takes.eq(spectra.i.ready & kept.i.ready & ~taken)

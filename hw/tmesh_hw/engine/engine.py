@@ -428,8 +428,8 @@ class Engine(wiring.Component):
                     m.next = "HEADER"
 
     def _answer(self, m: Module) -> None:
-        """The body of a reply, two cycles after EXECUTE at the latest, which is when it is taken:
-        what is asked for, or zero; by gates, since it is wide."""
+        """The body of a reply, two cycles after EXECUTE at the latest: that is when `ReplyWriter`
+        takes it at the soonest. What is asked for, or zero; by gates, since it is wide."""
         argument, size = self._head.argument, 4 * INTEGER
         chosen = [Signal(name=f"chosen{n}", attrs={"keep": 1}) for n in range(len(self._counts))]
         m.d.sync += [turn.eq(argument[:3] == n) for n, turn in enumerate(chosen)]

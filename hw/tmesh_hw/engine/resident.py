@@ -133,11 +133,13 @@ class Resident(wiring.Component):
                     writes[k].r.eq(write.r),
                     writes[k].valid.eq(1),
                 ]
-        bank = self.read.place.bank
-        banks = self._pipeline(m, bank, read_latency(self.lanes), reset_less=True)
-        of_bank = Array(own_vectors)[banks[-1]] if self.lanes > 1 else own_vectors[0]
+        vector = own_vectors[0]
+        if self.lanes > 1:
+            bank = self.read.place.bank
+            banks = self._pipeline(m, bank, read_latency(self.lanes), reset_less=True)
+            vector = Array(own_vectors)[banks[-1]]
         m.d.comb += [
-            self.r.eq(of_bank),
+            self.r.eq(vector),
             self.issued.eq(sum(slot.valid & bundle.valid for slot in bundle.payload)),
             self.saturations.eq(
                 sum(lane.o.valid & lane.o.payload.saturated for lane in self._lanes)

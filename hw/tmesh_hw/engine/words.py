@@ -141,7 +141,8 @@ class ReplyWriter(wiring.Component):
 
     Members
     -------
-    i: stream of ``{reply, long: 1, results: RESULTS × signed}``, reply a `reply_layout`
+    i: stream of ``{reply, long: 1, results: RESULTS × signed}``, reply a `reply_layout`; none is
+       taken in its first cycle
     o: stream of words of `link` bits
     """
 
@@ -169,7 +170,7 @@ class ReplyWriter(wiring.Component):
         left, last = Signal(range(short + longer + 1)), Signal()
         empty, may_go, room = Signal(init=1), Signal(), Signal()
         goes = ~empty & may_go
-        # A reply is seen a cycle before it is taken: whether there is one is found far from here.
+        # Whether there is a reply is found far from here.
         seen = Signal()
         word = queue.i.payload
         m.d.comb += [
