@@ -66,6 +66,18 @@ def test_what_is_connected_is_near() -> None:
     assert steps.mean() < 60 / 6
 
 
+@pytest.mark.parametrize("pins", [(0, 0), (0, 90), (125, 0), (125, 90)])
+def test_what_leads_to_pins_is_near_them(pins: tuple[int, int]) -> None:
+    """A pin at one end of a chain, that would be in any corner."""
+    cells = chain(150) | {"pin": cell("TRELLIS_IO", 2)}
+    sites = floorplan(cells, pins)
+    assert sorted(sites) == sorted(set(cells) - {"pin"})
+    at = np.array([place_of(sites[name]) for name in sorted(sites)])
+    away = np.abs(at - pins)
+    assert np.all(away[:10].mean(axis=0) <= away.mean(axis=0))
+    assert away[:10].sum(axis=1).mean() < away[-10:].sum(axis=1).mean()
+
+
 def test_no_exchange_shortens_the_wires() -> None:
     """By the whole sum, of every two of a kind, and of every one and a free site."""
     rng = np.random.default_rng(2)

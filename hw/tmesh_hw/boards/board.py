@@ -18,8 +18,9 @@ class Board:
     """A board, its clock, and what goes on it: the configuration of the same name.
 
     title: what its maker calls it. platform: makes the Amaranth platform; amaranth-boards is there
-    only where bitstreams are made. flash: the command that takes a bitstream. large: fills its
-    device, so has a floorplan. depth: words that the link keeps each way.
+    only where bitstreams are made. flash: the command that takes a bitstream. pins: column and row
+    near which a device that is filled has its pins, for the floorplan. depth: words that the link
+    keeps each way.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Board:
     device: str
     platform: Callable[[], Any]
     flash: str
-    large: bool = False
+    pins: tuple[int, int] | None = None
     depth: int = 512
     baud: int = frames.BAUD
 
@@ -92,7 +93,7 @@ BOARDS = {
             "LFE5U-85F",
             _ulx3s("85F"),
             "openFPGALoader -b ulx3s -f",
-            large=True,
+            pins=(0, 72),
         ),
     )
 }

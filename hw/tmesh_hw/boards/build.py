@@ -130,9 +130,9 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
         made.extract(folder)
         for command in commands:
             _run(command, folder)
-            if board.large and command[0] == "yosys":
+            if board.pins and command[0] == "yosys":
                 try:
-                    place_macros(folder / "top.json")
+                    place_macros(folder / "top.json", board.pins)
                 except ValueError as error:
                     raise BuildError(f"{board.title}: {error}") from None
         done.touch()

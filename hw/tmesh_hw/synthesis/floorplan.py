@@ -5,6 +5,7 @@ them far from what they are connected to; so they are given their sites before.
 """
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ SITES = {
     for kind, (rows, group_sites) in _ROWS.items()
 }
 
+#: What nextpnr calls a pin.
+PIN = "TRELLIS_IO"
+
 #: Cells on a net that says who belongs together; others say what is everywhere, as a reset does.
 MOST = 30
 
@@ -41,8 +45,11 @@ MOST = 30
 SWEEPS, GAIN = 40, 1e-3
 
 
-def conductances(cells: dict[str, Any]) -> tuple[list[str], FloatArray]:
-    """The macros (n) among `cells` of a Yosys netlist, and how well each pair is connected (n, n).
+def conductances(
+    cells: dict[str, Any], kinds: Collection[str] = tuple(SITES)
+) -> tuple[list[str], FloatArray]:
+    """The macros (n) among `cells` of a Yosys netlist, or others of such `kinds`, and how well each
+    pair is connected (n, n).
 
     Every net is a star of resistors with its cells around it. What is not a macro is eliminated
     (Kron reduction): between two macros then is the conductance of all ways through logic,
@@ -64,7 +71,7 @@ def conductances(cells: dict[str, Any]) -> tuple[list[str], FloatArray]:
     star = sparse.coo_matrix((weights, (ends, hubs)), shape=(size, size))
     graph = (star + star.T).tocsr()
     laplacian = sparse.diags(np.asarray(graph.sum(axis=1)).ravel()) - graph
-    macros = np.array([n for n, name in enumerate(names) if cells[name]["type"] in SITES])
+    macros = np.array([n for n, name in enumerate(names) if cells[name]["type"] in kinds])
     # What no way leads to from a macro is of no matter, and would have no solution.
     _, part = sparse.csgraph.connected_components(graph, directed=False)
     logic = np.setdiff1d(np.flatnonzero(np.isin(part, part[macros])), macros)
@@ -81,12 +88,14 @@ def conductances(cells: dict[str, Any]) -> tuple[list[str], FloatArray]:
     return [names[n] for n in macros], found
 
 
-def floorplan(cells: dict[str, Any]) -> dict[str, str]:
-    """A site for each macro among `cells`, by their names.
+def floorplan(cells: dict[str, Any], pins: tuple[int, int] | None = None) -> dict[str, str]:
+    """A site for each macro among `cells`, by their names. pins: the column and row near which the
+    device has the pins of the design, if that is known.
 
     First in the order of the second and third eigenvector of their conductances' Laplacian, the
-    plane in which wires are shortest (Hall, Management Science 17, 1970); then by exchanges of two,
-    or of one and a free site, while that shortens Σ conductance · (|Δx| + |Δy|).
+    plane in which wires are shortest (Hall, Management Science 17, 1970), of its mirror images that
+    with the shortest ones to the pins; then by exchanges of two, or of one and a free site, while
+    that shortens Σ conductance · (|Δx| + |Δy|).
 
     Raises ``ValueError`` when there are more macros of a kind than sites.
     """
@@ -96,23 +105,51 @@ def floorplan(cells: dict[str, Any]) -> dict[str, str]:
     names, conductance = conductances(cells)
     kinds = np.array([cells[name]["type"] for name in names])
     places = {kind: np.array([site[:2] for site in SITES[kind]], dtype=float) for kind in SITES}
-    taken = _first(conductance, kinds, places)
+    ranks = _ranks(conductance)
+    if pins is not None:
+        ranks = _mirrored(ranks, places, pins, _to_pins(cells))
+    taken = _first(ranks, kinds, places)
     _exchange(conductance, kinds, places, taken)
     return {
         name: SITES[kind][site][2] for name, kind, site in zip(names, kinds, taken, strict=True)
     }
 
 
-def _first(conductance: FloatArray, kinds: Any, places: dict[str, FloatArray]) -> Any:
-    """A site (n) for each macro, near to where it would be on a plane."""
+def _ranks(conductance: FloatArray) -> FloatArray:
+    """Where each macro is on a plane (n, 2), evenly in 0 to 1."""
+    count = len(conductance)
     degree = np.maximum(conductance.sum(axis=1), np.finfo(float).tiny)
     scale = 1 / np.sqrt(degree)
-    _, vectors = np.linalg.eigh(np.eye(len(kinds)) - scale[:, None] * conductance * scale)
-    plane = scale[:, None] * vectors[:, [1, 2]] if len(kinds) > 2 else np.zeros((len(kinds), 2))
-    # Evenly over the device: their ranks.
-    ranks = (np.argsort(np.argsort(plane, axis=0), axis=0) + 0.5) / len(kinds)
+    _, vectors = np.linalg.eigh(np.eye(count) - scale[:, None] * conductance * scale)
+    plane = scale[:, None] * vectors[:, [1, 2]] if count > 2 else np.zeros((count, 2))
+    return np.asarray((np.argsort(np.argsort(plane, axis=0), axis=0) + 0.5) / count)
+
+
+def _on_device(ranks: FloatArray, places: dict[str, FloatArray]) -> FloatArray:
+    """Columns and rows, from the first to the last of all sites."""
     every = np.concatenate(list(places.values()))
-    wanted = every.min(axis=0) + ranks * np.ptp(every, axis=0)
+    return np.asarray(every.min(axis=0) + ranks * np.ptp(every, axis=0))
+
+
+def _to_pins(cells: dict[str, Any]) -> FloatArray:
+    """How well each macro is connected to pins."""
+    names, found = conductances(cells, (*SITES, PIN))
+    is_pin = np.array([cells[name]["type"] == PIN for name in names])
+    return np.asarray(found[~is_pin][:, is_pin].sum(axis=1))
+
+
+def _mirrored(
+    ranks: FloatArray, places: dict[str, FloatArray], pins: tuple[int, int], to_pins: FloatArray
+) -> FloatArray:
+    """`ranks`, or what they are from the other end, for columns and for rows."""
+    images = (ranks, 1 - ranks)
+    here, there = (to_pins @ np.abs(_on_device(image, places) - pins) for image in images)
+    return np.where(there < here, 1 - ranks, ranks)
+
+
+def _first(ranks: FloatArray, kinds: Any, places: dict[str, FloatArray]) -> Any:
+    """A site (n) for each macro, near to where it would be on a plane."""
+    wanted = _on_device(ranks, places)
     taken = np.zeros(len(kinds), dtype=np.int64)
     for kind, sites in places.items():
         mine = np.flatnonzero(kinds == kind)
@@ -163,10 +200,11 @@ def _exchange(
             return
 
 
-def place_macros(netlist: Path) -> None:
-    """Write the sites of its macros into a Yosys netlist of a ``top``, as nextpnr takes them."""
+def place_macros(netlist: Path, pins: tuple[int, int] | None = None) -> None:
+    """Write the sites of its macros into a Yosys netlist of a ``top``, as nextpnr takes them; pins:
+    see `floorplan`."""
     design = json.loads(netlist.read_text(encoding="utf-8"))
     cells = design["modules"]["top"]["cells"]
-    for name, site in floorplan(cells).items():
+    for name, site in floorplan(cells, pins).items():
         cells[name]["attributes"]["BEL"] = site
     netlist.write_text(json.dumps(design), encoding="utf-8")
