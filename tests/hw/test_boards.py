@@ -1,5 +1,6 @@
 """Boards: their clocks, what their reports say, and how figures are kept."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -53,6 +54,16 @@ def test_a_plan_has_its_pins_and_its_clock(name: str) -> None:
     assert "timing-allow-fail" not in plan.files["build_top.sh"]
     assert plan.digest() == build.plan(board)[0].digest()
     assert "--seed 7" in build.plan(board, 7)[0].files["build_top.sh"]
+
+
+def test_a_digest_is_that_of_the_circuit() -> None:
+    """What places it otherwise has the same one, so that placement is what was asked for alone."""
+    pytest.importorskip("amaranth_boards")
+    board = BOARDS["icebreaker"]
+    _, digest = build.plan(board)
+    assert 0 < digest < 1 << 128
+    assert build.plan(board, 7)[1] == digest
+    assert build.plan(dataclasses.replace(board, depth=board.depth // 2))[1] != digest
 
 
 def test_a_seed_is_routed_once(tmp_path: Path) -> None:

@@ -17,9 +17,7 @@ from amaranth.build.run import BuildPlan
 
 from tmesh_hw import yosys
 from tmesh_hw.boards.board import BOARDS, Board, BoardTop
-from tmesh_hw.digest import build_digest
-from tmesh_hw.synthesis import ROUTER
-from tmesh_hw.synthesis.floorplan import place_macros
+from tmesh_hw.synthesis import ROUTER, floorplan
 
 #: The seed of placement.
 SEED = 1
@@ -93,8 +91,15 @@ def tool_version(name: str) -> str:
 
 
 def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
-    """Everything that the tools are given, and the digest of the build."""
-    digest = build_digest(board.config)
+    """Everything that the tools are given, and the digest of the build: 128 bits of the circuit
+    that has a zero instead, so what does not change a circuit does not place it anew."""
+    circuit = _plan(board, 0, seed).files["top.il"]
+    text = circuit.encode() if isinstance(circuit, str) else circuit
+    digest = int.from_bytes(hashlib.sha256(text).digest()[:16], "little")
+    return _plan(board, digest, seed), digest
+
+
+def _plan(board: Board, digest: int, seed: int) -> BuildPlan:
     platform = board.platform()
     # Timing that is missed is an error of nextpnr.
     place_and_route = ["--seed", str(seed), "--report", "report.json"]
@@ -110,7 +115,7 @@ def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
             "script_after_synth": "abc -lut 4:7 -dress\nclean\nsynth_ecp5 -run map_cells: -top top",
         }
     options["nextpnr_opts"] = " ".join(place_and_route)
-    return platform.prepare(BoardTop(board, digest), "top", **options), digest
+    return platform.prepare(BoardTop(board, digest), "top", **options)
 
 
 def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
@@ -123,6 +128,8 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
     key = hashlib.sha256(made.digest())
     for command in commands:
         key.update(tool_version(command[0]).encode())
+    if board.pins:
+        key.update(Path(floorplan.__file__).read_bytes())
     folder = root / board.name / key.hexdigest()[:16]
     done = folder / "done"
     if not done.exists():
@@ -132,7 +139,7 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
             _run(command, folder)
             if board.pins and command[0] == "yosys":
                 try:
-                    place_macros(folder / "top.json", board.pins)
+                    floorplan.place_macros(folder / "top.json", board.pins)
                 except ValueError as error:
                     raise BuildError(f"{board.title}: {error}") from None
         done.touch()

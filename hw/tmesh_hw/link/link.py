@@ -77,7 +77,7 @@ class Link(wiring.Component):
             ends.eq(Cat(receiver.good, ends)),
             bad.eq(Cat(receiver.bad, bad)),
             ours.eq(
-                fits(header, self.link) & (header.session == session) & (header.kind != Kind.RESET)
+                fits(header, self.link) & (header.session == session) & (header.kind < Kind.RESET)
             ),
             follows.eq(header.position == inward.written),
             missing.eq(
