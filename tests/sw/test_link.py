@@ -184,11 +184,55 @@ def test_a_board_that_stops_is_given_up() -> None:
         link.exchange(np.zeros((1, 2), np.uint32), np.ones(1, np.bool_), 1)
 
 
+@pytest.mark.parametrize("noise", [b"\5", b"\5\0"])
+def test_a_board_that_babbles_is_asked_again_and_given_up(noise: bytes) -> None:
+    """Bytes that mean nothing are no progress."""
+    now, asked = 0.0, 0
+
+    def board(frame: Frame) -> bytes:
+        nonlocal asked
+        asked += frame.kind == Kind.AGAIN
+        return encode(frame) if frame.kind == Kind.RESET else b""
+
+    class Noisy(Script):
+        def read(self) -> bytes:
+            nonlocal now
+            now += 0.01
+            return super().read() or noise
+
+    link = Link("board", lambda: Noisy(board), 64, timeout=5, patience=0.25, clock=lambda: now)
+    link.connect()
+    with pytest.raises(LinkError, match="board: no progress for 5 s"):
+        link.exchange(np.zeros((1, 2), np.uint32), np.ones(1, np.bool_), 1)
+    assert now < 6
+    assert asked >= 4
+
+
+def test_what_was_cut_off_is_not_read_after_connecting() -> None:
+    """Half a frame from before would spoil the first answer."""
+    resets = 0
+
+    def board(frame: Frame) -> bytes:
+        nonlocal resets
+        resets += frame.kind == Kind.RESET
+        return encode(frame) if frame.kind == Kind.RESET else encode(frame)[:5]
+
+    link = Link("board", lambda: Script(board), 64, timeout=0.05, patience=0.01)
+    link.connect()
+    with pytest.raises(LinkError, match="no progress"):
+        link.exchange(np.zeros((1, 2), np.uint32), np.ones(1, np.bool_), 1)
+    link.connect()
+    assert resets == 2
+
+
 def test_bad_ports_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"serial port must be PATH .*, not '\?baud=3'"):
         SerialTransport("?baud=3", 1)
     with pytest.raises(ValueError, match="baud=fast"):
         SerialTransport("/dev/ttyUSB0?baud=fast", 1)
+    for rate in (0, 1 << 31):
+        with pytest.raises(ValueError, match=f"baud={rate}"):
+            SerialTransport(f"/dev/ttyUSB0?baud={rate}", 1)
     missing = tmp_path / "ttyUSB0"
     with pytest.raises(LinkError, match=r"^board: .*could not open port .*ttyUSB0"):
         Link("board", lambda: SerialTransport(str(missing), 1), 64).connect()

@@ -15,7 +15,7 @@ from tmesh.packets import fields
 Words = npt.NDArray[np.uint32]
 Bools = npt.NDArray[np.bool_]
 
-#: Bytes without the end of a frame after which they are not one: four times what a sender makes.
+#: Bytes without the end of a frame after which they are not one: many times what a sender makes.
 LONGEST = 4 * 1024
 
 

@@ -32,7 +32,8 @@ class Link:
 
     name: of the board in errors. connect: opens a transport. bits: of a word. timeout: seconds
     without progress after which the board is given up. patience: seconds without a byte after which
-    what is missing is asked for, doubled where this does not help. clock: for both, in seconds.
+    what is missing is asked for, doubled where this does not help, and with bytes that do not help
+    the longest of them. clock: for both, in seconds.
     """
 
     def __init__(
@@ -48,7 +49,6 @@ class Link:
         self._timeout, self._patience, self._clock = timeout, patience, clock
         self._most = frames.words_per_frame(bits)
         self._transport: Transport | None = None
-        self._decoder = Decoder(bits)
         self._begin(0)
 
     def connect(self) -> None:
@@ -57,6 +57,7 @@ class Link:
         Raises `LinkError` if there is no board, or one of another version or size of words.
         """
         self.close()
+        self._decoder = Decoder(self.bits)
         try:
             self._transport = self._open()
             self._reset(self._transport)
@@ -146,7 +147,7 @@ class Link:
         base, wanted = self._end, self._expected + answers
         self._end = end = base + len(words)
         received: list[Words] = []
-        heard = moved = self._clock()
+        heard = moved = told = self._clock()
         patience = self._patience
         # Asked for what is missing, gone back to what the board lacks: once until something moves.
         asked = went_back = False
@@ -179,10 +180,11 @@ class Link:
                 self._window = min(self._widest, self._window + self._expected - before[1])
             if data:
                 heard = now
-            elif now - moved > self._timeout:
+            if now - moved > self._timeout:
                 raise LinkError(f"{self.name}: no progress for {self._timeout:g} s")
-            elif now - heard > patience:
-                heard, ask = now, True
+            if now - heard > patience or now - max(moved, told) > PATIENCE * self._patience:
+                heard = told = now
+                ask = True
                 patience = min(2 * patience, PATIENCE * self._patience)
                 self._go_back()
             if ask:

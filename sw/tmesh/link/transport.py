@@ -9,6 +9,9 @@ from tmesh.frames import BAUD
 #: Seconds that a read waits for the first byte.
 MOMENT = 0.02
 
+#: Bits per second that a port may have.
+RATES = range(1, 1 << 31)
+
 
 class Transport(Protocol):
     """Bytes to and from a board, in order; they may be lost, changed or added on the way.
@@ -35,9 +38,9 @@ class SerialTransport:
 
     def __init__(self, path: str, timeout: float) -> None:
         name, _, option = path.partition("?baud=")
-        if not name or (option and not option.isdecimal()):
+        rate = int(option) if option.isdecimal() else 0 if option else BAUD
+        if not name or rate not in RATES:
             raise ValueError(f"serial port must be PATH or PATH?baud=N, not {path!r}")
-        rate = int(option) if option else BAUD
         # Nobody else may talk to it meanwhile.
         self._port = serial.serial_for_url(
             name, rate, timeout=MOMENT, write_timeout=timeout, exclusive=True
