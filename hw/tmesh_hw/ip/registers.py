@@ -49,8 +49,9 @@ REGISTERS = (
 
 
 class AxiLiteRegisters(wiring.Component):
-    """An AXI4-Lite subordinate over `REGISTERS`; one read and one write at a time, each answered in
-    the next clock. Byte strobes count; AxPROT does not exist here.
+    """An AXI4-Lite subordinate over `REGISTERS`; one read and one write at a time, each taken a
+    clock after it came and answered in the next. No output depends on an input of the same clock
+    (IHI 0022, A3.2.1). Byte strobes count; AxPROT does not exist here.
 
     Members
     -------
@@ -89,10 +90,14 @@ class AxiLiteRegisters(wiring.Component):
             register.address >> 2: getattr(self, register.name) for register in REGISTERS
         }
         writable = {register.address >> 2 for register in REGISTERS if register.writable}
-        # An address and its data are taken together, once the answer before them has left.
-        write = self.awvalid & self.wvalid & (~self.bvalid | self.bready)
-        read = self.arvalid & (~self.rvalid | self.rready)
-        m.d.comb += [self.awready.eq(write), self.wready.eq(write), self.arready.eq(read)]
+        # An address and its data are taken together, once the answer before them has left. What is
+        # valid stays so until then.
+        write, read = self.awready, self.arready
+        m.d.comb += self.wready.eq(write)
+        m.d.sync += [
+            write.eq(self.awvalid & self.wvalid & ~write & (~self.bvalid | self.bready)),
+            read.eq(self.arvalid & ~read & (~self.rvalid | self.rready)),
+        ]
         with m.If(write):
             m.d.sync += [self.bvalid.eq(1), self.bresp.eq(_SLVERR)]
             with m.Switch(self.awaddr[2:]):

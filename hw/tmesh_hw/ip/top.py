@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from amaranth import ClockDomain, Const, Elaboratable, Module, ResetInserter, Signal
+from amaranth import ClockDomain, Const, Elaboratable, Module, Mux, ResetInserter, Signal
 from amaranth.lib.wiring import In
 from tmesh import packets
 from tmesh.config import CoreConfig
@@ -65,7 +65,8 @@ class IpTop(Elaboratable):
     """An engine behind ``s_axis_*`` (commands) and ``m_axis_*`` (replies), the packets of
     `tmesh.packets`, with `REGISTERS` on ``s_axil_*``.
 
-    Words that come while the engine is held in reset are taken and forgotten.
+    Words that come while software holds the engine in reset are taken and forgotten. A reply of
+    which words have gone ends with one more, zero; the engine is held until that is taken.
     """
 
     def __init__(self, engine: Engine | MicrocodedEngine) -> None:
@@ -89,27 +90,37 @@ class IpTop(Elaboratable):
             if pin is not None:
                 m.d.comb += inside.eq(pin) if member.flow == In else pin.eq(inside)
 
-        held = registers.control[0]
+        asked, held = registers.control[0], Signal()
         engine = self.engine
         m.submodules.engine = ResetInserter(held)(engine)
         i, o = engine.i, engine.o
+        # A word of a reply, not reset with the engine, since what was offered has to stay; words of
+        # its packet have come, and not the last.
+        word, full, begun = Signal(o.payload.shape(), reset_less=True), Signal(), Signal()
+        moves = ~full | port["m_axis_tready"]
+        m.d.sync += held.eq(asked | held & (full | begun))
+        with m.If(moves):
+            m.d.sync += full.eq(Mux(held, begun, o.valid))
+            with m.If(held):
+                m.d.sync += [word.data.eq(0), word.last.eq(1), begun.eq(0)]
+            with m.Elif(o.valid):
+                m.d.sync += [word.eq(o.payload), begun.eq(~o.payload.last)]
         m.d.comb += [
             i.payload.data.eq(port["s_axis_tdata"]),
             i.payload.last.eq(port["s_axis_tlast"]),
-            i.valid.eq(port["s_axis_tvalid"]),
-            port["s_axis_tready"].eq(i.ready),
-            port["m_axis_tdata"].eq(o.payload.data),
-            port["m_axis_tlast"].eq(o.payload.last),
-            port["m_axis_tvalid"].eq(o.valid),
-            o.ready.eq(port["m_axis_tready"]),
+            i.valid.eq(port["s_axis_tvalid"] & ~held),
+            port["s_axis_tready"].eq(Mux(held, asked, i.ready)),
+            port["m_axis_tdata"].eq(word.data),
+            port["m_axis_tlast"].eq(word.last),
+            port["m_axis_tvalid"].eq(full),
+            o.ready.eq(moves & ~held),
         ]
 
-        taken, given = i.valid & i.ready & i.payload.last, o.valid & o.ready & o.payload.last
         steps = {
-            "commands": taken,
-            "replies": given,
+            "commands": i.valid & i.ready & i.payload.last,
+            "replies": full & port["m_axis_tready"] & word.last,
             "waited": i.valid & ~i.ready,
-            "blocked": o.valid & ~o.ready,
+            "blocked": full & ~port["m_axis_tready"],
         }
         for name, step in steps.items():
             count = Signal(32, name=name)

@@ -13,11 +13,12 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, with_timeout
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from tmesh import packets
 from tmesh_hw.ip import REGISTERS
 
-from tmesh_sim.engine_packets import DIGEST, engine_config
+from tmesh_sim.engine_packets import DIGEST
+from tmesh_sim.vectors import build
 
 with warnings.catch_warnings():
     # cocotbext-axi 0.1.28 has names that cocotb 2 renames.
@@ -108,7 +109,8 @@ async def registers_say_what_it_is(dut: Any) -> None:
     """Constants are those of the configuration; nothing else can be read, or written."""
     bench = IpBench(dut)
     await bench.reset()
-    config = engine_config(*map(int, os.environ["TMESH_SHAPE"].split()))
+    block, f, lanes = os.environ["TMESH_SHAPE"].split()
+    config = build(block, int(f), int(lanes)).config
     assert (await bench.registers.read(ADDRESS["identity"], 4)).data == b"TMSH"
     assert await bench.read("version") == packets.VERSION
     shape = (await bench.registers.read(ADDRESS["format"], 4)).data
@@ -144,3 +146,27 @@ async def software_resets_the_engine(dut: Any) -> None:
     assert await bench.read("commands") == 0
     assert await bench.exchange([identify], 1) == [answer]
     assert await bench.read("pending") == 0
+
+
+@cocotb.test()
+async def a_reset_ends_a_reply_that_has_begun(dut: Any) -> None:
+    """What is offered stays until it is taken, the packet ends, and the next reply is whole."""
+    bench = IpBench(dut)
+    await bench.reset()
+    identify, answer = frames("sent")[1], frames("expected")[1]
+    bench.replies.pause = True
+    await bench.commands.send(identify)
+    await ClockCycles(dut.aclk, 2000)
+    offered = dut.m_axis_tdata.value.to_unsigned()
+    await bench.registers.write(ADDRESS["control"], b"\1")
+    await bench.registers.write(ADDRESS["control"], b"\0")
+    for _ in range(100):
+        await RisingEdge(dut.aclk)
+        assert dut.m_axis_tvalid.value
+        assert dut.m_axis_tdata.value.to_unsigned() == offered
+    bench.replies.pause = False
+    torn = bytes((await with_timeout(bench.replies.recv(), 1, "ms")).tdata)
+    size = len(dut.m_axis_tdata) // 8
+    assert torn == answer[:size] + bytes(size)
+    assert await bench.exchange([identify], 1) == [answer]
+    assert await bench.read("commands") == await bench.read("replies") == 1

@@ -26,20 +26,20 @@ PORTS = ["aclk", "aresetn"] + [
 #: one file.
 QUICK = "OPT_FAST=-O0 OPT_SLOW=-O0 VM_PARALLEL_BUILDS=0"
 
-#: The engine with AXI ports, as others get it, driven by bus models.
-IP = "ip"
+#: Benches of engines with AXI ports, as others get them, driven by bus models; by block.
+IP = {"engine": "ip", "microcoded_engine": "microcoded_ip"}
 
-#: (block, fraction bits, lanes) of every bench; the narrow engine is that with AXI ports.
-BENCHES = [(IP, *case[1:]) if case == ("engine", 14, 1) else case for case in cases()]
+#: (block, fraction bits, lanes) of every bench; engines of the narrow format have AXI ports.
+BENCHES = [(IP[name] if name in IP and f == 14 else name, f, lanes) for name, f, lanes in cases()]
 
 
 def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed: int) -> None:
     """Run one bench in `folder`. Raises ``AssertionError`` when a test in it fails."""
-    block = "engine" if name == IP else name
+    block = next((block for block, bench in IP.items() if bench == name), name)
     dut = build(block, f, lanes)
     sent, expected = vectors(block, dut, transactions, seed)
     i, o = (fields(port.payload.shape()) for port in (dut.i, dut.o))
-    if name == IP:
+    if block != name:
         text, module = package.verilog(dut), "ip_bench"
         touched = [port.name for port in ports(dut.config)]
     else:
@@ -50,7 +50,7 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     variables = {
         "TMESH_VECTORS": str(archive),
         "TMESH_SEED": str(seed),
-        "TMESH_SHAPE": f"{f} {lanes}",
+        "TMESH_SHAPE": f"{block} {f} {lanes}",
         **({"TMESH_STEADY": "1"} if dut.o.signature.always_ready else {}),
     }
     simulate(text, module, folder, variables, touched, f"{QUICK} {runtime_flags()}")
