@@ -50,7 +50,7 @@ def run(
         Path | None, typer.Argument(help="Scenario file; default: the shipped one.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="reference, model, verilator, or serial:PATH.")
+        str | None, typer.Option(help="reference, model, verilator, netlist, or serial:PATH.")
     ] = None,
     config: Annotated[str | None, typer.Option(help="Configuration of the core.")] = None,
     seed: Seed = 0,

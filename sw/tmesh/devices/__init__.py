@@ -13,7 +13,7 @@ from tmesh.devices.reference import ReferenceDevice
 from tmesh.devices.verilator import VerilatorDevice
 from tmesh.link import LinkError
 
-__all__ = ["Device", "DeviceInfo", "LinkError", "NotSupported", "open_device"]
+__all__ = ["Device", "DeviceInfo", "LinkError", "NotSupported", "device_name", "open_device"]
 
 _DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
     "reference": ReferenceDevice,
@@ -22,6 +22,14 @@ _DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
     "netlist": NetlistDevice,
     "netlist:ice40": partial(NetlistDevice, family="ice40"),
 }
+
+
+def device_name(name: str) -> str:
+    """`name`, if `open_device` knows it. Raises ``ValueError`` with those it knows."""
+    kind, _, path = name.partition(":")
+    if name not in _DEVICES and not (kind == "serial" and path):
+        raise ValueError(f"device must be one of {', '.join(_DEVICES)}, serial:PATH, not {name!r}")
+    return name
 
 
 def open_device(
@@ -34,11 +42,10 @@ def open_device(
     ``ValueError`` for an unknown device or configuration, or a trace that cannot be had, and
     `LinkError` if there is no board.
     """
-    kind, _, path = name.partition(":")
-    if name not in _DEVICES and not (kind == "serial" and path):
-        raise ValueError(f"device must be one of {', '.join(_DEVICES)}, serial:PATH, not {name!r}")
+    if device_name(name) != "verilator" and trace is not None:
+        raise ValueError(f"trace: device {name} has no waveform")
     if trace is not None:
-        if name != "verilator":
-            raise ValueError(f"trace: device {name} has no waveform")
         return VerilatorDevice(config, Path(trace))
-    return _DEVICES[name](config) if name in _DEVICES else SerialDevice(path, config)
+    if name in _DEVICES:
+        return _DEVICES[name](config)
+    return SerialDevice(name.partition(":")[2], config)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tmesh.adversaries import adversary
+from tmesh.devices import device_name
 from tmesh.finality import quorum, tolerated
 from tmesh.finality.coin import Kind
 from tmesh.golden.reference import ComplexArray, FloatArray
@@ -86,7 +87,7 @@ class Scenario(BaseModel):
     epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
     beta: Annotated[int, Field(ge=1)] = 3
     rounds: Annotated[int, Field(ge=1)] = 200
-    device: Annotated[str, Field(pattern="^(reference|model|verilator|serial:.+)$")] = "verilator"
+    device: Annotated[str, AfterValidator(device_name)] = "verilator"
     config: str = "default"
     states: str | None = None
     edges: str | None = None
