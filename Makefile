@@ -90,9 +90,10 @@ timing: fpga
 bitstream: fpga
 	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.build "$(BOARD)" $(if $(SEED),--seed $(SEED))
 
-# Figures of all boards, and what has changed; with BOARD its design is routed anew, five seeds.
+# Figures of all boards, and what has changed; with BOARD those seeds of its design that were not yet
+# routed are, SEEDS in all.
 figures: fpga
-	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.figures "$(BOARD)"
+	$(RUN) PYTHONHASHSEED=0 $(BIN)/python -m tmesh_hw.boards.figures "$(BOARD)" --seeds $(SEEDS)
 
 lint: setup
 	$(BIN)/ruff check .

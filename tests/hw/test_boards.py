@@ -120,11 +120,11 @@ def test_seeds_that_cannot_be_routed_are_counted(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(figures, "route", route)
     monkeypatch.setattr(figures, "cycles", lambda board: {"events": 100.0})
-    record = figures.measure(made, 3)
+    record = figures.measure(made, 3, "abc")
     assert (record["seeds"], record["unrouted"]) == (3, 1)
     assert (record["mhz_min"], record["mhz_median"]) == (26, 28)
     with pytest.raises(build.BuildError, match="it does not end"):
-        figures.measure(made, 4)
+        figures.measure(made, 4, "abc")
 
 
 def test_changes_are_told() -> None:

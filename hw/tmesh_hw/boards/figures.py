@@ -55,8 +55,8 @@ def cycles(board: Board) -> dict[str, float]:
     return found
 
 
-def measure(made: Bitstream, seeds: int) -> dict[str, Any]:
-    """The record of a build."""
+def measure(made: Bitstream, seeds: int, version: str) -> dict[str, Any]:
+    """The record of a build of the `commit` that is `version`."""
     clocks, unrouted = [made.report.reached], 0
     while len(clocks) < seeds:
         try:
@@ -68,7 +68,7 @@ def measure(made: Bitstream, seeds: int) -> dict[str, Any]:
     clock, counted = made.board.config.clock_hz, cycles(made.board)
     return {
         "board": made.board.name,
-        "commit": commit(),
+        "commit": version,
         **{name: made.report.cells[name] for name in (*COUNTS, "spram")},
         "mhz": clock / 1e6,
         "mhz_min": round(min(clocks), 1),
@@ -82,7 +82,10 @@ def measure(made: Bitstream, seeds: int) -> dict[str, Any]:
 def commit() -> str:
     """The commit that is built, with a + if something was changed since."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BuildError(f"git: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def latest(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -154,8 +157,14 @@ def main() -> int:
     file = arguments.file
     records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     if arguments.board:
-        made = build(BOARDS[arguments.board], arguments.root)
-        record = measure(made, arguments.seeds)
+        try:
+            # Before what takes long.
+            version = commit()
+            made = build(BOARDS[arguments.board], arguments.root)
+            record = measure(made, arguments.seeds, version)
+        except (BuildError, FileNotFoundError) as error:
+            print(f"tmesh: {error}", file=sys.stderr)
+            return 1
         same = ("board", "commit")
         records = [r for r in records if any(r[key] != record[key] for key in same)] + [record]
         lines = ",\n".join(json.dumps(record) for record in records)
