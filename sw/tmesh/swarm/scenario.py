@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tmesh.adversaries import adversary
 from tmesh.devices import device_name
@@ -87,7 +87,7 @@ class Scenario(BaseModel):
     epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
     beta: Annotated[int, Field(ge=1)] = 3
     rounds: Annotated[int, Field(ge=1)] = 200
-    device: Annotated[str, AfterValidator(device_name)] = "verilator"
+    device: str = "verilator"
     config: str = "default"
     states: str | None = None
     edges: str | None = None
@@ -106,6 +106,7 @@ class Scenario(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         adversary(self.adversary)
+        device_name(self.device)
         if self.k >= self.agents:
             raise ValueError(f"k: {self.k} neighbours, but there are {self.agents} agents")
         if self.faulty >= self.agents:
