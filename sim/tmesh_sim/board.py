@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 from tmesh.config import CoreConfig, core_config
+from tmesh_hw.boards import BOARDS
 from tmesh_hw.digest import build_digest
 from tmesh_hw.export import pins_verilog
 from tmesh_hw.link import SerialEngine
@@ -21,6 +22,9 @@ _DRIVER = Path(__file__).with_name("bytes.cpp")
 
 #: Clocks of one call: few, since a byte may have to wait for so many; far more than it costs.
 CLOCKS = 1024
+
+#: Words that the link keeps each way where the configuration is that of no board.
+DEPTH = 512
 
 #: Bytes that are taken from a terminal, or given, at a time.
 BUFFER = 4096
@@ -88,9 +92,9 @@ class VerilatedBytes:
 class SimulatedBoard:
     """The complete top of a board, `SerialEngine`, Verilated behind a pseudo-terminal.
 
-    config: the core configuration. divisor: clocks of a bit on the line; few make it fast. trace:
-    a waveform file. `path` is the terminal, `core` what runs, `digest` its build. A context
-    manager, in which a thread runs the board; or call `serve`.
+    config: the core configuration; that of a board has its link's queues, too. divisor: clocks of a
+    bit on the line; few make it fast. trace: a waveform file. `path` is the terminal, `core` what
+    runs, `digest` its build. A context manager, in which a thread runs the board; or call `serve`.
     """
 
     def __init__(
@@ -99,7 +103,9 @@ class SimulatedBoard:
         self.config, self.divisor = core_config(config), divisor
         digest = build_digest(self.config)
         self.digest = f"{digest:032x}"
-        top = SerialEngine(config=self.config, divisor=divisor, digest=digest)
+        depths = (board.depth for board in BOARDS.values() if board.config == self.config)
+        depth = next(depths, DEPTH)
+        top = SerialEngine(config=self.config, divisor=divisor, depth=depth, digest=digest)
         source = Source(lambda: pins_verilog(top), f"{self.digest} board {divisor}")
         self.core = VerilatedBytes(source, divisor, trace)
         # Both ends stay open, so that the terminal outlives the programs that use it.

@@ -15,14 +15,16 @@ from tmesh.link import Link
 from tmesh_hw.digest import build_digest
 from tmesh_hw.export import verilog
 from tmesh_hw.link import LinkedEngine
+from tmesh_hw.synthesis.netlist import netlist
 
 from tmesh_sim.board import VerilatedBytes
+from tmesh_sim.cells import with_models
 from tmesh_sim.echo import Echo
 from tmesh_sim.harness import Source
 
 
 class BadWire:
-    """A `tmesh.link.Transport` to a simulated board: each byte is changed in a bit, lost, or
+    """A `tmesh.link.Transport` to a simulated board: each byte is changed in a bit, lost, and
     followed by another with chance `rate` each, and as often what follows comes later."""
 
     def __init__(self, board: VerilatedBytes, rate: float, seed: int) -> None:
@@ -64,8 +66,8 @@ class BadWire:
         self.faults += int(np.count_nonzero([flips, drops, inserts]))
         result[flips] ^= np.uint8(1) << rng.integers(0, 8, np.count_nonzero(flips), dtype=np.uint8)
         added = rng.integers(0, 256, np.count_nonzero(inserts), dtype=np.uint8)
-        where = np.nonzero(inserts)[0] - np.cumsum(drops)[inserts]
-        return np.insert(result[~drops], np.maximum(where, 0), added).tobytes()
+        behind = np.cumsum(~drops)[inserts]
+        return np.insert(result[~drops], behind, added).tobytes()
 
 
 def packets(
@@ -96,10 +98,16 @@ class Carried:
     wrong: int
 
 
-def carry(payload: int, link: int, rate: float, seed: int, depth: int = 256) -> Carried:
-    """Send `payload` bytes of words and more to a simulated `Echo` and back, over a `BadWire`."""
+def carry(
+    payload: int, link: int, rate: float, seed: int, depth: int = 256, family: str | None = None
+) -> Carried:
+    """Send `payload` bytes of words and more to a simulated `Echo` and back, over a `BadWire`.
+    family: of devices, whose cells it is made of; see `tmesh_hw.synthesis.netlist`."""
     rng = np.random.default_rng(seed)
-    board = VerilatedBytes(verilog(Echo(link=link, depth=depth)))
+    echo = Echo(link=link, depth=depth)
+    text = verilog(echo) if family is None else netlist(echo, family)
+    plain = Source(lambda: text, text)
+    board = VerilatedBytes(plain if family is None else with_models(plain, family))
     wire = BadWire(board, rate, seed)
     # A clock of 100 MHz; the wire carries a byte every cycle.
     end = Link("echo", lambda: wire, link, 0.2, 1e-4, lambda: board.cycles / 100e6)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth import Module
+from amaranth import Elaboratable, Module
 from amaranth.build import Clock
-from tmesh.config import CONFIGS
 from tmesh_hw.boards import BOARDS, build, figures
 from tmesh_hw.boards.clock import add_clock
 
@@ -34,11 +33,53 @@ def test_a_clock_that_cannot_be_made_is_refused(device: str, source: float) -> N
         add_clock(Module(), Oscillator(device, source), 12.3e6)
 
 
+class Clocked(Elaboratable):
+    """A clock, and nothing else."""
+
+    def __init__(self, hertz: float) -> None:
+        self.hertz = hertz
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        add_clock(m, platform, self.hertz)
+        return m
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_loop_makes_the_clock(name: str) -> None:
+    """By the vendors' formulas: iCE40 sysCLOCK PLL (FPGA-TN-02052), ECP5 sysCLOCK (FPGA-TN-02200);
+    what is compared, and the oscillator, are in their ranges."""
+    pytest.importorskip("amaranth_boards")
+    board = BOARDS[name]
+    plan = board.platform().prepare(Clocked(board.config.clock_hz), "top", emit_src=False)
+    found = re.findall(
+        r"parameter (?:signed )?\\(\w+) (?:\d+'([01]+)|(-?\d+))$", str_of(plan), re.M
+    )
+    loop = {key: int(bits, 2) if bits else int(number) for key, bits, number in found}
+    if "DIVF" in loop:
+        compared = 12e6 / (loop["DIVR"] + 1)
+        oscillator = compared * (loop["DIVF"] + 1)
+        made = oscillator / 2 ** loop["DIVQ"]
+        assert 10e6 <= compared <= 133e6
+        assert 533e6 <= oscillator <= 1066e6
+    else:
+        compared = 25e6 / loop["CLKI_DIV"]
+        made = compared * loop["CLKFB_DIV"]
+        assert 3.125e6 <= compared <= 400e6
+        assert 400e6 <= made * loop["CLKOP_DIV"] <= 800e6
+    assert made == board.config.clock_hz
+
+
+def str_of(plan: Any) -> str:
+    """The circuit of a build plan, as RTLIL."""
+    text = plan.files["top.il"]
+    return text.decode() if isinstance(text, bytes) else str(text)
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_serial_line_is_fast_enough_to_be_understood(name: str) -> None:
     """Both ends of an eight-bit byte agree to half a bit in ten: 5 %; and each has its share."""
     board = BOARDS[name]
-    assert CONFIGS[name].clock_hz == board.config.clock_hz
     assert abs(board.config.clock_hz / board.divisor / board.baud - 1) < 0.02
 
 
@@ -90,12 +131,53 @@ def test_a_report_names_the_clock_that_is_furthest_off(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_fails_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Missed timing is such a failure; a build that failed is not in the cache."""
     monkeypatch.setenv("NEXTPNR_ICE40", "false")
     with pytest.raises(build.BuildError, match="nextpnr-ice40 failed"):
         build._run(["nextpnr-ice40", "--seed", "1"], tmp_path)
     monkeypatch.setenv("NEXTPNR_ICE40", "true")
     build._run(["nextpnr-ice40", "--seed", "1"], tmp_path)
+
+
+#: Stands for all tools: notes its name, gives its version, makes what a board's tools make.
+STUB = """#!/bin/sh
+[ "$1" = --version ] && exec cat {0}/version
+echo run >> {0}/log
+[ -e {0}/missed ] && exit 1
+echo '{{"fmax": {{"c": {{"achieved": 30, "constraint": 21}}}}, "utilization": {{}}}}' > report.json
+echo '{{"modules": {{"top": {{"cells": {{}}}}}}}}' > top.json
+touch top.bin
+"""
+
+
+def test_a_build_is_kept_by_plan_and_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one that failed, as it does when timing is missed."""
+    pytest.importorskip("amaranth_boards")
+    stub, log, missed = (tmp_path / name for name in ("stub", "log", "missed"))
+    stub.write_text(STUB.format(tmp_path), encoding="utf-8")
+    stub.chmod(0o755)
+    (tmp_path / "version").write_text("1", encoding="utf-8")
+    for variable in ("YOSYS", "NEXTPNR_ICE40", "ICEPACK"):
+        monkeypatch.setenv(variable, str(stub))
+
+    def made(seed: int = 1) -> tuple[Path, int]:
+        before = log.read_text("utf-8").count("run") if log.exists() else 0
+        file = build.build(BOARDS["icebreaker"], tmp_path / "boards", seed).file
+        return file, log.read_text("utf-8").count("run") - before
+
+    first, tools = made()
+    assert tools == 3
+    assert made() == (first, 0)
+    other, again = made(seed=2)
+    assert other != first
+    assert again == tools
+    (tmp_path / "version").write_text("2", encoding="utf-8")
+    missed.touch()
+    with pytest.raises(build.BuildError, match="yosys failed"):
+        made()
+    missed.unlink()
+    newer, again = made()
+    assert newer not in (first, other)
+    assert again == tools
 
 
 def test_a_tool_that_does_not_end_is_given_up(

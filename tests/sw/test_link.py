@@ -80,6 +80,12 @@ def test_a_bad_wire_loses_and_repeats_nothing(rate: float) -> None:
     assert (carried.faults > 0) == (rate > 0)
 
 
+@pytest.mark.parametrize("family", ["ecp5", "ice40"])
+def test_the_synthesised_link_loses_and_repeats_nothing(family: str) -> None:
+    carried = faults.carry(20_000, 32, 1e-3, seed=1, depth=32, family=family)
+    assert carried.wrong == 0 < carried.faults
+
+
 def test_bad_frames_change_nothing() -> None:
     """A small part of what `python -m tmesh_sim.fuzz` tries."""
     inputs, words, wrong = fuzz.fuzz(4000, seed=1)
