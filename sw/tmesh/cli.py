@@ -200,7 +200,7 @@ def doctor() -> None:
     for finding in findings():
         missing += finding.found is None and finding.required
         state = finding.found if finding.found else f"missing; {finding.remedy}"
-        console.print(f"{finding.name:10} {state}")
+        console.print(f"{finding.name:14} {state}")
     raise typer.Exit(2 if missing else 0)
 
 

