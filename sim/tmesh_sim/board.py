@@ -106,7 +106,7 @@ class SimulatedBoard:
         depths = (board.depth for board in BOARDS.values() if board.config == self.config)
         depth = next(depths, DEPTH)
         top = SerialEngine(config=self.config, divisor=divisor, depth=depth, digest=digest)
-        source = Source(lambda: pins_verilog(top), f"{self.digest} board {divisor}")
+        source = Source(lambda: pins_verilog(top), f"{self.digest} board {divisor} {depth}")
         self.core = VerilatedBytes(source, divisor, trace)
         # Both ends stay open, so that the terminal outlives the programs that use it.
         self._terminal, self._other = os.openpty()

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from typing import cast
 
 import numpy as np
 from tmesh.frames import Kind
@@ -40,13 +41,14 @@ def damaged(rng: np.random.Generator, wire: bytes) -> bytes:
 
 def foreign(rng: np.random.Generator, frame: Frame) -> bytes:
     """A whole frame that means nothing to who expects `frame`: of another session, of other words,
-    of words from before or from beyond, or with an acknowledgement of what there has never been."""
+    of words from before or from beyond, with an acknowledgement of what there has never been, or of
+    a kind that there is not."""
     some = rng.integers(0, 1 << 32, (int(rng.integers(1, 4)), WORD // 32), dtype=np.uint32)
     bad = dataclasses.replace(
         frame, kind=Kind.DATA, words=some, last=np.ones(len(some), dtype=np.bool_)
     )
     far = int(rng.integers(1000, 20_000))
-    match int(rng.integers(5)):
+    match int(rng.integers(6)):
         case 0:
             session = frame.session ^ int(rng.integers(1, 1 << 16))
             bad = dataclasses.replace(bad, session=session)
@@ -58,6 +60,8 @@ def foreign(rng: np.random.Generator, frame: Frame) -> bytes:
         case 3:
             ahead = (frame.acknowledged + 10_000 + far) % (1 << 16)
             bad = dataclasses.replace(bad, words=some[:0], last=bad.last[:0], acknowledged=ahead)
+        case 4:
+            bad = dataclasses.replace(bad, kind=cast(Kind, len(Kind)))
         case _:
             bad = dataclasses.replace(bad, words=np.repeat(some, 2, axis=1), link=2 * WORD)
     return encode(bad)[:-1]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from tmesh.adversaries import names
-from tmesh.devices import NotSupported
+from tmesh.devices import DEVICES, NotSupported
 from tmesh.devices.client import EngineError
 from tmesh.doctor import findings
 from tmesh.report import picture
@@ -50,7 +50,7 @@ def run(
         Path | None, typer.Argument(help="Scenario file; default: the shipped one.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="reference, model, verilator, netlist, or serial:PATH.")
+        str | None, typer.Option(help=f"{', '.join(DEVICES)}, or serial:PATH.")
     ] = None,
     config: Annotated[str | None, typer.Option(help="Configuration of the core.")] = None,
     seed: Seed = 0,

@@ -4,6 +4,7 @@ import dataclasses
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tmesh import frames
 from tmesh.frames import Kind
+from tmesh.golden.reference import FloatArray
 from tmesh.link import Decoder, Frame, Link, LinkError, SerialTransport, decode, encode
+from tmesh.numbers import IntArray
 from tmesh_sim import faults, fuzz
+from tmesh_sim.board import VerilatedBytes
 
 DOCS = Path(__file__).parents[2] / "docs" / "link.md"
 
@@ -72,6 +76,23 @@ def test_a_damaged_frame_is_none(frame: Frame, data: st.DataObject) -> None:
         assert decode(bad, frame.link) is None
 
 
+def test_a_bad_byte_is_followed_by_another() -> None:
+    """And one that is lost leaves the other in its place."""
+
+    class Chosen:
+        def random(self, size: tuple[int, int]) -> FloatArray:
+            drops, inserts = [1, 0, 1, 1], [1, 0, 0, 1]
+            return 1 - np.array([[0] * 4, drops, inserts], dtype=np.float64)
+
+        def integers(self, low: int, high: int, count: int, dtype: type) -> IntArray:
+            return np.arange(count, dtype=dtype)
+
+    wire = faults.BadWire(cast(VerilatedBytes, None), 0.5, seed=0)
+    wire._rng = cast(np.random.Generator, Chosen())
+    assert wire._spoiled(b"abcd") == b"\0b\1"
+    assert wire.faults == 5
+
+
 @pytest.mark.parametrize("rate", [0.0, 1e-3])
 def test_a_bad_wire_loses_and_repeats_nothing(rate: float) -> None:
     """The queue holds less than the host may send, and positions turn over at 65 536 words."""
@@ -82,6 +103,7 @@ def test_a_bad_wire_loses_and_repeats_nothing(rate: float) -> None:
 
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 def test_the_synthesised_link_loses_and_repeats_nothing(family: str) -> None:
+    """Its queues are block memories of the vendor, whose ports have rules of their own."""
     carried = faults.carry(20_000, 32, 1e-3, seed=1, depth=32, family=family)
     assert carried.wrong == 0 < carried.faults
 
@@ -211,7 +233,7 @@ def test_a_board_that_babbles_is_asked_again_and_given_up(noise: bytes) -> None:
     with pytest.raises(LinkError, match="board: no progress for 5 s"):
         link.exchange(np.zeros((1, 2), np.uint32), np.ones(1, np.bool_), 1)
     assert now < 6
-    assert asked >= 4
+    assert 4 <= asked <= 6
 
 
 def test_what_was_cut_off_is_not_read_after_connecting() -> None:

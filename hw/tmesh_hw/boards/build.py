@@ -3,13 +3,13 @@
 import argparse
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def tool_version(name: str) -> str:
     """What tells one build of a tool from another."""
     variable, wheel = TOOLS[name]
     if variable not in os.environ:
-        return f"{wheel} {importlib.metadata.version(wheel)}"
+        return f"{wheel} {version(wheel)}"
     done = subprocess.run([os.environ[variable], "--version"], capture_output=True, text=True)
     return f"{os.environ[variable]} {done.stdout.strip()} {done.stderr.strip()}"
 
@@ -128,8 +128,10 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
     key = hashlib.sha256(made.digest())
     for command in commands:
         key.update(tool_version(command[0]).encode())
-    if board.pins:
-        key.update(Path(floorplan.__file__).read_bytes())
+    # What else has a say, and is neither a file of the plan nor a tool with a version.
+    for source in (yosys.__file__, floorplan.__file__):
+        key.update(Path(source).read_bytes())
+    key.update(f"{board.pins} {version('numpy')} {version('scipy')}".encode())
     folder = root / board.name / key.hexdigest()[:16]
     done = folder / "done"
     if not done.exists():

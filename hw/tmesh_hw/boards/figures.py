@@ -55,8 +55,8 @@ def cycles(board: Board) -> dict[str, float]:
     return found
 
 
-def measure(made: Bitstream, seeds: int, version: str) -> dict[str, Any]:
-    """The record of a build of the `commit` that is `version`."""
+def measure(made: Bitstream, seeds: int, source: str) -> dict[str, Any]:
+    """The record of a build; source: the commit that it is of."""
     clocks, unrouted = [made.report.reached], 0
     while len(clocks) < seeds:
         try:
@@ -68,7 +68,7 @@ def measure(made: Bitstream, seeds: int, version: str) -> dict[str, Any]:
     clock, counted = made.board.config.clock_hz, cycles(made.board)
     return {
         "board": made.board.name,
-        "commit": version,
+        "commit": source,
         **{name: made.report.cells[name] for name in (*COUNTS, "spram")},
         "mhz": clock / 1e6,
         "mhz_min": round(min(clocks), 1),
@@ -159,9 +159,9 @@ def main() -> int:
     if arguments.board:
         try:
             # Before what takes long.
-            version = commit()
+            source = commit()
             made = build(BOARDS[arguments.board], arguments.root)
-            record = measure(made, arguments.seeds, version)
+            record = measure(made, arguments.seeds, source)
         except (BuildError, FileNotFoundError) as error:
             print(f"tmesh: {error}", file=sys.stderr)
             return 1

@@ -66,7 +66,8 @@ class IpTop(Elaboratable):
     `tmesh.packets`, with `REGISTERS` on ``s_axil_*``.
 
     Words that come while software holds the engine in reset are taken and forgotten. A reply of
-    which words have gone ends with one more, zero; the engine is held until that is taken.
+    which a word, but not the last, was offered ends with one more, zero, and one whose last word
+    was offered still comes; neither is counted, and the engine is held until they have gone.
     """
 
     def __init__(self, engine: Engine | MicrocodedEngine) -> None:
@@ -113,18 +114,18 @@ class IpTop(Elaboratable):
             port["m_axis_tdata"].eq(word.data),
             port["m_axis_tlast"].eq(word.last),
             port["m_axis_tvalid"].eq(full),
-            o.ready.eq(moves & ~held),
+            o.ready.eq(moves),
         ]
 
         steps = {
-            "commands": i.valid & i.ready & i.payload.last,
-            "replies": full & port["m_axis_tready"] & word.last,
-            "waited": i.valid & ~i.ready,
-            "blocked": full & ~port["m_axis_tready"],
+            "commands": (i.valid & i.ready & i.payload.last, held),
+            "replies": (full & port["m_axis_tready"] & word.last, held),
+            "waited": (port["s_axis_tvalid"] & ~port["s_axis_tready"], asked),
+            "blocked": (full & ~port["m_axis_tready"], asked),
         }
-        for name, step in steps.items():
+        for name, (step, clear) in steps.items():
             count = Signal(32, name=name)
-            with m.If(held):
+            with m.If(clear):
                 m.d.sync += count.eq(0)
             with m.Else():
                 m.d.sync += count.eq(count + step)

@@ -13,9 +13,18 @@ from tmesh.devices.reference import ReferenceDevice
 from tmesh.devices.verilator import VerilatorDevice
 from tmesh.link import LinkError
 
-__all__ = ["Device", "DeviceInfo", "LinkError", "NotSupported", "device_name", "open_device"]
+__all__ = [
+    "DEVICES",
+    "Device",
+    "DeviceInfo",
+    "LinkError",
+    "NotSupported",
+    "device_name",
+    "open_device",
+]
 
-_DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
+#: By name; there is ``serial:PATH``, too.
+DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
     "reference": ReferenceDevice,
     "model": ModelDevice,
     "verilator": VerilatorDevice,
@@ -27,8 +36,8 @@ _DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
 def device_name(name: str) -> str:
     """`name`, if `open_device` knows it. Raises ``ValueError`` with those it knows."""
     kind, _, path = name.partition(":")
-    if name not in _DEVICES and not (kind == "serial" and path):
-        raise ValueError(f"device must be one of {', '.join(_DEVICES)}, serial:PATH, not {name!r}")
+    if name not in DEVICES and not (kind == "serial" and path):
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, serial:PATH, not {name!r}")
     return name
 
 
@@ -46,6 +55,6 @@ def open_device(
         raise ValueError(f"trace: device {name} has no waveform")
     if trace is not None:
         return VerilatorDevice(config, Path(trace))
-    if name in _DEVICES:
-        return _DEVICES[name](config)
+    if name in DEVICES:
+        return DEVICES[name](config)
     return SerialDevice(name.partition(":")[2], config)

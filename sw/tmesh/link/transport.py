@@ -38,7 +38,9 @@ class SerialTransport:
 
     def __init__(self, path: str, timeout: float) -> None:
         name, _, option = path.partition("?baud=")
-        rate = int(option) if option.isdecimal() else 0 if option else BAUD
+        rate = int(option) if option.isdecimal() else 0
+        if not option:
+            rate = BAUD
         if not name or rate not in RATES:
             raise ValueError(f"serial port must be PATH or PATH?baud=N, not {path!r}")
         # Nobody else may talk to it meanwhile.
