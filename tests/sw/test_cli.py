@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
 from tmesh.cli import app
+from tmesh.devices import DEVICES
+from tmesh.swarm import Scenario
 from typer.testing import CliRunner
 
 
@@ -32,7 +35,16 @@ def test_bad_input_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert "swarm.toml: agents:" in shown.output
     assert shown.output.count("\n") == 1
     assert CliRunner().invoke(app, ["run", str(tmp_path / "none.toml")]).exit_code == 2
-    assert CliRunner().invoke(app, ["run", "--device", "quantum"]).exit_code == 2
+    shown = CliRunner().invoke(app, ["run", "--device", "quantum"])
+    assert shown.exit_code == 2
+    assert "device must be one of reference, model, verilator, netlist," in shown.output
+    assert shown.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("device", [*DEVICES, "serial:/dev/ttyUSB0"])
+def test_a_scenario_has_any_device(device: str) -> None:
+    """All that `open_device` has."""
+    assert Scenario.checked(device=device).device == device
 
 
 def test_genesis_and_doctor() -> None:
