@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tmesh.errors import ToolError
+
 _RUN = """
 import sys
 from pyosys import libyosys
@@ -61,7 +63,7 @@ def run(rtlil: str, *commands: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-3:])
-            raise RuntimeError(f"Yosys failed: {last}")
+            raise ToolError(f"Yosys failed: {last}")
         return out.read_text(encoding="utf-8")
 
 

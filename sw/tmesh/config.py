@@ -3,6 +3,7 @@
 import dataclasses
 import operator
 
+from tmesh.errors import InvalidInput
 from tmesh.numbers import MULTIPLIER_WIDTH, Q
 from tmesh.opcodes import SPECTRAL, Opcode
 
@@ -38,41 +39,41 @@ class CoreConfig:
 
     def __post_init__(self) -> None:
         if not 8 <= operator.index(self.f) <= MULTIPLIER_WIDTH - 2:
-            raise ValueError(f"f must be from 8 to {MULTIPLIER_WIDTH - 2}, not {self.f!r}")
+            raise InvalidInput(f"f must be from 8 to {MULTIPLIER_WIDTH - 2}, not {self.f!r}")
         if self.lanes not in (0, 1, 2, 4, 8, 16):
-            raise ValueError(f"lanes must be 0, 1, 2, 4, 8 or 16, not {self.lanes!r}")
+            raise InvalidInput(f"lanes must be 0, 1, 2, 4, 8 or 16, not {self.lanes!r}")
         if self.gossip_lanes not in (0, 1, 2, 3):
-            raise ValueError(f"gossip_lanes must be 0, 1, 2 or 3, not {self.gossip_lanes!r}")
+            raise InvalidInput(f"gossip_lanes must be 0, 1, 2 or 3, not {self.gossip_lanes!r}")
         if not (self.lanes or self.gossip_lanes):
-            raise ValueError("one of lanes and gossip_lanes must not be 0")
+            raise InvalidInput("one of lanes and gossip_lanes must not be 0")
         if self.cordics and not self.lanes:
-            raise ValueError(
+            raise InvalidInput(
                 f"cordics must be 0 in a core without matrices (lanes = 0), not {self.cordics!r}"
             )
         if not 2 <= operator.index(self.agents) <= 1 << 18:
-            raise ValueError(f"agents must be from 2 to 262144, not {self.agents!r}")
+            raise InvalidInput(f"agents must be from 2 to 262144, not {self.agents!r}")
         if not 1 <= operator.index(self.operators) <= 1024:
-            raise ValueError(f"operators must be from 1 to 1024, not {self.operators!r}")
+            raise InvalidInput(f"operators must be from 1 to 1024, not {self.operators!r}")
         if not 0 <= operator.index(self.rounds) <= 16:
-            raise ValueError(f"rounds must be from 0 to 16, not {self.rounds!r}")
+            raise InvalidInput(f"rounds must be from 0 to 16, not {self.rounds!r}")
         if self.link not in (32, 64, 128):
-            raise ValueError(f"link must be 32, 64 or 128, not {self.link!r}")
+            raise InvalidInput(f"link must be 32, 64 or 128, not {self.link!r}")
         if self.cordics not in (0, 1, 2, 4, 8):
-            raise ValueError(f"cordics must be 0, 1, 2, 4 or 8, not {self.cordics!r}")
+            raise InvalidInput(f"cordics must be 0, 1, 2, 4 or 8, not {self.cordics!r}")
         if self.iterative and self.cordics > 1:
-            raise ValueError(f"cordics must be 0 or 1 where iterative, not {self.cordics!r}")
+            raise InvalidInput(f"cordics must be 0 or 1 where iterative, not {self.cordics!r}")
         if self.microcoded and (
             (self.f, self.link, self.lanes, self.gossip_lanes) != (14, 32, 0, 1)
             or self.agents > 1 << 13
             or self.operators > 16
             or self.rounds == 0
         ):
-            raise ValueError(
+            raise InvalidInput(
                 "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, rounds, at "
                 f"most 8192 agents and 16 operators, not {self!r}"
             )
         if not 0 < self.clock_hz < float("inf"):
-            raise ValueError(f"clock_hz must be positive, not {self.clock_hz!r}")
+            raise InvalidInput(f"clock_hz must be positive, not {self.clock_hz!r}")
 
     @property
     def capacity(self) -> int:
@@ -134,5 +135,5 @@ def core_config(config: str | CoreConfig) -> CoreConfig:
     if isinstance(config, CoreConfig):
         return config
     if config not in CONFIGS:
-        raise ValueError(f"config must be one of {', '.join(CONFIGS)}, not {config!r}")
+        raise InvalidInput(f"config must be one of {', '.join(CONFIGS)}, not {config!r}")
     return CONFIGS[config]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmesh.devices import Device
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray
 
@@ -68,11 +69,11 @@ def support(
     """
     who, what = (np.asarray(column, dtype=np.int64).reshape(-1) for column in (authors, outcomes))
     if who.shape != what.shape:
-        raise ValueError(f"outcomes: {len(what)} of {len(who)} votes")
+        raise InvalidInput(f"outcomes: {len(what)} of {len(who)} votes")
     if np.any((who < 0) | (who >= agents)):
-        raise ValueError(f"authors: agents are numbered 0 to {agents - 1}")
+        raise InvalidInput(f"authors: agents are numbered 0 to {agents - 1}")
     if np.any((what < 0) | (what >= conflicting)):
-        raise ValueError(f"outcomes: they are numbered 0 to {conflicting - 1}")
+        raise InvalidInput(f"outcomes: they are numbered 0 to {conflicting - 1}")
     voted = np.zeros((agents, conflicting), dtype=np.bool_)
     voted[who, what] = True
     double = np.count_nonzero(voted, axis=1) > 1

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tmesh.errors import InvalidInput
+
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -31,11 +33,11 @@ class Q:
 
     def __post_init__(self) -> None:
         if operator.index(self.i) < 1:
-            raise ValueError(f"i must be at least 1 (the sign bit), not {self.i!r}")
+            raise InvalidInput(f"i must be at least 1 (the sign bit), not {self.i!r}")
         if operator.index(self.f) < 0:
-            raise ValueError(f"f must not be negative, not {self.f!r}")
+            raise InvalidInput(f"f must not be negative, not {self.f!r}")
         if self.width > 62:
-            raise ValueError(f"Q({self.i}, {self.f}) is wider than 62 bits")
+            raise InvalidInput(f"Q({self.i}, {self.f}) is wider than 62 bits")
 
     @property
     def width(self) -> int:
@@ -66,7 +68,7 @@ class Q:
         outside = ~((scaled >= self.min) & (scaled <= self.max))  # NaN is outside
         if np.any(outside):
             worst = np.asarray(x, dtype=np.float64)[outside].flat[0]
-            raise ValueError(f"{worst} does not fit {self}")
+            raise InvalidInput(f"{worst} does not fit {self}")
         return scaled.astype(np.int64)
 
     def value(self, n: IntArray) -> npt.NDArray[np.float64]:
@@ -80,7 +82,7 @@ class Q:
 def round_shift(x: IntArray, shift: int) -> IntArray:
     """Round ``x / 2**shift`` to the nearest integer, ties to even (IEEE 754 roundTiesToEven)."""
     if shift < 0:
-        raise ValueError(f"shift must not be negative, not {shift!r}")
+        raise InvalidInput(f"shift must not be negative, not {shift!r}")
     if shift == 0:
         return x
     floor = x >> shift

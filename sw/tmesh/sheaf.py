@@ -19,6 +19,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.sparse.linalg import splu
 
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.numbers import IntArray
 
@@ -63,7 +64,7 @@ class CellularSheaf:
         self.stalks = [np.asarray(dims, dtype=np.int64) for dims in stalks]
         self.incidences = list(incidences)
         if len(self.stalks) != len(self.incidences) + 1 or len(self.incidences) not in (1, 2):
-            raise ValueError(
+            raise InvalidInput(
                 f"stalks of {len(self.stalks)} dimensions need one incidence fewer, 1 or 2, "
                 f"not {len(self.incidences)}"
             )
@@ -73,7 +74,7 @@ class CellularSheaf:
             product = self._coboundaries[1] @ self._coboundaries[0]
             worst = float(np.max(np.abs(product.data), initial=0.0))
             if worst > 1e-9:
-                raise ValueError(f"the maps do not commute around a face: δδ has {worst:.3g}")
+                raise InvalidInput(f"the maps do not commute around a face: δδ has {worst:.3g}")
 
     @classmethod
     def on_graph(
@@ -88,7 +89,7 @@ class CellularSheaf:
             maps = np.broadcast_to(np.eye(dim), (len(pairs), 2, dim, dim))
         maps = np.asarray(maps, dtype=np.float64)
         if maps.ndim != 4 or maps.shape[:2] != (len(pairs), 2) or maps.shape[3] != dim:
-            raise ValueError(f"maps must be ({len(pairs)}, 2, d, {dim}), not {maps.shape}")
+            raise InvalidInput(f"maps must be ({len(pairs)}, 2, d, {dim}), not {maps.shape}")
         incidence = Incidence(
             coface=np.repeat(np.arange(len(pairs)), 2),
             face=pairs.reshape(-1),
@@ -114,12 +115,12 @@ class CellularSheaf:
         agent = np.concatenate([*members, np.zeros(0, dtype=np.int64)])
         node = agents + np.repeat(np.arange(len(members)), sizes)
         if np.any((agent < 0) | (agent >= agents)):
-            raise ValueError(f"hyperedges: agents are numbered 0 to {agents - 1}")
+            raise InvalidInput(f"hyperedges: agents are numbered 0 to {agents - 1}")
         maps = np.broadcast_to(np.eye(dim), (len(agent), 2, dim, dim)).copy()
         if frames is not None:
             turns = np.asarray(frames, dtype=np.float64)
             if turns.shape != (agents, dim, dim):
-                raise ValueError(f"frames must be ({agents}, {dim}, {dim}), not {turns.shape}")
+                raise InvalidInput(f"frames must be ({agents}, {dim}, {dim}), not {turns.shape}")
             maps[:, 0] = turns[agent]
         edges = np.stack([agent, node], axis=1)
         return cls.on_graph(agents + len(members), edges, dim=dim, maps=maps)
@@ -143,7 +144,7 @@ class CellularSheaf:
                     face.append(number[v, u])
                     sign.append(-forward)
                 else:
-                    raise ValueError(f"triangles: ({a}, {b}, {c}) has a side that is no edge")
+                    raise InvalidInput(f"triangles: ({a}, {b}, {c}) has a side that is no edge")
         incidence = Incidence(
             coface=np.repeat(np.arange(len(corners)), 3),
             face=np.array(face, dtype=np.int64),
@@ -231,7 +232,7 @@ class CellularSheaf:
         """The sheaf on a graph that is left when nodes are proved faulty; the others keep their
         numbers. Those that are gone have stalks of dimension 0: cochains leave their rows out."""
         if len(self.incidences) != 1:
-            raise ValueError("only a graph can be pruned")
+            raise InvalidInput("only a graph can be pruned")
         gone = np.zeros(len(self.stalks[0]), dtype=np.bool_)
         gone[np.asarray(nodes, dtype=np.int64)] = True
         incidence, ends = self.incidences[0], self._ends()
@@ -250,10 +251,10 @@ class CellularSheaf:
         high = self.stalks[k + 1][incidence.coface]
         low = self.stalks[k][incidence.face]
         if len(incidence.maps) != len(incidence.coface):
-            raise ValueError(f"{len(incidence.coface)} incidences need as many maps")
+            raise InvalidInput(f"{len(incidence.coface)} incidences need as many maps")
         for n, block in enumerate(incidence.maps):
             if block.shape != (high[n], low[n]):
-                raise ValueError(f"map {n} must be {high[n]}×{low[n]}, not {block.shape}")
+                raise InvalidInput(f"map {n} must be {high[n]}×{low[n]}, not {block.shape}")
         entries = high * low
         place = np.arange(entries.sum()) - np.repeat(np.cumsum(entries) - entries, entries)
         width = np.repeat(low, entries)
@@ -272,11 +273,11 @@ class CellularSheaf:
         flat = np.asarray(value, dtype=np.float64).reshape(-1)
         if flat.size != self._starts[k][-1]:
             kind = ("nodes", "edges")[k]
-            raise ValueError(
+            raise InvalidInput(
                 f"a cochain on {kind} has {self._starts[k][-1]} parts, not {flat.size}"
             )
         if not np.all(np.isfinite(flat)):
-            raise ValueError(f"a cochain holds {flat[~np.isfinite(flat)][0]}")
+            raise InvalidInput(f"a cochain holds {flat[~np.isfinite(flat)][0]}")
         return flat
 
     def _norms(self, y: FloatArray) -> FloatArray:
@@ -308,9 +309,9 @@ class CellularSheaf:
 def _cells(name: str, value: npt.ArrayLike, corners: int, nodes: int) -> IntArray:
     cells = np.asarray(value, dtype=np.int64).reshape(-1, corners)
     if np.any((cells < 0) | (cells >= nodes)):
-        raise ValueError(f"{name}: nodes are numbered 0 to {nodes - 1}")
+        raise InvalidInput(f"{name}: nodes are numbered 0 to {nodes - 1}")
     if np.any(np.diff(np.sort(cells, axis=1), axis=1) == 0):
-        raise ValueError(f"{name}: a cell has the same node twice")
+        raise InvalidInput(f"{name}: a cell has the same node twice")
     return cells
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from amaranth import Elaboratable, Module
 from amaranth.build import Clock
+from tmesh.errors import ToolError
 from tmesh_hw.boards import BOARDS, build, figures
 from tmesh_hw.boards.clock import add_clock
 from tmesh_hw.synthesis import floorplan
@@ -137,7 +138,7 @@ def test_a_report_names_the_clock_that_is_furthest_off(tmp_path: Path) -> None:
 
 def test_a_tool_that_fails_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXTPNR_ICE40", "false")
-    with pytest.raises(build.BuildError, match="nextpnr-ice40 failed"):
+    with pytest.raises(ToolError, match="nextpnr-ice40 failed"):
         build._run(["nextpnr-ice40", "--seed", "1"], tmp_path)
     monkeypatch.setenv("NEXTPNR_ICE40", "true")
     build._run(["nextpnr-ice40", "--seed", "1"], tmp_path)
@@ -179,7 +180,7 @@ def test_a_build_is_kept_by_plan_and_tools(tmp_path: Path, monkeypatch: pytest.M
     assert again == tools
     (tmp_path / "version").write_text("2", encoding="utf-8")
     missed.touch()
-    with pytest.raises(build.BuildError, match="nextpnr-ice40 failed"):
+    with pytest.raises(ToolError, match="nextpnr-ice40 failed"):
         made()
     missed.unlink()
     newer, again = made()
@@ -196,7 +197,7 @@ def test_a_tool_that_does_not_end_is_given_up(
 ) -> None:
     monkeypatch.setenv("NEXTPNR_ICE40", "sleep")
     monkeypatch.setattr(build, "PATIENCE", 1)
-    with pytest.raises(build.BuildError, match="nextpnr-ice40 did not end in 1 s"):
+    with pytest.raises(ToolError, match="nextpnr-ice40 did not end in 1 s"):
         build._run(["nextpnr-ice40", "60"], tmp_path)
 
 
@@ -208,7 +209,7 @@ def test_seeds_that_cannot_be_routed_are_counted(monkeypatch: pytest.MonkeyPatch
 
     def route(made: build.Bitstream, seed: int) -> build.Report:
         if seed not in rates:
-            raise build.BuildError("it does not end")
+            raise ToolError("it does not end")
         return build.Report(counts, rates[seed], 21)
 
     monkeypatch.setattr(figures, "route", route)
@@ -216,7 +217,7 @@ def test_seeds_that_cannot_be_routed_are_counted(monkeypatch: pytest.MonkeyPatch
     record = figures.measure(made, 3, "abc")
     assert (record["seeds"], record["unrouted"]) == (3, 1)
     assert (record["mhz_min"], record["mhz_median"]) == (26, 28)
-    with pytest.raises(build.BuildError, match="it does not end"):
+    with pytest.raises(ToolError, match="it does not end"):
         figures.measure(made, 4, "abc")
 
 

@@ -14,8 +14,8 @@ import pytest
 import serial
 import tmesh
 from tmesh.cli import app
-from tmesh.devices.client import EngineError
 from tmesh.devices.link import SerialDevice
+from tmesh.errors import EngineError
 from tmesh.frames import Kind
 from tmesh.link import Decoder, Frame, encode
 from tmesh_sim import faults

@@ -8,11 +8,12 @@ from amaranth import Cat, Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import SimulationError, ToolError
 from tmesh.numbers import IntArray
 from tmesh_hw.export import verilog
 from tmesh_hw.synthesis.netlist import netlist
 from tmesh_sim.cells import with_models
-from tmesh_sim.harness import SimulationError, Source, VerilatedCore
+from tmesh_sim.harness import Source, VerilatedCore
 from tmesh_sim.packing import ports
 
 
@@ -125,5 +126,5 @@ def test_a_use_that_is_not_modelled_ends_the_run() -> None:
     ],
 )
 def test_a_mode_that_is_not_modelled_ends_the_build(cell: str) -> None:
-    with pytest.raises(SimulationError, match="Verilator failed"):
+    with pytest.raises(ToolError, match="Verilator failed"):
         simulated(top(cell), WORD, np.zeros((1, 1), dtype=np.int64))

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tmesh.errors import SimulationError, ToolError
 from tmesh_hw.blocks import ComplexMultiply
 from tmesh_hw.export import verilog
 from tmesh_hw.synthesis import Ecp5
 from tmesh_hw.vendor import VERILATOR
 from tmesh_sim.cells import with_models
-from tmesh_sim.harness import SimulationError, Source, VerilatedCore, build
+from tmesh_sim.harness import Source, VerilatedCore, build
 from tmesh_sim.packing import fields, ports
 from tmesh_sim.vectors import build as block
 from tmesh_sim.vectors import vectors
@@ -57,7 +58,7 @@ def test_a_run_that_hangs_ends_with_a_reason() -> None:
 
 
 def test_broken_verilog_is_reported() -> None:
-    with pytest.raises(SimulationError, match="Verilator failed"):
+    with pytest.raises(ToolError, match="Verilator failed"):
         build("module tmesh; wire x = ; endmodule", *PORTS)
     with pytest.raises(ValueError, match=r"trace must end in \.fst or \.vcd, not 'core.wav'"):
         build(TEXT, *PORTS, Path("core.wav"))

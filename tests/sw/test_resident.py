@@ -11,9 +11,10 @@ import pytest
 import tmesh
 from tmesh.config import CONFIGS, CoreConfig
 from tmesh.devices import Device
-from tmesh.devices.client import EngineClient, EngineError
+from tmesh.devices.client import EngineClient
 from tmesh.devices.netlist import NetlistDevice
 from tmesh.devices.verilator import VerilatorDevice
+from tmesh.errors import EngineError
 from tmesh.golden import reference
 from tmesh.golden.reference import ComplexArray, FloatArray, partial_swap
 from tmesh.numbers import IntArray

@@ -3,13 +3,14 @@
 import operator
 from collections.abc import Iterable
 
+from tmesh.errors import InvalidInput
 from tmesh.numbers import MULTIPLIER_WIDTH
 
 
 def check_fraction(f: int) -> int:
     """`f` of Q(2, f): operands of f + 2 bits must fit a multiplier."""
     if not 2 <= operator.index(f) <= MULTIPLIER_WIDTH - 2:
-        raise ValueError(f"f must be from 2 to {MULTIPLIER_WIDTH - 2}, not {f!r}")
+        raise InvalidInput(f"f must be from 2 to {MULTIPLIER_WIDTH - 2}, not {f!r}")
     return f
 
 
@@ -17,5 +18,5 @@ def check_choice(name: str, value: int, choices: Iterable[int]) -> int:
     """`value` is one of `choices`."""
     allowed = tuple(choices)
     if operator.index(value) not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}, not {value!r}")
+        raise InvalidInput(f"{name} must be one of {allowed}, not {value!r}")
     return value

@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 
@@ -42,9 +43,9 @@ class Normalise(wiring.Component):
     def __init__(self, *, f: int, width: int, states: int, interval: int) -> None:
         self.f = check_fraction(f)
         if operator.index(width) < 2 * f + 4:
-            raise ValueError(f"width must be at least 2f + 4 = {2 * f + 4}, not {width!r}")
+            raise InvalidInput(f"width must be at least 2f + 4 = {2 * f + 4}, not {width!r}")
         if operator.index(states) < 1:
-            raise ValueError(f"states must be at least 1, not {states!r}")
+            raise InvalidInput(f"states must be at least 1, not {states!r}")
         self.width, self.states = width, states
         self._flags = data.StructLayout({"weight": signed(f + 2), "saturated": 1, "vanished": 1})
         self._numerators = data.ArrayLayout(signed(f + 2), 3 * states)

@@ -9,6 +9,7 @@ from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 from tmesh.golden import rounds
 from tmesh.numbers import BoolArray, IntArray
 
@@ -41,7 +42,7 @@ class Quotient(wiring.Component):
     def __init__(self, *, f: int, vectors: int = 4, carry: Any = 0) -> None:
         self.f = check_fraction(f)
         if not 1 <= operator.index(vectors) <= 16:
-            raise ValueError(f"vectors must be from 1 to 16, not {vectors!r}")
+            raise InvalidInput(f"vectors must be from 1 to 16, not {vectors!r}")
         self.vectors = vectors
         self._width = 2 * f + 7
         numerators = data.ArrayLayout(signed(2 * f + 8), 3)

@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 from tmesh.golden import fixed
 from tmesh.numbers import IntArray
 
@@ -68,7 +69,7 @@ class Reciprocal(wiring.Component):
     def __init__(self, *, f: int, interval: int, carry: Any = 0) -> None:
         self.f = check_fraction(f)
         if operator.index(interval) < 3:
-            raise ValueError(f"interval must be at least 3, not {interval!r}")
+            raise InvalidInput(f"interval must be at least 3, not {interval!r}")
         self._carry = carry
         per_stage, bits = interval - 2, f + 3
         self._stages = [min(per_stage, bits - done) for done in range(0, bits, per_stage)]

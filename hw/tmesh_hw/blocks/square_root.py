@@ -5,6 +5,7 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 from tmesh.golden import rounds
 from tmesh.numbers import IntArray
 
@@ -25,7 +26,7 @@ class SquareRoot(wiring.Component):
 
     def __init__(self, *, width: int) -> None:
         if not 1 <= width <= 26:
-            raise ValueError(f"width must be from 1 to 26, not {width!r}")
+            raise InvalidInput(f"width must be from 1 to 26, not {width!r}")
         self.width = width
         operand = data.StructLayout({"n": unsigned(2 * width)})
         result = data.StructLayout({"root": unsigned(width)})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.build.run import BuildPlan
+from tmesh.errors import ToolError
 
 from tmesh_hw import yosys
 from tmesh_hw.boards.board import BOARDS, Board, BoardTop
@@ -43,10 +44,6 @@ _CELLS = {
     "ebr": ("ICESTORM_RAM", "DP16KD"),
     "spram": ("ICESTORM_SPRAM",),
 }
-
-
-class BuildError(RuntimeError):
-    """A tool failed; missed timing is one reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +118,7 @@ def _plan(board: Board, digest: int, seed: int) -> BuildPlan:
 def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
     """The bitstream of `board`, from the cache below `root` or made now.
 
-    Raises `BuildError` with a tool's last lines when it fails.
+    Raises `ToolError` with a tool's last lines when it fails.
     """
     made, digest = plan(board, seed)
     commands: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
@@ -143,7 +140,7 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
                 try:
                     floorplan.place_macros(folder / "top.json", board.pins)
                 except ValueError as error:
-                    raise BuildError(f"{board.title}: {error}") from None
+                    raise ToolError(f"{board.title}: {error}") from None
         done.touch()
     file = next(path for path in (folder / "top.bin", folder / "top.bit") if path.exists())
     return Bitstream(board, folder, file, digest, read_report(folder / "report.json"))
@@ -194,10 +191,10 @@ def _run(command: list[str], folder: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         reason = f"{command[0]} did not end in {PATIENCE:,} s in {folder}; another SEED may do"
-        raise BuildError(reason) from None
+        raise ToolError(reason) from None
     if done.returncode != 0:
         last = (done.stdout + done.stderr).strip().splitlines()[-5:]
-        raise BuildError("\n".join([f"{command[0]} failed in {folder}:", *last]))
+        raise ToolError("\n".join([f"{command[0]} failed in {folder}:", *last]))
 
 
 def summary(made: Bitstream) -> str:
@@ -225,7 +222,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         print(summary(build(BOARDS[arguments.board], arguments.root, arguments.seed)))
-    except (BuildError, FileNotFoundError) as error:
+    except (ToolError, FileNotFoundError) as error:
         print(f"tmesh: {error}", file=sys.stderr)
         return 1
     return 0

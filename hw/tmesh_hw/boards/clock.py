@@ -5,6 +5,7 @@ from typing import Any
 from amaranth import ClockDomain, Const, Instance, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
+from tmesh.errors import InvalidInput
 
 #: Seconds of reset after the clock is steady: block memories of iCE40 are empty for some
 #: microseconds after configuration.
@@ -46,7 +47,7 @@ def _ice40(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked:
         if ratio == round(ratio) <= 128 and 533e6 <= source * ratio <= 1066e6:
             break
     else:
-        raise ValueError(f"the device cannot make {hertz:g} Hz from {source:g} Hz")
+        raise InvalidInput(f"the device cannot make {hertz:g} Hz from {source:g} Hz")
     m.submodules.loop = Instance(
         "SB_PLL40_PAD",
         ("p", "FEEDBACK_PATH", "SIMPLE"),
@@ -71,7 +72,7 @@ def _ecp5(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked: 
     # As far from both ends as can be.
     output = min(range(1, 129), key=lambda n: abs(hertz * n - 600e6))
     if feedback is None or not 400e6 <= hertz * output <= 800e6:
-        raise ValueError(f"the device cannot make {hertz:g} Hz from {source:g} Hz")
+        raise InvalidInput(f"the device cannot make {hertz:g} Hz from {source:g} Hz")
     m.submodules.oscillator = oscillator = io.Buffer("i", pad)
     m.submodules.loop = Instance(
         "EHXPLLL",

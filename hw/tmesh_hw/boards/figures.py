@@ -16,10 +16,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import tmesh
+from tmesh.errors import ToolError
 from tmesh.golden.reference import partial_swap
 
 from tmesh_hw.boards.board import BOARDS, Board
-from tmesh_hw.boards.build import SEED, Bitstream, BuildError, build, route
+from tmesh_hw.boards.build import SEED, Bitstream, build, route
 
 #: Seeds of placement that a record has, the bitstream's first; those that cannot be routed are
 #: counted, and others taken for them, as many at most.
@@ -61,7 +62,7 @@ def measure(made: Bitstream, seeds: int, source: str) -> dict[str, Any]:
     while len(clocks) < seeds:
         try:
             clocks.append(route(made, SEED + len(clocks) + unrouted).reached)
-        except BuildError:
+        except ToolError:
             unrouted += 1
             if unrouted == seeds:
                 raise
@@ -84,7 +85,7 @@ def commit() -> str:
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise BuildError(f"git: {done.stderr.strip()}")
+        raise ToolError(f"git: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
@@ -162,7 +163,7 @@ def main() -> int:
             source = commit()
             made = build(BOARDS[arguments.board], arguments.root)
             record = measure(made, arguments.seeds, source)
-        except (BuildError, FileNotFoundError) as error:
+        except (ToolError, FileNotFoundError) as error:
             print(f"tmesh: {error}", file=sys.stderr)
             return 1
         same = ("board", "commit")

@@ -7,6 +7,7 @@ from amaranth import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 from tmesh.golden import jacobi
 from tmesh.golden.cordic import CordicFormat
 from tmesh.numbers import IntArray
@@ -62,7 +63,7 @@ class HermitianJacobi(wiring.Component):
         self.n = check_choice("n", n, jacobi.STEPS)
         self.cordics = check_choice("cordics", cordics, (1, 2, 4, 8))
         if iterative and cordics != 1:
-            raise ValueError(f"an iterative solver has one cordic, not {cordics!r}")
+            raise InvalidInput(f"an iterative solver has one cordic, not {cordics!r}")
         units = min(cordics, 2 if n == 2 and not vectors else 4)
         self._lanes = [
             _Lane(f=f, n=n, units=units, iterative=iterative, vectors=vectors, carry=carry)

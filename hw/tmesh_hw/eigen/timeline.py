@@ -8,6 +8,7 @@ from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
+from tmesh.errors import InvalidInput
 
 
 class Timeline:
@@ -101,7 +102,7 @@ class Word:
         """The word in cycle `time` of the same step, not before it is available."""
         delay = time - self.time
         if delay < 0:
-            raise ValueError(f"a value of cycle {self.time} is not there in cycle {time}")
+            raise InvalidInput(f"a value of cycle {self.time} is not there in cycle {time}")
         if delay not in self._taps:
             intervals = -(-delay // self._timeline.interval)
             if intervals <= self.REGISTERS or self._reset:

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh import packets
 from tmesh.config import CoreConfig
+from tmesh.errors import InvalidInput
 from tmesh.opcodes import Opcode
 from tmesh.packets import INTEGER, Command, Counter, Status
 
@@ -45,7 +46,7 @@ class Engine(wiring.Component):
 
     def __init__(self, *, config: CoreConfig, digest: int = 0) -> None:
         if not 0 <= operator.index(digest) < 1 << 128:
-            raise ValueError(f"digest must have 128 bits, not {digest!r}")
+            raise InvalidInput(f"digest must have 128 bits, not {digest!r}")
         self.config, self.digest = config, digest
         self._resident = Resident(f=config.f, lanes=config.gossip_lanes, rows=config.rows)
         word = stream.Signature(word_layout(config.link))

@@ -6,6 +6,7 @@ from typing import Any
 from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 
 from tmesh_hw.engine.bundle import issued_layout, slot_layout
 from tmesh_hw.engine.lookback import Lookback
@@ -41,7 +42,7 @@ class Interlock(wiring.Component):
 
     def __init__(self, *, lanes: int, row: int, distance: int) -> None:
         if distance < 4:
-            raise ValueError(f"distance must be at least 4, not {distance!r}")
+            raise InvalidInput(f"distance must be at least 4, not {distance!r}")
         self.lanes, self.row, self.distance = lanes, row, distance
         self._lookback = Lookback(lanes=lanes, row=row, span=distance - 1)
         super().__init__(

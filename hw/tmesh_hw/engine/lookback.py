@@ -7,6 +7,7 @@ from typing import Any
 from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 
 from tmesh_hw.blocks import BlockMemory
 from tmesh_hw.engine.bundle import issued_layout
@@ -40,7 +41,7 @@ class Lookback(wiring.Component):
 
     def __init__(self, *, lanes: int, row: int, span: int, stamp: int = STAMP) -> None:
         if not 1 <= span < 1 << stamp:
-            raise ValueError(f"span must be from 1 to 2^{stamp} - 1, not {span!r}")
+            raise InvalidInput(f"span must be from 1 to 2^{stamp} - 1, not {span!r}")
         self.lanes, self.row, self.span, self.stamp = lanes, row, span, stamp
         bundle = data.ArrayLayout(issued_layout(row), lanes)
         between = Out(range(span + 1), init=span)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 from tmesh.config import CONFIGS, CoreConfig, core_config
+from tmesh.errors import InvalidInput
 
 from tmesh_hw import yosys
 from tmesh_hw.digest import build_digest
@@ -77,7 +78,7 @@ def write(config: str | CoreConfig, folder: Path) -> None:
     Raises ``ValueError`` for a configuration without resident states."""
     name, config = config if isinstance(config, str) else "custom", core_config(config)
     if not config.gossip_lanes:
-        raise ValueError(f"config must have resident states to take packets, not {name!r}")
+        raise InvalidInput(f"config must have resident states to take packets, not {name!r}")
     text = verilog(component(config, build_digest(config)))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{TOP}.v").write_text(text, encoding="utf-8")

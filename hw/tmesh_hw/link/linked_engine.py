@@ -6,6 +6,7 @@ from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
+from tmesh.errors import InvalidInput
 
 from tmesh_hw.blocks import StreamRegister
 from tmesh_hw.engine import component
@@ -31,7 +32,7 @@ class LinkedEngine(wiring.Component):
 
     def __init__(self, *, config: CoreConfig, depth: int = 512, digest: int = 0) -> None:
         if not config.gossip_lanes:
-            raise ValueError("config has no engine (gossip_lanes = 0)")
+            raise InvalidInput("config has no engine (gossip_lanes = 0)")
         self._link = Link(link=config.link, depth=depth)
         self._engine = component(config, digest)
         super().__init__(

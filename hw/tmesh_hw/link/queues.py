@@ -11,6 +11,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 from tmesh.frames import POSITION_BITS
 
 from tmesh_hw.engine.words import word_layout
@@ -21,7 +22,7 @@ DEEPEST = 1 << (POSITION_BITS - 2)
 
 def _check_depth(depth: int) -> int:
     if not 2 <= operator.index(depth) <= DEEPEST or depth & (depth - 1):
-        raise ValueError(f"depth must be a power of two from 2 to {DEEPEST}, not {depth!r}")
+        raise InvalidInput(f"depth must be a power of two from 2 to {DEEPEST}, not {depth!r}")
     return depth
 
 

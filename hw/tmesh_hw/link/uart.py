@@ -7,6 +7,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 
 from tmesh_hw.link.wire import BYTE
 
@@ -19,7 +20,7 @@ _BITS = 10
 
 def _check_divisor(divisor: int) -> int:
     if operator.index(divisor) < FEWEST:
-        raise ValueError(f"divisor must be at least {FEWEST}, not {divisor!r}")
+        raise InvalidInput(f"divisor must be at least {FEWEST}, not {divisor!r}")
     return divisor
 
 

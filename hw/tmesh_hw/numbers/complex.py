@@ -4,6 +4,7 @@ import operator
 
 from amaranth import signed
 from amaranth.lib import data
+from tmesh.errors import InvalidInput
 
 
 class Complex(data.StructLayout):
@@ -11,7 +12,7 @@ class Complex(data.StructLayout):
 
     def __init__(self, width: int) -> None:
         if operator.index(width) < 2:
-            raise ValueError(f"width must be at least 2, not {width!r}")
+            raise InvalidInput(f"width must be at least 2, not {width!r}")
         super().__init__({"re": signed(width), "im": signed(width)})
         self.width = width
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth import ClockSignal, Instance, Module, Signal, Value, signed
+from tmesh.errors import InvalidInput
 from tmesh.numbers import MULTIPLIER_WIDTH
 
 from tmesh_hw.vendor import is_ecp5
@@ -21,7 +22,7 @@ def multiply(m: Module, a: Any, b: Any, platform: Any, enable: Any = 1) -> Any:
     a, b = Value.cast(a), Value.cast(b)
     for name, value in (("a", a), ("b", b)):
         if len(value) > MULTIPLIER_WIDTH:
-            raise ValueError(
+            raise InvalidInput(
                 f"{name} must have at most {MULTIPLIER_WIDTH} bits, not {value.shape()!r}"
             )
     product = Signal((a * b).shape(), reset_less=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amaranth import Cat, Const, Mux, Value
+from tmesh.errors import InvalidInput
 
 
 def round_shift(value: Any, shift: int) -> Any:
@@ -18,7 +19,7 @@ def round_shift(value: Any, shift: int) -> Any:
     """
     value = Value.cast(value)
     if shift < 0:
-        raise ValueError(f"shift must not be negative, not {shift!r}")
+        raise InvalidInput(f"shift must not be negative, not {shift!r}")
     if shift == 0:
         return value
     odd = value.shift_right(shift)[:1]
@@ -43,7 +44,7 @@ def clip(
     known half-way.
     """
     if slack & (slack - 1):
-        raise ValueError(f"slack must be 0 or a power of two, not {slack!r}")
+        raise InvalidInput(f"slack must be 0 or a power of two, not {slack!r}")
     value = Value.cast(value)
     if not value.shape().signed:
         value = Cat(value, Const(0, 1)).as_signed()

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import splu
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 
 #: First columns of the groups of sites in a row.
@@ -101,7 +102,7 @@ def floorplan(cells: dict[str, Any], pins: tuple[int, int] | None = None) -> dic
     """
     for kind, sites in SITES.items():
         if sum(cell["type"] == kind for cell in cells.values()) > len(sites):
-            raise ValueError(f"an LFE5U-85F has {len(sites)} {kind}")
+            raise InvalidInput(f"an LFE5U-85F has {len(sites)} {kind}")
     names, conductance = conductances(cells)
     kinds = np.array([cells[name]["type"] for name in names])
     places = {kind: np.array([site[:2] for site in SITES[kind]], dtype=float) for kind in SITES}

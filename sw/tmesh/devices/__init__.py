@@ -5,13 +5,13 @@ from functools import partial
 from pathlib import Path
 
 from tmesh.config import CoreConfig
-from tmesh.devices.interface import Device, DeviceInfo, NotSupported
+from tmesh.devices.interface import Device, DeviceInfo
 from tmesh.devices.link import SerialDevice
 from tmesh.devices.model import ModelDevice
 from tmesh.devices.netlist import NetlistDevice
 from tmesh.devices.reference import ReferenceDevice
 from tmesh.devices.verilator import VerilatorDevice
-from tmesh.link import LinkError
+from tmesh.errors import InvalidInput, LinkError, NotSupported
 
 __all__ = [
     "DEVICES",
@@ -37,7 +37,7 @@ def device_name(name: str) -> str:
     """`name`, if `open_device` knows it. Raises ``ValueError`` with those it knows."""
     kind, _, path = name.partition(":")
     if name not in DEVICES and not (kind == "serial" and path):
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, serial:PATH, not {name!r}")
+        raise InvalidInput(f"device must be one of {', '.join(DEVICES)}, serial:PATH, not {name!r}")
     return name
 
 
@@ -52,7 +52,7 @@ def open_device(
     `LinkError` if there is no board.
     """
     if device_name(name) != "verilator" and trace is not None:
-        raise ValueError(f"trace: device {name} has no waveform")
+        raise InvalidInput(f"trace: device {name} has no waveform")
     if trace is not None:
         return VerilatorDevice(config, Path(trace))
     if name in DEVICES:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmesh import packets
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import ComplexArray, FloatArray, dagger, trace
 from tmesh.numbers import IntArray
 
@@ -18,9 +19,9 @@ def matrices(name: str, value: npt.ArrayLike, n: int) -> ComplexArray:
     """`value` as finite complex128 of shape (..., n, n)."""
     array = np.asarray(value, dtype=np.complex128)
     if array.ndim < 2 or array.shape[-2:] != (n, n):
-        raise ValueError(f"{name} must have shape (..., {n}, {n}), not {array.shape}")
+        raise InvalidInput(f"{name} must have shape (..., {n}, {n}), not {array.shape}")
     if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}")
+        raise InvalidInput(f"{name} holds {array[~np.isfinite(array)][0]}")
     return array
 
 
@@ -29,7 +30,7 @@ def bounded(name: str, array: ComplexArray) -> ComplexArray:
     # The Frobenius norm settles most.
     norm = largest_norm(array[np.linalg.norm(array, axis=(-2, -1)) >= 2])
     if norm >= 2:
-        raise ValueError(f"{name} must have a spectral norm below 2, not {norm:.6g}")
+        raise InvalidInput(f"{name} must have a spectral norm below 2, not {norm:.6g}")
     return array
 
 
@@ -37,7 +38,9 @@ def hermitian(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
     """A Hermitian matrix; deviations up to half an LSB are symmetrised."""
     deviation = float(np.max(np.abs(array - dagger(array)), initial=0.0))
     if deviation > lsb / 2:
-        raise ValueError(f"{name} is not Hermitian: it differs from its adjoint by {deviation:.6g}")
+        raise InvalidInput(
+            f"{name} is not Hermitian: it differs from its adjoint by {deviation:.6g}"
+        )
     return np.asarray((array + dagger(array)) / 2)
 
 
@@ -45,7 +48,7 @@ def square(name: str, value: npt.ArrayLike) -> ComplexArray:
     """`value` as finite complex128 of shape (..., 2, 2) or (..., 4, 4)."""
     array = np.asarray(value, dtype=np.complex128)
     if array.ndim < 2 or array.shape[-1] not in (2, 4):
-        raise ValueError(f"{name} must have shape (..., n, n) with n 2 or 4, not {array.shape}")
+        raise InvalidInput(f"{name} must have shape (..., n, n) with n 2 or 4, not {array.shape}")
     return matrices(name, array, array.shape[-1])
 
 
@@ -55,14 +58,14 @@ def density_matrix(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
     traces = trace(array).real
     off = np.abs(traces - 1)
     if np.any(off > TOLERANCE * lsb):
-        raise ValueError(f"{name} must have trace 1, not {traces.flat[np.argmax(off)]:.6g}")
+        raise InvalidInput(f"{name} must have trace 1, not {traces.flat[np.argmax(off)]:.6g}")
     if array.shape[-1] == 2:
         z = array[..., 0, 0].real - array[..., 1, 1].real
         lowest = float(np.min(traces - np.hypot(z, 2 * np.abs(array[..., 0, 1])), initial=0.0)) / 2
     else:
         lowest = float(np.min(np.linalg.eigvalsh(array), initial=0.0))
     if lowest < -TOLERANCE * lsb:
-        raise ValueError(f"{name} must not have negative eigenvalues, found {lowest:.6g}")
+        raise InvalidInput(f"{name} must not have negative eigenvalues, found {lowest:.6g}")
     return array
 
 
@@ -73,7 +76,7 @@ def contraction(name: str, array: ComplexArray, lsb: float) -> ComplexArray:
     excess = dagger(array) @ array - np.eye(array.shape[-1])
     norm = largest_norm(array[np.linalg.norm(excess, axis=(-2, -1)) > limit**2 - 1])
     if norm > limit:
-        raise ValueError(f"{name} must have a spectral norm of at most 1, not {norm:.6g}")
+        raise InvalidInput(f"{name} must have a spectral norm of at most 1, not {norm:.6g}")
     return array
 
 
@@ -87,13 +90,13 @@ def bloch_vectors(name: str, value: npt.ArrayLike, lsb: float) -> FloatArray:
     """`value` as finite float64 of shape (n, 3), none longer than 1 by more than 4 LSB."""
     array = np.asarray(value, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != 3:
-        raise ValueError(f"{name} must have shape (n, 3), not {array.shape}")
+        raise InvalidInput(f"{name} must have shape (n, 3), not {array.shape}")
     if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}")
+        raise InvalidInput(f"{name} holds {array[~np.isfinite(array)][0]}")
     # np.linalg.norm takes six times as long over so short an axis.
     longest = float(np.sqrt(np.max(np.einsum("ni,ni->n", array, array), initial=0.0)))
     if longest > 1 + TOLERANCE * lsb:
-        raise ValueError(f"{name} must not have vectors longer than 1, found {longest:.6g}")
+        raise InvalidInput(f"{name} must not have vectors longer than 1, found {longest:.6g}")
     return array
 
 
@@ -103,13 +106,13 @@ def pairs(name: str, value: npt.ArrayLike, agents: int) -> IntArray:
     if array.size == 0:
         array = array.reshape(-1, 2).astype(np.int64)
     if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must be integers (m, 2), not {array.dtype} {array.shape}")
+        raise InvalidInput(f"{name} must be integers (m, 2), not {array.dtype} {array.shape}")
     outside = (array < 0) | (array >= agents)
     if np.any(outside):
-        raise ValueError(f"{name} names agent {array[outside][0]}, but {agents} are loaded")
+        raise InvalidInput(f"{name} names agent {array[outside][0]}, but {agents} are loaded")
     alone = array[:, 0] == array[:, 1]
     if np.any(alone):
-        raise ValueError(f"{name}: agent {array[alone][0, 0]} cannot meet itself")
+        raise InvalidInput(f"{name}: agent {array[alone][0, 0]} cannot meet itself")
     return array.astype(np.int64)
 
 
@@ -119,10 +122,10 @@ def agents(name: str, value: npt.ArrayLike, loaded: int) -> IntArray:
     if array.size == 0:
         array = array.reshape(-1).astype(np.int64)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must be integers (m,), not {array.dtype} {array.shape}")
+        raise InvalidInput(f"{name} must be integers (m,), not {array.dtype} {array.shape}")
     outside = (array < 0) | (array >= loaded)
     if np.any(outside):
-        raise ValueError(f"{name} names agent {array[outside][0]}, but {loaded} are loaded")
+        raise InvalidInput(f"{name} names agent {array[outside][0]}, but {loaded} are loaded")
     return array.astype(np.int64)
 
 
@@ -131,18 +134,18 @@ def neighbours(name: str, value: npt.ArrayLike, count: int, loaded: int) -> IntA
     try:
         array = np.asarray(value)
     except ValueError:
-        raise ValueError(
+        raise InvalidInput(
             f"{name} must be integers ({count}, k), −1 for none: rows differ"
         ) from None
     if array.size == 0 and len(array) == count:
         array = np.zeros((count, 0), dtype=np.int64)
     if array.ndim != 2 or len(array) != count or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must be integers ({count}, k), not {array.dtype} {array.shape}")
+        raise InvalidInput(f"{name} must be integers ({count}, k), not {array.dtype} {array.shape}")
     if array.shape[1] > MOST_NEIGHBOURS:
-        raise ValueError(f"{name}: at most {MOST_NEIGHBOURS} for an agent, not {array.shape[1]}")
+        raise InvalidInput(f"{name}: at most {MOST_NEIGHBOURS} for an agent, not {array.shape[1]}")
     outside = (array < -1) | (array >= loaded)
     if np.any(outside):
-        raise ValueError(f"{name} names agent {array[outside][0]}, but {loaded} are loaded")
+        raise InvalidInput(f"{name} names agent {array[outside][0]}, but {loaded} are loaded")
     return array.astype(np.int64)
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from tmesh import packets, schedule
 from tmesh.config import CoreConfig
+from tmesh.errors import EngineError
 from tmesh.golden import fixed, rounds
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.opcodes import Opcode
@@ -20,10 +21,6 @@ EVENTS = 1 << 16
 
 #: Bytes of a word's 32-bit parts.
 _PART = 4
-
-
-class EngineError(RuntimeError):
-    """The engine refused a command, or is not the one that was expected."""
 
 
 class EngineClient:

@@ -8,10 +8,10 @@ from tmesh.config import CoreConfig
 from tmesh.devices.interface import (
     Device,
     DeviceInfo,
-    NotSupported,
     Observation,
     check_weight,
 )
+from tmesh.errors import NotSupported
 from tmesh.golden import fixed, rounds
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray

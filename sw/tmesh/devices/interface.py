@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tmesh.closing import Closing
 from tmesh.config import CoreConfig, core_config
 from tmesh.devices import checks
+from tmesh.errors import InvalidInput, NotSupported
 from tmesh.golden import pauli
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
@@ -53,10 +54,6 @@ class Observation:
     diagonal: FloatArray
 
 
-class NotSupported(RuntimeError):
-    """The configuration lacks the block that a call needs."""
-
-
 class Device(Closing):
     """Kronecker products, evolution, interference, purification and spectra of batches of matrices;
     and states that stay on the device, as Bloch vectors, and meet there.
@@ -91,7 +88,7 @@ class Device(Closing):
         norms = [np.linalg.norm(x, ord=2, axis=(-2, -1)) for x in (left, right)]
         largest = float(np.max(norms[0] * norms[1], initial=0.0))
         if largest >= 2:
-            raise ValueError(f"a ⊗ b must have a spectral norm below 2, not {largest:.6g}")
+            raise InvalidInput(f"a ⊗ b must have a spectral norm below 2, not {largest:.6g}")
         return self._kron(left, right).reshape(*lead, 4, 4)
 
     def conjugate(self, u: npt.ArrayLike, x: npt.ArrayLike) -> ComplexArray:
@@ -104,7 +101,7 @@ class Device(Closing):
     def partial_trace(self, x: npt.ArrayLike, keep: int = 0) -> ComplexArray:
         """Reduced matrix (..., 2, 2) of factor `keep` (0 or 1) of Hermitian X with ‖X‖₂ < 2."""
         if keep not in (0, 1):
-            raise ValueError(f"keep must be 0 or 1, not {keep!r}")
+            raise InvalidInput(f"keep must be 0 or 1, not {keep!r}")
         joint = self._joint("x", x)
         (joint,), lead = _broadcast(joint)
         return self._partial_trace(joint, keep).reshape(*lead, 2, 2)
@@ -147,7 +144,7 @@ class Device(Closing):
     def purify(self, a: npt.ArrayLike, kappa: int) -> ComplexArray:
         """ρ^κ / Tr ρ^κ for κ in {1, 2, 4, 8}; artanh|r'| = κ·artanh|r|."""
         if kappa not in KAPPAS:
-            raise ValueError(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
+            raise InvalidInput(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
         state = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
         (flat,), lead = _broadcast(state)
         return self._purify(flat, kappa).reshape(*lead, 2, 2)
@@ -183,7 +180,9 @@ class Device(Closing):
         """Make Bloch vectors (n, 3), |r| ≤ 1, the resident states of agents 0 to n − 1."""
         vectors = checks.bloch_vectors("r", r, self._lsb)
         if len(vectors) > self._capacity():
-            raise ValueError(f"r: {len(vectors)} states, but there is room for {self._capacity()}")
+            raise InvalidInput(
+                f"r: {len(vectors)} states, but there is room for {self._capacity()}"
+            )
         self._load(vectors)
         self._resident = len(vectors)
 
@@ -193,7 +192,7 @@ class Device(Closing):
         vectors = checks.bloch_vectors("r", r, self._lsb)
         numbers = checks.agents("agents", agents, self._resident)
         if len(numbers) != len(vectors):
-            raise ValueError(f"r: {len(vectors)} states of {len(numbers)} agents")
+            raise InvalidInput(f"r: {len(vectors)} states of {len(numbers)} agents")
         self._write(numbers, vectors)
 
     def read(self, agents: npt.ArrayLike | None = None) -> FloatArray:
@@ -215,7 +214,7 @@ class Device(Closing):
         """
         self._capacity()
         if write not in ("first", "both"):
-            raise ValueError(f"write must be 'first' or 'both', not {write!r}")
+            raise InvalidInput(f"write must be 'first' or 'both', not {write!r}")
         meetings = checks.pairs("pairs", pairs, self._resident)
         operator = self._one_operator(u)
         if checks.is_unitary(operator, self._lsb):
@@ -225,7 +224,7 @@ class Device(Closing):
         vanished = self._gossip_weighted(meetings, pauli.rows(operator), write == "both")
         if np.any(vanished):
             a, b = meetings[np.argmax(vanished)].tolist()
-            raise ValueError(f"u: the weight of the pair ({a}, {b}) is below 2⁻⁸")
+            raise InvalidInput(f"u: the weight of the pair ({a}, {b}) is below 2⁻⁸")
 
     def swap_test(self, pairs: npt.ArrayLike) -> FloatArray:
         """Resident agents interfere, one pair of `pairs` (m, 2) after another: the first of each
@@ -249,7 +248,7 @@ class Device(Closing):
         """
         self._need_rounds()
         if kappa not in KAPPAS:
-            raise ValueError(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
+            raise InvalidInput(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
         own = checks.agents("agents", agents, self._resident)
         others = checks.neighbours("neighbours", neighbours, len(own), self._resident)
         members = np.concatenate([own[:, None], others], axis=1)
@@ -272,7 +271,7 @@ class Device(Closing):
     def _one_operator(self, u: npt.ArrayLike) -> ComplexArray:
         operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
         if operator.ndim != 2:
-            raise ValueError(f"u must be one operator, not of shape {operator.shape}")
+            raise InvalidInput(f"u must be one operator, not of shape {operator.shape}")
         return operator
 
     def _capacity(self) -> int:
@@ -363,7 +362,7 @@ def check_weight(p: FloatArray) -> FloatArray:
     """Refuse weights too small to divide by."""
     lowest = float(np.min(p, initial=1.0))
     if lowest < MINIMUM_WEIGHT:
-        raise ValueError(f"u: the weight {lowest:.6g} is below 2⁻⁸")
+        raise InvalidInput(f"u: the weight {lowest:.6g} is below 2⁻⁸")
     return p
 
 
@@ -373,7 +372,7 @@ def _broadcast(*arrays: ComplexArray) -> tuple[tuple[ComplexArray, ...], tuple[i
         lead = np.broadcast_shapes(*(x.shape[:-2] for x in arrays))
     except ValueError:
         shapes = ", ".join(str(x.shape) for x in arrays)
-        raise ValueError(f"leading axes do not broadcast: {shapes}") from None
+        raise InvalidInput(f"leading axes do not broadcast: {shapes}") from None
     batches = tuple(
         np.broadcast_to(x, (*lead, *x.shape[-2:])).reshape(-1, *x.shape[-2:]) for x in arrays
     )

@@ -11,7 +11,8 @@ from tmesh.config import CoreConfig
 from tmesh.devices.client import EngineClient, Words
 from tmesh.devices.core import device_info
 from tmesh.devices.engine import EngineDevice
-from tmesh.devices.interface import DeviceInfo, NotSupported
+from tmesh.devices.interface import DeviceInfo
+from tmesh.errors import NotSupported
 from tmesh.link import Link, SerialTransport, Transport
 from tmesh.packets import Command, Counter
 

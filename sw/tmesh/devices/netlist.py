@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tmesh.config import CoreConfig
 from tmesh.devices.verilator import VerilatorDevice
+from tmesh.errors import InvalidInput
 
 if TYPE_CHECKING:
     from tmesh_sim.harness import Source
@@ -25,7 +26,7 @@ class NetlistDevice(VerilatorDevice):
         self, config: str | CoreConfig = "default", family: str = "ecp5", verilog: str | None = None
     ) -> None:
         if family not in FAMILIES:
-            raise ValueError(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
+            raise InvalidInput(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
         self.family = family
         super().__init__(config, verilog=verilog)
 

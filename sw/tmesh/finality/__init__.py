@@ -1,6 +1,7 @@
 """What makes a decision final: epochs, attestations, locks, commits and certificates."""
 
-from tmesh.finality.certificate import Certificate, Decision, InvalidCertificate
+from tmesh.errors import InvalidCertificate
+from tmesh.finality.certificate import Certificate, Decision
 from tmesh.finality.coin import Coin
 from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.finality.voter import Signed, Summary, Voter, pack, unpack

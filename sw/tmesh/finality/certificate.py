@@ -7,6 +7,7 @@ from functools import cached_property
 
 import cbor2
 
+from tmesh.errors import InvalidCertificate, InvalidInput
 from tmesh.finality.encoding import bits, fields, loaded, number, octets, packed, unpacked
 from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.ledger import KeySet, Signer
@@ -14,10 +15,6 @@ from tmesh.ledger.keys import SIGNATURE_BYTES
 
 #: First in what is signed or named, so that nothing means something elsewhere.
 VOTE, DECISION, CERTIFICATE = "tmesh vote 1", "tmesh decision 1", "tmesh certificate 1"
-
-
-class InvalidCertificate(ValueError):
-    """Bytes or signatures that prove nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Decision:
 
     def __post_init__(self) -> None:
         if self.agents < 1:
-            raise ValueError("agents: nobody decides")
+            raise InvalidInput("agents: nobody decides")
         quorum(self.agents.bit_count(), self.faults)
 
     @classmethod
@@ -87,7 +84,7 @@ class Certificate:
         """
         authors = sorted(signed)[: decision.quorum]
         if len(authors) < decision.quorum:
-            raise ValueError(f"signed: {len(authors)} signatures, not {decision.quorum}")
+            raise InvalidInput(f"signed: {len(authors)} signatures, not {decision.quorum}")
         bits = sum(1 << author for author in authors)
         return cls(decision, vote, bits, b"".join(signed[author] for author in authors))
 
@@ -126,12 +123,12 @@ class Certificate:
         try:
             some = fields(loaded(data), 9)
             if some[0] != CERTIFICATE:
-                raise ValueError("it is of another kind")
+                raise InvalidInput("it is of another kind")
             decision = Decision(octets(some[1]), unpacked(some[2]), number(some[3]))
             vote = Vote(Act(number(some[4])), number(some[5]), number(some[6]))
             certificate = cls(decision, vote, unpacked(some[7]), octets(some[8]))
             if certificate.encoded != data:
-                raise ValueError("the encoding is not canonical")
+                raise InvalidInput("the encoding is not canonical")
         except ValueError as error:
             raise InvalidCertificate(f"no certificate: {str(error)[:80]}") from None
         return certificate

@@ -5,6 +5,8 @@ from typing import Any
 
 import cbor2
 
+from tmesh.errors import InvalidInput
+
 #: Numbers in votes are below this.
 LARGEST = 1 << 32
 
@@ -14,30 +16,30 @@ def loaded(data: bytes) -> list[Any]:
     try:
         value = cbor2.loads(data)
     except (cbor2.CBORDecodeError, TypeError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"no CBOR: {str(error)[:80]}") from None
+        raise InvalidInput(f"no CBOR: {str(error)[:80]}") from None
     if not isinstance(value, list):
-        raise ValueError(f"{type(value).__name__}, not an array")
+        raise InvalidInput(f"{type(value).__name__}, not an array")
     return value
 
 
 def fields(value: Any, count: int) -> list[Any]:
     """An array of so many. Raises ``ValueError`` for anything else."""
     if not isinstance(value, list) or len(value) != count:
-        raise ValueError(f"no array of {count}")
+        raise InvalidInput(f"no array of {count}")
     return value
 
 
 def number(value: Any) -> int:
     """A number below `LARGEST`. Raises ``ValueError`` for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LARGEST:
-        raise ValueError("no number below 2³²")
+        raise InvalidInput("no number below 2³²")
     return value
 
 
 def octets(value: Any) -> bytes:
     """Bytes. Raises ``ValueError`` for anything else."""
     if not isinstance(value, bytes):
-        raise ValueError(f"{type(value).__name__}, not bytes")
+        raise InvalidInput(f"{type(value).__name__}, not bytes")
     return value
 
 

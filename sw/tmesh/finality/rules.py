@@ -17,6 +17,8 @@ import enum
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from tmesh.errors import InvalidInput
+
 #: Votes of so many epochs ahead are kept; of later ones only that their author is there.
 HORIZON = 64
 
@@ -128,7 +130,7 @@ def tolerated(agents: int) -> int:
 def quorum(agents: int, faults: int) -> int:
     """⌊(n + f)/2⌋ + 1: two of so many share more than f. Raises ``ValueError`` unless n > 3f."""
     if not 0 <= 3 * faults < agents:
-        raise ValueError(f"faults: {faults} of {agents} agents are a third or more")
+        raise InvalidInput(f"faults: {faults} of {agents} agents are a third or more")
     return (agents + faults) // 2 + 1
 
 

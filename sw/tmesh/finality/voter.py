@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import cbor2
 
+from tmesh.errors import InvalidInput
 from tmesh.finality.certificate import Certificate, Decision
 from tmesh.finality.encoding import (
     LARGEST,
@@ -64,12 +65,12 @@ def unpack(data: bytes) -> list[Signed]:
         act, epoch, outcome, authors, signatures = fields(one, 5)
         vote, signers = Vote(Act(number(act)), number(epoch), number(outcome)), unpacked(authors)
         if len(octets(signatures)) != SIGNATURE_BYTES * signers.bit_count():
-            raise ValueError(f"{signers.bit_count()} signers, but {len(signatures)} bytes")
+            raise InvalidInput(f"{signers.bit_count()} signers, but {len(signatures)} bytes")
         for place, author in enumerate(bits(signers)):
             first = place * SIGNATURE_BYTES
             votes.append(Signed(author, vote, signatures[first : first + SIGNATURE_BYTES]))
     if pack(votes) != data:
-        raise ValueError("the encoding is not canonical")
+        raise InvalidInput("the encoding is not canonical")
     return votes
 
 
@@ -125,9 +126,9 @@ class Voter:
         self.decision, self._keys, self._signer, self._journal = decision, keys, signer, journal
         self.me, self._outcomes = signer.author, outcomes
         if not decision.agents >> self.me & 1:
-            raise ValueError(f"signer: agent {self.me} has no part in the decision")
+            raise InvalidInput(f"signer: agent {self.me} has no part in the decision")
         if journal is not None and decision.quorum * SIGNATURE_BYTES > LARGEST_RECORD // 2:
-            raise ValueError(f"journal: {decision.quorum} signatures do not fit into a record")
+            raise InvalidInput(f"journal: {decision.quorum} signatures do not fit into a record")
         self._rules = Rules(self.me, decision.agents, decision.faults)
         self._signatures: dict[Vote, dict[int, bytes]] = {}
         self._said: dict[tuple[int, Act, int], set[int]] = {}
@@ -195,9 +196,9 @@ class Voter:
         or not final.
         """
         if certificate.decision != self.decision:
-            raise ValueError("certificate: it is of another decision")
+            raise InvalidInput("certificate: it is of another decision")
         if not (certificate.final and self._sensible(certificate.vote)):
-            raise ValueError("certificate: it makes no outcome of this decision final")
+            raise InvalidInput("certificate: it makes no outcome of this decision final")
         certificate.verify(self._keys)
         vote = certificate.vote
         self.hear(Signed(author, vote, one) for author, one in certificate.signed.items())
@@ -293,12 +294,12 @@ class Voter:
             if isinstance(value, bytes):
                 self.certificate = Certificate.decode(value)
                 if self.certificate.decision != self.decision:
-                    raise ValueError("journal: it is of another decision")
+                    raise InvalidInput("journal: it is of another decision")
             else:
                 act, epoch, outcome, signature = value
                 vote = Vote(Act(act), epoch, outcome)
                 if not self.decision.verify(self._keys, self.me, vote, signature):
-                    raise ValueError("journal: it is of another decision, or of another agent")
+                    raise InvalidInput("journal: it is of another decision, or of another agent")
                 self._store(vote, {self.me: signature})
                 own.append(vote)
         return own

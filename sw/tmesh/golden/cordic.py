@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tmesh.errors import InvalidInput
 from tmesh.numbers import IntArray
 
 
@@ -29,7 +30,7 @@ class CordicFormat:
 
     def __post_init__(self) -> None:
         if not 4 <= operator.index(self.f) <= 16:
-            raise ValueError(f"f must be from 4 to 16, not {self.f!r}")
+            raise InvalidInput(f"f must be from 4 to 16, not {self.f!r}")
 
     @property
     def fraction(self) -> int:

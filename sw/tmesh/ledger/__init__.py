@@ -1,10 +1,11 @@
 """The history of a swarm: signed events, merged in any order, kept on disk."""
 
-from tmesh.ledger.event import Event, InvalidEvent, InvalidSignature, Kind, Reference
-from tmesh.ledger.journal import CorruptJournal, Journal
+from tmesh.errors import CorruptJournal, InvalidEvent, InvalidMessage, InvalidSignature
+from tmesh.ledger.event import Event, Kind, Reference
+from tmesh.ledger.journal import Journal
 from tmesh.ledger.keys import KeySet, Signer
 from tmesh.ledger.ledger import Admission, Equivocation, Ledger
-from tmesh.ledger.reconcile import Exchange, InvalidMessage, Reconciler, reconcile
+from tmesh.ledger.reconcile import Exchange, Reconciler, reconcile
 
 __all__ = [
     "Admission",

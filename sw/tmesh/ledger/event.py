@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import cbor2
 
+from tmesh.errors import InvalidEvent, InvalidSignature
 from tmesh.ledger.keys import SIGNATURE_BYTES, KeySet, Signer
 
 #: First in everything that is signed, so that no signature means something elsewhere.
@@ -21,14 +22,6 @@ LARGEST, LONGEST = 1 << 16, 1 << 32
 
 #: Events of at most so many bytes are decoded once for all that read them.
 SHARED = 1 << 10
-
-
-class InvalidEvent(ValueError):
-    """An event that no honest agent signed, or that says nothing."""
-
-
-class InvalidSignature(InvalidEvent):
-    """An event that somebody whom it names did not sign."""
 
 
 class Kind(enum.IntEnum):

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from tmesh.closing import Closing
+from tmesh.errors import CorruptJournal, InvalidInput
 
 #: The file begins with this, a salt, and the salt's digest. Then records: length (4 bytes, little-
 #: endian), digest and so many bytes. Digests are keyed by the salt: what others have us write may
@@ -19,10 +20,6 @@ _HEAD = 4 + _DIGEST
 
 #: No record is longer, so a length beyond it is damage.
 LARGEST = 1 << 17
-
-
-class CorruptJournal(ValueError):
-    """Damage that no torn write explains."""
 
 
 class Journal(Closing):
@@ -123,7 +120,7 @@ def _digest(salt: bytes, data: bytes) -> bytes:
 
 def _framed(salt: bytes, record: bytes) -> bytes:
     if not 0 < len(record) <= LARGEST:
-        raise ValueError(f"a record has from 1 to {LARGEST} bytes, not {len(record)}")
+        raise InvalidInput(f"a record has from 1 to {LARGEST} bytes, not {len(record)}")
     return len(record).to_bytes(4, "little") + _digest(salt, record) + record
 
 

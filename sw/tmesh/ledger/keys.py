@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
+from tmesh.errors import InvalidInput
+
 KEY_BYTES, SIGNATURE_BYTES = 32, 64
 
 #: Verdicts on so many signatures are remembered, about 400 bytes each.
@@ -50,7 +52,7 @@ class KeySet:
     def __init__(self, keys: Sequence[bytes]) -> None:
         for number, key in enumerate(keys):
             if len(key) != KEY_BYTES:
-                raise ValueError(
+                raise InvalidInput(
                     f"keys: that of agent {number} has {len(key)} bytes, not {KEY_BYTES}"
                 )
         self._keys = tuple(keys)

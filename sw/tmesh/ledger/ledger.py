@@ -8,8 +8,9 @@ from typing import Self
 
 import cbor2
 
-from tmesh.ledger.event import Event, InvalidEvent, Kind, Reference
-from tmesh.ledger.journal import CorruptJournal, Journal
+from tmesh.errors import CorruptJournal, InvalidEvent, InvalidInput
+from tmesh.ledger.event import Event, Kind, Reference
+from tmesh.ledger.journal import Journal
 from tmesh.ledger.keys import KeySet, Signer
 
 #: Events whose parents are missing wait, at most so many; the oldest go first.
@@ -126,7 +127,7 @@ class Ledger:
         parents = {event.reference for event in used if event.author != signer.author}
         for parent in parents:
             if parent.id not in self._events:
-                raise ValueError(f"used: {parent.id.hex()} is not in the ledger")
+                raise InvalidInput(f"used: {parent.id.hex()} is not in the ledger")
         last = self.head(signer.author)
         seq, previous = (last.seq + 1, last.id) if last else (0, b"")
         event = Event(signer.author, seq, kind, decision, previous, tuple(sorted(parents)), payload)
@@ -207,7 +208,7 @@ class Ledger:
         """
         for author, floor in floors.items():
             if floor > self._floors.get(author, 0) and (author, floor) not in self._places:
-                raise ValueError(f"floors: event {floor} of agent {author} is not here")
+                raise InvalidInput(f"floors: event {floor} of agent {author} is not here")
         before = self._floors
         self._floors = _highest(before, floors)
         kept = set(keep).union(*(self._places[fork] for fork in self._forks))

@@ -14,7 +14,8 @@ from typing import Any
 
 import cbor2
 
-from tmesh.ledger.event import ID_BYTES, Event, InvalidEvent
+from tmesh.errors import InvalidEvent, InvalidMessage
+from tmesh.ledger.event import ID_BYTES, Event
 from tmesh.ledger.ledger import Ledger
 
 #: A range is cut into so many, and listed when it holds at most so many ids.
@@ -24,10 +25,6 @@ CUTS, LISTED = 16, 4
 RANGES = 1 << 14
 
 _LAST = b"\xff" * (ID_BYTES + 1)  # above all ids
-
-
-class InvalidMessage(ValueError):
-    """Bytes that no reconciler sends."""
 
 
 class Reconciler:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tmesh import frames
+from tmesh.errors import LinkError
 from tmesh.frames import Kind
 from tmesh.link.framing import Bools, Decoder, Frame, Words, encode
 from tmesh.link.transport import Transport
@@ -21,10 +22,6 @@ _TURN = 1 << frames.POSITION_BITS
 
 #: Words that may be under way to a board that has room for them.
 _FLIGHT = _TURN // 4
-
-
-class LinkError(ConnectionError):
-    """The board is gone, or does not answer as a board does; `Link.connect` begins anew."""
 
 
 class Link:

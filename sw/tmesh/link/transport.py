@@ -4,6 +4,7 @@ from typing import Protocol
 
 import serial
 
+from tmesh.errors import InvalidInput
 from tmesh.frames import BAUD
 
 #: Seconds that a read waits for the first byte.
@@ -42,7 +43,7 @@ class SerialTransport:
         if not option:
             rate = BAUD
         if not name or rate not in RATES:
-            raise ValueError(f"serial port must be PATH or PATH?baud=N, not {path!r}")
+            raise InvalidInput(f"serial port must be PATH or PATH?baud=N, not {path!r}")
         # Nobody else may talk to it meanwhile.
         self._port = serial.serial_for_url(
             name, rate, timeout=MOMENT, write_timeout=timeout, exclusive=True

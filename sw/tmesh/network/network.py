@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tmesh.errors import InvalidInput
 from tmesh.network.channel import Channel
 from tmesh.network.topology import Mesh
 
@@ -31,10 +32,10 @@ class Partition(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.end < self.start:
-            raise ValueError(f"end: {self.end:g} is before start, {self.start:g}")
+            raise InvalidInput(f"end: {self.end:g} is before start, {self.start:g}")
         members = list(itertools.chain(*self.groups))
         if len(set(members)) != len(members):
-            raise ValueError("groups: an agent is in two groups")
+            raise InvalidInput("groups: an agent is in two groups")
         return self
 
 

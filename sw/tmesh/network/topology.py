@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.numbers import BoolArray, IntArray
 
@@ -32,7 +33,7 @@ class Topology(BaseModel):
     @model_validator(mode="after")
     def _only_the_geometric_moves(self) -> Self:
         if self.speed and self.kind != "geometric":
-            raise ValueError(f"speed: a {self.kind} mesh does not move")
+            raise InvalidInput(f"speed: a {self.kind} mesh does not move")
         return self
 
 
@@ -58,12 +59,12 @@ class Mesh:
         graph = self._first(edges)
         if not nx.is_connected(graph):
             value = f"radius {topology.radius:g}" if edges is None else "these edges"
-            raise ValueError(f"{topology.kind}: the mesh is not connected with {value}")
+            raise InvalidInput(f"{topology.kind}: the mesh is not connected with {value}")
         self.neighbours = _lists(graph)
         fewest = min(range(agents), key=lambda agent: len(self.neighbours[agent]))
         if edges is not None and len(self.neighbours[fewest]) < k:
             has = len(self.neighbours[fewest])
-            raise ValueError(f"k: {k} neighbours, but agent {fewest} has {has}")
+            raise InvalidInput(f"k: {k} neighbours, but agent {fewest} has {has}")
 
     def joins(self, there: BoolArray) -> bool:
         """Whether some agents (agents,) reach each other without the others."""
@@ -90,7 +91,7 @@ class Mesh:
         n, kind = self.agents, self.topology.kind
         if edges is not None or kind == "edges":
             if edges is None:
-                raise ValueError("edges: a mesh of kind 'edges' needs them")
+                raise InvalidInput("edges: a mesh of kind 'edges' needs them")
             graph = nx.Graph(edges.tolist())
             graph.add_nodes_from(range(n))
             return graph

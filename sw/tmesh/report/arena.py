@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.states import bloch
 from tmesh.swarm import Scenario, Sweep, run, sweep
@@ -75,7 +76,7 @@ def rows(
     room = min(1 << 18, max(2 * states, states + 1000 * k))
     config = dataclasses.replace(core_config("sim-gossip"), agents=room)
     if states + k > room:
-        raise ValueError(
+        raise InvalidInput(
             f"seeds: {seeds} swarms of {scenarios[0].agents} agents are more than {room}"
         )
     with open_device("reference", config) as device:

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tmesh.errors import InvalidInput
 from tmesh.finality import quorum, tolerated
 from tmesh.network.network import Agents
 
@@ -30,9 +31,9 @@ class Subset(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.agents)) != len(self.agents):
-            raise ValueError("agents: one is named twice")
+            raise InvalidInput("agents: one is named twice")
         if len(self.agents) < 2:
-            raise ValueError(f"agents: {len(self.agents)} cannot ask each other")
+            raise InvalidInput(f"agents: {len(self.agents)} cannot ask each other")
         quorum(len(self.agents), self.declared)
         return self
 

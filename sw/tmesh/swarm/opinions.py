@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from tmesh.devices import Device
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm.scenario import Scenario
@@ -98,7 +99,7 @@ class Opinions:
         self._copies = int(np.ceil(rules.threshold * (rules.k + 1)))
         room = device.info.capacity - rows
         if room < rules.k + 1 + self._copies:
-            raise ValueError(
+            raise InvalidInput(
                 f"agents: {rows} states and {rules.k} statements, but the device has room for "
                 f"{device.info.capacity}"
             )

@@ -11,6 +11,7 @@ import numpy as np
 
 from tmesh.adversaries import View, adversary
 from tmesh.devices import Device
+from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.network import Mesh
 from tmesh.numbers import BoolArray, IntArray
@@ -94,11 +95,11 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
     Raises ``ValueError`` where the device has no room for the states of all.
     """
     if scenario.direction:
-        raise ValueError("direction: the round model has no frames of agents")
+        raise InvalidInput("direction: the round model has no frames of agents")
     if scenario.decisions != 1 or scenario.subsets:
-        raise ValueError("decisions: the round model takes one, of all agents")
+        raise InvalidInput("decisions: the round model takes one, of all agents")
     if scenario.late:
-        raise ValueError("late: the round model has no messages to learn from")
+        raise InvalidInput("late: the round model has no messages to learn from")
     rng = np.random.default_rng(seed)
     n, rows = scenario.agents, np.arange(seeds * scenario.agents)
     lying = _liars(scenario, seeds, rng)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
+from tmesh.errors import InvalidInput
 from tmesh.finality import Certificate
 from tmesh.network import Mesh, Network
 from tmesh.numbers import BoolArray
@@ -135,9 +136,9 @@ def _check(roster: Roster, lying: BoolArray, mesh: Mesh) -> None:
     """Raise ``ValueError`` for a subset that cannot decide: all lie, or the mesh splits it."""
     for group in roster.groups:
         if np.all(lying[group.there]):
-            raise ValueError(f"faulty: nobody in subset {group.name!r} is honest")
+            raise InvalidInput(f"faulty: nobody in subset {group.name!r} is honest")
         if group.name and not (mesh.topology.speed or mesh.joins(group.there)):
-            raise ValueError(f"subsets: the mesh does not join the agents of {group.name!r}")
+            raise InvalidInput(f"subsets: the mesh does not join the agents of {group.name!r}")
 
 
 def _spread(roster: Roster, values: np.ndarray[Any, Any], none: float) -> np.ndarray[Any, Any]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tmesh.adversaries import adversary
 from tmesh.devices import device_name
+from tmesh.errors import InvalidInput
 from tmesh.finality import quorum, tolerated
 from tmesh.finality.coin import Kind
 from tmesh.golden.reference import ComplexArray, FloatArray
@@ -100,7 +101,7 @@ class Scenario(BaseModel):
         if not isinstance(name, str):
             return values
         if name not in PROFILES:
-            raise ValueError(f"channel: {name!r} is none of {', '.join(PROFILES)}")
+            raise InvalidInput(f"channel: {name!r} is none of {', '.join(PROFILES)}")
         return {**values, "channel": PROFILES[name]}
 
     @model_validator(mode="after")
@@ -108,47 +109,53 @@ class Scenario(BaseModel):
         adversary(self.adversary)
         device_name(self.device)
         if self.k >= self.agents:
-            raise ValueError(f"k: {self.k} neighbours, but there are {self.agents} agents")
+            raise InvalidInput(f"k: {self.k} neighbours, but there are {self.agents} agents")
         if self.faulty >= self.agents:
-            raise ValueError(f"faulty: {self.faulty} of {self.agents} agents leaves none honest")
+            raise InvalidInput(f"faulty: {self.faulty} of {self.agents} agents leaves none honest")
         quorum(self.agents, self.declared)
         if self.kills and not self.finality:
-            raise ValueError("kills: without finality agents have no journals to come back with")
+            raise InvalidInput("kills: without finality agents have no journals to come back with")
         if self.direction and self.outcomes != 2:
-            raise ValueError(f"outcomes: a direction is one state, not {self.outcomes} outcomes")
+            raise InvalidInput(f"outcomes: a direction is one state, not {self.outcomes} outcomes")
         if self.states is not None and (self.outcomes != 2 or self.late):
-            raise ValueError("states: they are for two outcomes that all know; a state has no more")
+            raise InvalidInput(
+                "states: they are for two outcomes that all know; a state has no more"
+            )
         self._check_subsets()
         self._check_late()
         for partition in self.partitions:
             for agent in (agent for group in partition.groups for agent in group):
                 if not 0 <= agent < self.agents:
-                    raise ValueError(f"partitions: there is no agent {agent}")
+                    raise InvalidInput(f"partitions: there is no agent {agent}")
         return self
 
     def _check_subsets(self) -> None:
         if not (self.decisions or self.subsets):
-            raise ValueError("decisions: there are none")
+            raise InvalidInput("decisions: there are none")
         count = self.decisions + sum(subset.decisions for subset in self.subsets)
         if count > MOST_DECISIONS:
-            raise ValueError(f"decisions: {count:,} with those of subsets, over {MOST_DECISIONS:,}")
+            raise InvalidInput(
+                f"decisions: {count:,} with those of subsets, over {MOST_DECISIONS:,}"
+            )
         names = [subset.name for subset in self.subsets]
         for subset in self.subsets:
             if names.count(subset.name) > 1:
-                raise ValueError(f"subsets: two are called {subset.name!r}")
+                raise InvalidInput(f"subsets: two are called {subset.name!r}")
             if not max(subset.agents) < self.agents:
-                raise ValueError(f"subsets: {subset.name}: there is no agent {max(subset.agents)}")
+                raise InvalidInput(
+                    f"subsets: {subset.name}: there is no agent {max(subset.agents)}"
+                )
 
     def _check_late(self) -> None:
         outcomes = [late.outcome for late in self.late]
         if self.late and self.direction:
-            raise ValueError("late: directions are all known")
+            raise InvalidInput("late: directions are all known")
         if self.late and not self.finality:
-            raise ValueError("late: without finality nobody asks for votes, and so for proposals")
+            raise InvalidInput("late: without finality nobody asks for votes, and so for proposals")
         if len(set(outcomes)) != len(outcomes):
-            raise ValueError("late: an outcome is named twice")
+            raise InvalidInput("late: an outcome is named twice")
         if not set(outcomes) < set(range(self.outcomes)):
-            raise ValueError(f"late: some of {self.outcomes} outcomes, and not all")
+            raise InvalidInput(f"late: some of {self.outcomes} outcomes, and not all")
 
     @property
     def round_seconds(self) -> float:
@@ -167,13 +174,13 @@ class Scenario(BaseModel):
         try:
             values: dict[str, Any] = tomllib.loads(source.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from None
+            raise InvalidInput(f"{path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not TOML: {error}") from None
+            raise InvalidInput(f"{path}: not TOML: {error}") from None
         try:
             return cls.checked(**{"folder": str(source.parent), **values})
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise InvalidInput(f"{path}: {error}") from None
 
     @classmethod
     def checked(cls, **values: Any) -> Self:
@@ -184,9 +191,9 @@ class Scenario(BaseModel):
             first = error.errors()[0]
             if first["type"] == "value_error":  # a rule of ours, which names its key
                 where = "".join(f"{key}: " for key in first["loc"])
-                raise ValueError(f"{where}{first['ctx']['error']}") from None
+                raise InvalidInput(f"{where}{first['ctx']['error']}") from None
             key = ".".join(map(str, first["loc"]))
-            raise ValueError(f"{key}: {first['msg']}, not {first['input']!r}") from None
+            raise InvalidInput(f"{key}: {first['msg']}, not {first['input']!r}") from None
 
     @classmethod
     def default(cls) -> Self:
@@ -202,7 +209,7 @@ class Scenario(BaseModel):
         if self.states is not None:
             rho = _read(Path(self.folder, self.states), "states")
             if len(rho) != self.agents:
-                raise ValueError(f"{self.states}: states: {len(rho)} states, not {self.agents}")
+                raise InvalidInput(f"{self.states}: states: {len(rho)} states, not {self.agents}")
             return np.asarray(bloch(rho)[there])
         lying = lying[there]
         r = rng.normal(0, self.noise, (len(lying), 3))
@@ -238,7 +245,7 @@ class Scenario(BaseModel):
         pairs = _table(Path(self.folder, self.edges), "edges", 2)
         edges = pairs.astype(np.int64)
         if np.any(edges != pairs) or np.any((edges < 0) | (edges >= self.agents)):
-            raise ValueError(f"{self.edges}: edges: agents are numbered 0 to {self.agents - 1}")
+            raise InvalidInput(f"{self.edges}: edges: agents are numbered 0 to {self.agents - 1}")
         return edges
 
 
@@ -251,12 +258,12 @@ def _table(path: Path, key: str, columns: int) -> np.ndarray[Any, np.dtype[np.fl
         else:
             table = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
     except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: {key}: {error}") from None
+        raise InvalidInput(f"{path}: {key}: {error}") from None
     if table.ndim != 2 or table.shape[1] != columns:
-        raise ValueError(f"{path}: {key}: needs {columns} columns, has shape {table.shape}")
+        raise InvalidInput(f"{path}: {key}: needs {columns} columns, has shape {table.shape}")
     if not np.all(np.isfinite(table)):
         row = int(np.argmin(np.all(np.isfinite(table), axis=1)))
-        raise ValueError(f"{path}: {key}: row {row} is not finite")
+        raise InvalidInput(f"{path}: {key}: row {row} is not finite")
     return table
 
 
@@ -267,14 +274,14 @@ def _read(path: Path, key: str) -> ComplexArray:
             with np.load(path) as archive:
                 rho = np.asarray(archive["rho"]) if "rho" in archive else None
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: {key}: {error}") from None
+            raise InvalidInput(f"{path}: {key}: {error}") from None
         if rho is not None:
             if rho.shape[1:] != (2, 2) or not np.all(np.isfinite(rho)):
-                raise ValueError(f"{path}: {key}: rho must be finite (n, 2, 2), not {rho.shape}")
+                raise InvalidInput(f"{path}: {key}: rho must be finite (n, 2, 2), not {rho.shape}")
             exact = density(bloch(rho))
             off = np.max(np.abs(rho - exact), axis=(1, 2))
             if np.any(off > 1e-6):
-                raise ValueError(f"{path}: {key}: row {int(np.argmax(off))} is no density matrix")
+                raise InvalidInput(f"{path}: {key}: row {int(np.argmax(off))} is no density matrix")
             return _physical(path, key, exact)
     return _physical(path, key, density(_table(path, key, 3)))
 
@@ -283,7 +290,7 @@ def _physical(path: Path, key: str, rho: ComplexArray) -> ComplexArray:
     length = np.linalg.norm(bloch(rho), axis=-1)
     if np.any(length > 1 + 1e-6):
         worst = int(np.argmax(length))
-        raise ValueError(
+        raise InvalidInput(
             f"{path}: {key}: row {worst} is no density matrix (|r| = {length[worst]:.4g})"
         )
     return rho

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tmesh.errors import InvalidInput
 from tmesh.swarm.opinions import Statements
 
 #: Components count 2⁻²⁸, which has every format of the core, and room for what is no state.
@@ -24,9 +25,9 @@ def unpack(payload: bytes, decisions: int, bits: int) -> Statements:
     Raises ``ValueError`` for another number of bytes, or a prefix that no outcome has.
     """
     if len(payload) != decisions * _DECISION.itemsize:
-        raise ValueError(f"{len(payload)} bytes, not {decisions * _DECISION.itemsize}")
+        raise InvalidInput(f"{len(payload)} bytes, not {decisions * _DECISION.itemsize}")
     packed = np.frombuffer(payload, dtype=_DECISION)
     length, prefix = packed["length"].astype(np.int64), packed["prefix"].astype(np.int64)
     if np.any(length > bits) or np.any(prefix >> length):
-        raise ValueError("a prefix is longer than it says, or than an outcome")
+        raise InvalidInput("a prefix is longer than it says, or than an outcome")
     return Statements(packed["vector"] / SCALE, prefix, length)

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from tmesh.errors import InvalidInput
+
 from tmesh_hw.engine.microcode.instruction import (
     IMMEDIATE_BITS,
     LAYOUT,
@@ -44,7 +46,7 @@ class Assembler:
     def label(self, name: str) -> None:
         """Name the next instruction."""
         if name in self._labels:
-            raise ValueError(f"label {name!r} is there twice")
+            raise InvalidInput(f"label {name!r} is there twice")
         self._labels[name] = len(self._instructions)
 
     def fresh(self) -> str:
@@ -70,11 +72,11 @@ class Assembler:
         if not isinstance(operand, Operand):
             if operation in (Operation.SET, Operation.ADD, Operation.SUBTRACT):
                 if not -REACH <= operand < REACH:
-                    raise ValueError(f"operand {operand} is beyond {IMMEDIATE_BITS} bits")
+                    raise InvalidInput(f"operand {operand} is beyond {IMMEDIATE_BITS} bits")
                 wanted.append(operand)
             operand = Operand.IMMEDIATE
         if len(wanted) > 1:
-            raise ValueError(f"one word cannot have the immediates {wanted}")
+            raise InvalidInput(f"one word cannot have the immediates {wanted}")
         immediate = wanted[0] if wanted else 0
         self._instructions.append(
             Instruction(operation, operand, register, access, flow, immediate)
@@ -188,7 +190,7 @@ def _word(instruction: Instruction, addresses: dict[str, int]) -> int:
     fields = dataclasses.asdict(instruction)
     if isinstance(instruction.immediate, str):
         if instruction.immediate not in addresses:
-            raise ValueError(f"there is no label {instruction.immediate!r}")
+            raise InvalidInput(f"there is no label {instruction.immediate!r}")
         fields["immediate"] = addresses[instruction.immediate]
     word = 0
     for name, field in LAYOUT:

@@ -7,6 +7,7 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh.config import CoreConfig
+from tmesh.errors import InvalidInput
 
 from tmesh_hw.engine.microcode.layout import OPERATOR, Layout, table
 from tmesh_hw.engine.microcode.program import Program
@@ -34,9 +35,9 @@ class MicrocodedEngine(wiring.Component):
 
     def __init__(self, *, config: CoreConfig, digest: int = 0) -> None:
         if not config.microcoded:
-            raise ValueError(f"config must be microcoded, not {config!r}")
+            raise InvalidInput(f"config must be microcoded, not {config!r}")
         if not 0 <= operator.index(digest) < 1 << 128:
-            raise ValueError(f"digest must have 128 bits, not {digest!r}")
+            raise InvalidInput(f"digest must have 128 bits, not {digest!r}")
         self.config, self.digest = config, digest
         self._sequencer = Sequencer(
             f=config.f,

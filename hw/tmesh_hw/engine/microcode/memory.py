@@ -6,6 +6,7 @@ from amaranth import Array, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 
 #: Words of 16 bits of an ``SB_SPRAM256KA``.
 MACRO_DEPTH = 1 << 14
@@ -34,7 +35,7 @@ class SinglePortMemory(wiring.Component):
 
     def __init__(self, *, depth: int) -> None:
         if depth < 2 or depth & (depth - 1):
-            raise ValueError(f"depth must be a power of two, not {depth!r}")
+            raise InvalidInput(f"depth must be a power of two, not {depth!r}")
         self.depth = depth
         super().__init__(
             {

@@ -6,6 +6,7 @@ from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from tmesh.errors import InvalidInput
 from tmesh.golden import pauli
 
 from tmesh_hw.engine.microcode.instruction import (
@@ -50,9 +51,9 @@ class Sequencer(wiring.Component):
         self, *, f: int, program: list[int], table: list[int], depth: int, operator: int
     ) -> None:
         if not 8 <= f <= WIDTH - 2:
-            raise ValueError(f"f must be from 8 to {WIDTH - 2}, not {f!r}")
+            raise InvalidInput(f"f must be from 8 to {WIDTH - 2}, not {f!r}")
         if depth > 1 << WIDTH:
-            raise ValueError(f"depth must be at most {1 << WIDTH}, not {depth!r}")
+            raise InvalidInput(f"depth must be at most {1 << WIDTH}, not {depth!r}")
         self.f, self.operator = f, operator
         self._program = Memory(shape=LAYOUT.size, depth=_power(len(program)), init=program)
         self._table = Memory(shape=signed(WIDTH), depth=_power(len(table)), init=table)
