@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tmesh
 from tmesh.config import CoreConfig
+from tmesh.files import digest_sources
 
 import tmesh_hw
 
@@ -20,8 +21,5 @@ def build_digest(config: CoreConfig) -> int:
     for name in TOOLS:
         digest.update(f"{name} {version(name)}\n".encode())
     for package in (tmesh_hw, tmesh):
-        root = Path(str(package.__file__)).parent
-        for path in sorted(root.rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(path.read_bytes())
+        digest_sources(digest, Path(str(package.__file__)).parent)
     return int.from_bytes(digest.digest()[:16], "little")

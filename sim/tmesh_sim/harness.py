@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,11 @@ from typing import Any
 import numpy as np
 from tmesh.closing import Closing
 from tmesh.errors import InvalidInput, SimulationError, ToolError
+from tmesh.files import cache_folder
 from tmesh.numbers import IntArray
 
 from tmesh_sim.packing import Field, fields
-from tmesh_sim.toolchain import (
-    building,
-    cache_folder,
-    verilator_environment,
-    verilator_version,
-)
+from tmesh_sim.toolchain import building, run_tool, tool_versions, verilator_environment
 
 #: Cycles without a transfer on either side after which a run is given up; the slowest command, 4×4
 #: eigenvectors on an iterative CORDIC, takes 10 000.
@@ -114,7 +109,7 @@ def shared_library(
         flags += ["-v", str(source.library), f"-I{source.library.parent}"]
     cxxflags = (_CXXFLAGS_NETLIST if source.library else CXXFLAGS) + defines
     compiled = [*flags, _LIBRARY, cxxflags]
-    inputs = [source.key, header, driver.read_text(), compiled, verilator_version()]
+    inputs = [source.key, header, driver.read_text(), compiled, tool_versions()]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]
     target = cache_folder() / f"{digest}.so"
     if target.exists():
@@ -128,17 +123,13 @@ def shared_library(
         command = ["verilator", "--cc", "--build", "-j", "2", "--top-module", "tmesh", *flags]
         command += ["--lib-create", "tmesh_core", "-CFLAGS", f"{_LIBRARY} {cxxflags} -I.."]
         command += ["-Mdir", "obj", "tmesh.v", driver.name]
-        result = subprocess.run(
-            command, cwd=folder, env=verilator_environment(), capture_output=True, text=True
-        )
-        if result.returncode != 0:
-            log = target.with_suffix(".log")
-            log.write_text(result.stdout + result.stderr)
-            if "lz4.h" in result.stderr + result.stdout:
+        try:
+            run_tool(command, folder, verilator_environment(), target.with_suffix(".log"))
+        except ToolError as error:
+            if "lz4.h" in str(error):
                 reason = "an FST trace needs lz4.h (Debian: liblz4-dev); use a .vcd trace instead"
-            else:
-                reason = f"Verilator failed; see {log}"
-            raise ToolError(reason)
+                raise ToolError(reason) from None
+            raise
         shutil.copy(folder / "obj" / "libtmesh_core.so", folder / "done.so")
         (folder / "done.so").replace(target)
     return target

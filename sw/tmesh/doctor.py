@@ -44,4 +44,4 @@ def nextpnr(family: str) -> str:
     """The program for ``ecp5`` or ``ice40``: what ``NEXTPNR_ECP5`` or ``NEXTPNR_ICE40`` names, or
     the one beside this Python (``requirements-fpga.lock``)."""
     beside = Path(sys.executable).with_name(f"yowasp-nextpnr-{family}")
-    return os.environ.get(f"NEXTPNR_{family.upper()}", str(beside))
+    return os.environ.get(f"NEXTPNR_{family.upper()}") or str(beside)

@@ -49,7 +49,7 @@ class InvalidCertificate(InvalidInput):
 
 
 class CorruptJournal(InvalidInput):
-    """Damage to a journal that no interrupted write explains; the file stays as it is."""
+    """Damage to a journal that no interrupted write explains; the file is left untouched."""
 
 
 class FileError(TMeshError, OSError):

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import numpy as np
 from numba import njit
 
+from tmesh.compiled import compiled
 from tmesh.numbers import IntArray
 
 #: Events computed at a time: twice as fast where they fit a cache.
 CHUNK = 8192
 
 
-@njit(cache=True)
+@compiled
 def levels(members: IntArray, both: bool, agents: int) -> IntArray:
     """The earliest level (m,) of each event of `members` (m, n): events of one level do not depend
     on each other, and those of all levels, one after another, give the sequential result.
@@ -58,7 +59,7 @@ def in_levels(members: IntArray, both: bool, agents: int) -> Iterator[tuple[IntA
         start = end
 
 
-@njit(cache=True)
+@compiled
 def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int) -> IntArray:
     """The bundle (m,) of each event, for a core of `lanes` lanes that reads what an event wrote
     `distance` cycles after it.
@@ -117,7 +118,7 @@ def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int)
     return (np.cumsum(used) - 1)[result]
 
 
-@njit(cache=True)
+@njit()
 def _free(taken: IntArray, time: int) -> int:
     """The first free cycle of a lane from `time` on. The entry of a free cycle is 0, another says
     how far on to look, further each time it was looked at."""

@@ -5,8 +5,8 @@ Every function broadcasts over leading axes. These are the exact oracles of the 
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tmesh.compiled import compiled
 from tmesh.numbers import IntArray
 
 ComplexArray = npt.NDArray[np.complex128]
@@ -65,7 +65,7 @@ def meet(c: FloatArray, own: FloatArray, other: FloatArray) -> FloatArray:
     return np.asarray(moved[:, 0] + np.sum(moved[:, 1:] * own, axis=1))
 
 
-@njit(cache=True)
+@compiled
 def meet_in_order(r: FloatArray, pairs: IntArray, c: FloatArray, both: bool) -> None:
     """Resident Bloch vectors `r` (n, 3), in place: `meet` for each of `pairs` (m, 2), one after
     another. c: the forms (2, 3, 4, 4) of the first and of the second agent, which is written

@@ -1,8 +1,8 @@
 """Random neighbours and random groups, compiled: a sweep draws them by the hundred million."""
 
 import numpy as np
-from numba import njit
 
+from tmesh.compiled import compiled
 from tmesh.numbers import IntArray
 
 #: Neighbours of agents, those of agent i from starts[i] to starts[i + 1]; without any, all others.
@@ -17,7 +17,7 @@ def lists(neighbours: list[IntArray]) -> Lists:
     return np.concatenate([[0], np.cumsum(counts)]), np.concatenate(neighbours)
 
 
-@njit(cache=True)
+@compiled
 def pulled(rng: np.random.Generator, rows: IntArray, size: int, mesh: Lists, k: int) -> IntArray:
     """k different random neighbours of each of `rows` (m,), (m, k); −1 where it has fewer. Rows are
     agents of several swarms of `size`, one after another, whose meshes are one behind the other."""
@@ -45,7 +45,7 @@ def pulled(rng: np.random.Generator, rows: IntArray, size: int, mesh: Lists, k: 
     return chosen
 
 
-@njit(cache=True)
+@compiled
 def grouped(rng: np.random.Generator, rows: IntArray, size: int, mesh: Lists, k: int) -> IntArray:
     """Others (m, k − 1) that meet with each of `rows` (m,) in a group of up to k, −1 for none:
     every row is in one group, with neighbours of the one who called it."""

@@ -6,9 +6,9 @@ it ends, but for the locks that liars hid.
 """
 
 import numpy as np
-from numba import njit
 
 from tmesh.adversaries import Adversary, Poll
+from tmesh.compiled import compiled
 from tmesh.finality import quorum
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm.opinions import NONE, SEVERAL
@@ -135,7 +135,7 @@ class Tallies:
         return Poll(listeners % self._n, epoch, epoch - before, hidden, first[listeners])
 
 
-@njit(cache=True)
+@compiled
 def _gather(asking, others, signed, before, votes, locks, final, new_locks, new_final, n):  # type: ignore[no-untyped-def]
     """Give every asking row what those whom it asks knew, and liars their own votes."""
     acts, outcomes, _, words = votes.shape
@@ -157,7 +157,7 @@ def _gather(asking, others, signed, before, votes, locks, final, new_locks, new_
                         votes[act, outcome, row, own // 64] |= np.uint64(1) << np.uint64(own % 64)
 
 
-@njit(cache=True)
+@compiled
 def _counts(bitmaps, rows):  # type: ignore[no-untyped-def]
     """Ones in the bitmaps (rows, words) of some rows."""
     counts = np.zeros(len(rows), dtype=np.int64)
