@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from amaranth.sim import Simulator
+from tmesh.errors import SimulationError
 from tmesh.numbers import IntArray
 
 from tmesh_sim.packing import fields, pack, unpack
@@ -67,7 +68,7 @@ def run(
                 received.append(clock)
             clock += 1
             if clock > limit:
-                raise TimeoutError(f"{len(replies)} of {count} replies in {limit} cycles")
+                raise SimulationError(f"{len(replies)} of {count} replies in {limit} cycles")
         quiet = 200 + received[-1] - sent[-1]
         for _ in range(quiet):  # nothing may be left over
             if not steady:

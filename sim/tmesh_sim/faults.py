@@ -4,6 +4,7 @@
 import argparse
 import dataclasses
 import itertools
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
 from tmesh.devices.link import LinkDevice
+from tmesh.entry import guarded
 from tmesh.link import Link
 from tmesh_hw.digest import build_digest
 from tmesh_hw.export import verilog
@@ -204,4 +206,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -4,8 +4,7 @@ import contextlib
 import dataclasses
 import json
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,14 +15,18 @@ from rich.progress import Progress, track
 from tmesh.adversaries import names
 from tmesh.devices import DEVICES
 from tmesh.doctor import findings
-from tmesh.errors import EngineError, NotSupported, SimulationError
-from tmesh.report import picture
+from tmesh.entry import BAD_INPUT, Interrupted, guarded
+from tmesh.errors import InvalidInput, NotSupported
+from tmesh.files import write_text
 from tmesh.report.table import summary
 from tmesh.swarm import Scenario, genesis
 from tmesh.swarm import run as run_swarm
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = Console()
+console, progress = Console(), Console(stderr=True)
+
+#: Typer raises this for options that it refuses, and exports only a subclass.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write machine-readable results.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
@@ -32,16 +35,6 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 @app.callback()
 def _main() -> None:
     """Swarm consensus on a verified core for small density matrices."""
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Bad input ends with its reason on one line and status 2."""
-    try:
-        yield
-    except (ValueError, OSError, NotSupported, EngineError) as error:
-        print(f"tmesh: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 @app.command()
@@ -63,54 +56,62 @@ def run(
     ] = False,
 ) -> None:
     """Run a swarm until every agent has collapsed."""
-    with _one_line_errors():
-        if baseline:
-            _genesis(seed, json_path)
-            return
-        chosen = Scenario.default() if scenario is None else Scenario.load(scenario)
-        given = {"device": device, "config": config}
-        given = {key: value for key, value in given.items() if value is not None}
-        chosen = Scenario.checked(**{**chosen.model_dump(), **given})
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task("collapsed", total=1.0)
-            result = run_swarm(
-                chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
-            )
-        console.print(summary(result))
-        _write_json(json_path, result.to_dict())
-        if picture_path is not None:
-            picture_path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(result, picture_path)
-            console.print(f"picture: {picture_path}")
+    if baseline:
+        _genesis(seed, json_path)
+        return
+    chosen = Scenario.default() if scenario is None else Scenario.load(scenario)
+    given = {"device": device, "config": config}
+    given = {key: value for key, value in given.items() if value is not None}
+    chosen = Scenario(**{**chosen.model_dump(), **given})
+    with Progress(console=progress, transient=True, disable=not progress.is_terminal) as bar:
+        task = bar.add_task("collapsed", total=1.0)
+        result = run_swarm(
+            chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
+        )
+    _write_json(json_path, result.to_dict())
+    if picture_path is not None:
+        from tmesh.report import picture  # Matplotlib writes to the home folder
+
+        picture.save(result, picture_path)
+    console.print(summary(result))
+    if picture_path is not None:
+        console.print(f"picture: {picture_path}")
 
 
 def _genesis(seed: int, json_path: Path | None) -> None:
     result = genesis(seed=seed)
+    _write_json(json_path, dataclasses.asdict(result))
     console.print(
         f"linear baseline, {result.seeds} seeds: coherence {result.coherence_before:.3f} before, "
         f"{result.coherence_after:.3f} ± {result.coherence_error:.3f} after; "
         f"entropy {result.entropy_before:.3f} → {result.entropy_after:.3f} nat: nothing is decided"
     )
-    _write_json(json_path, dataclasses.asdict(result))
 
 
 def _write_json(path: Path | None, values: object) -> None:
+    """Results go to their file before anything is printed, which may fail."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 @app.command()
 def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
     """Measure the core beside what a user would pick instead."""
-    with _one_line_errors():
-        try:
-            from tmesh.report import bench as benchmark
-        except ModuleNotFoundError as error:
-            raise NotSupported(f"bench needs {error.name}: pip install 'tmesh[dev]'") from None
-        measured = list(benchmark.rows(seed))
+    try:
+        from tmesh.report import bench as benchmark
+    except ModuleNotFoundError as error:
+        raise NotSupported(f"bench needs {error.name}: pip install 'tmesh[dev]'") from None
+    measured: list[benchmark.Row] = []
+    try:
+        for row in benchmark.rows(seed):
+            measured.append(row)
+            _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+    except KeyboardInterrupt:
         console.print(benchmark.table(measured))
-        _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+        raise Interrupted(
+            f"{len(measured)} rows are kept; ratios hold within one run, so the next starts again"
+        ) from None
+    console.print(benchmark.table(measured))
 
 
 @app.command()
@@ -144,25 +145,46 @@ def arena(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 50,
     seed: Seed = 0,
     json_path: JsonPath = None,
+    resume: Annotated[
+        bool, typer.Option(help="Keep the rows that the --json file has, and measure the others.")
+    ] = False,
 ) -> None:
     """Measure a swarm against every kind of liar, in the round model and message by message."""
     from tmesh.report import arena as measure
 
-    with _one_line_errors():
-        fields: dict[str, object] = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
-        fields |= {"finality": finality, "coin": coin, "timeout": timeout, "spread": 5}
-        scenarios = measure.scenarios(
-            {**fields, "topology": {"kind": "complete"}},
-            kappa or [8],
-            majority or [0.6],
-            faulty or [0, agents // 5],
-            adversary or names(),
-        )
-        rows = measure.rows(scenarios, events or [], seeds, seed)
-        total = len(scenarios) * (1 + len(events or []))
-        measured = list(track(rows, "measured", total, console=console, transient=True))
+    fields: dict[str, object] = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
+    fields |= {"finality": finality, "coin": coin, "timeout": timeout, "spread": 5}
+    scenarios = measure.scenarios(
+        {**fields, "topology": {"kind": "complete"}},
+        kappa or [8],
+        majority or [0.6],
+        faulty or [0, agents // 5],
+        adversary or names(),
+    )
+    if resume and json_path is None:
+        raise InvalidInput("--resume needs --json, the file that it goes on with")
+    kept = measure.read(json_path) if resume and json_path is not None else []
+    rows = measure.rows(scenarios, events or [], seeds, seed, kept)
+    total = len(scenarios) * (1 + len(events or []))
+    measured: list[measure.Row] = []
+    try:
+        for row in track(
+            rows,
+            "measured",
+            total,
+            console=progress,
+            transient=True,
+            disable=not progress.is_terminal,
+        ):
+            measured.append(row)
+            _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+    except KeyboardInterrupt:
         console.print(measure.table(measured))
-        _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+        how = "nothing is kept without --json"
+        if json_path is not None:
+            how = f"they are in {json_path}; the same command with --resume measures the others"
+        raise Interrupted(f"{len(measured)} of {total} rows are measured; {how}") from None
+    console.print(measure.table(measured))
 
 
 @app.command()
@@ -177,19 +199,15 @@ def board(
     """Run a complete board, simulated, behind a pseudo-terminal, until interrupted."""
     from tmesh_sim.board import SimulatedBoard
 
-    with _one_line_errors():
-        try:
-            simulated = SimulatedBoard(config, divisor, trace)
-        except SimulationError as error:
-            raise OSError(str(error)) from None
+    simulated = SimulatedBoard(config, divisor, trace)
+    with contextlib.closing(simulated):
         device = f"serial:{simulated.path}"
-        print(device, flush=True)
         values = {"device": device, "config": config, "divisor": divisor}
         _write_json(json_path, {**values, "digest": simulated.digest})
+        print(device, flush=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: simulated.stop())
-        with contextlib.closing(simulated):
-            simulated.serve()
+        simulated.serve()
 
 
 @app.command()
@@ -203,6 +221,16 @@ def doctor() -> None:
     raise typer.Exit(2 if missing else 0)
 
 
-def main() -> None:
-    """Entry point."""
-    app()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point: the exit status of `arguments`, by default those of the process."""
+
+    def work() -> int:
+        try:
+            return app(arguments, standalone_mode=False) or 0
+        except UsageError as error:
+            message = error.format_message()  # type: ignore[attr-defined]  # as all of Typer's
+            if not message:  # no command was named, and Typer has printed the help text
+                return BAD_INPUT
+            raise InvalidInput(message) from None
+
+    return guarded(work)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.build.run import BuildPlan
+from tmesh.entry import guarded
 from tmesh.errors import ToolError
 
 from tmesh_hw import yosys
@@ -71,7 +72,7 @@ class Bitstream:
 def tool(name: str) -> list[str]:
     """The command of a tool: what its variable names, or the one from its wheel."""
     variable, _ = TOOLS[name]
-    if variable in os.environ:
+    if os.environ.get(variable):
         return [os.environ[variable]]
     if name == "yosys":
         return [sys.executable, "-m", "tmesh_hw.yosys"]
@@ -81,7 +82,7 @@ def tool(name: str) -> list[str]:
 def tool_version(name: str) -> str:
     """What tells one build of a tool from another."""
     variable, wheel = TOOLS[name]
-    if variable not in os.environ:
+    if not os.environ.get(variable):
         return f"{wheel} {version(wheel)}"
     done = subprocess.run([os.environ[variable], "--version"], capture_output=True, text=True)
     return f"{os.environ[variable]} {done.stdout.strip()} {done.stderr.strip()}"
@@ -213,20 +214,15 @@ def summary(made: Bitstream) -> str:
     )
 
 
-def main() -> int:
+def main() -> None:
     """Make it and say what it is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("board", choices=BOARDS)
     parser.add_argument("--root", type=Path, default=Path("build/boards"))
     parser.add_argument("--seed", type=int, default=SEED, help="of placement")
     arguments = parser.parse_args()
-    try:
-        print(summary(build(BOARDS[arguments.board], arguments.root, arguments.seed)))
-    except (ToolError, FileNotFoundError) as error:
-        print(f"tmesh: {error}", file=sys.stderr)
-        return 1
-    return 0
+    print(summary(build(BOARDS[arguments.board], arguments.root, arguments.seed)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

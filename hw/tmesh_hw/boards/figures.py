@@ -16,8 +16,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import tmesh
+from tmesh.entry import guarded
 from tmesh.errors import ToolError
+from tmesh.files import write_text
 from tmesh.golden.reference import partial_swap
+from tmesh.report.picture import write
 
 from tmesh_hw.boards.board import BOARDS, Board
 from tmesh_hw.boards.build import SEED, Bitstream, build, route
@@ -141,13 +144,11 @@ def draw(records: Sequence[dict[str, Any]], path: Path) -> None:
         axis.set(title=title, xlabel="record", ylim=(0, None))
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend()
-    # The same picture for the same figures.
-    with plt.rc_context({"svg.hashsalt": "tmesh"}):
-        figure.savefig(path, metadata={"Date": None})
+    write(figure, path)
     plt.close(figure)
 
 
-def main() -> int:
+def main() -> None:
     """Measure a board, if one is named; then print and draw what there is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("board", choices=[*BOARDS, ""], nargs="?", default="")
@@ -158,23 +159,18 @@ def main() -> int:
     file = arguments.file
     records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     if arguments.board:
-        try:
-            # Before what takes long.
-            source = commit()
-            made = build(BOARDS[arguments.board], arguments.root)
-            record = measure(made, arguments.seeds, source)
-        except (ToolError, FileNotFoundError) as error:
-            print(f"tmesh: {error}", file=sys.stderr)
-            return 1
+        # Before what takes long.
+        source = commit()
+        made = build(BOARDS[arguments.board], arguments.root)
+        record = measure(made, arguments.seeds, source)
         same = ("board", "commit")
         records = [r for r in records if any(r[key] != record[key] for key in same)] + [record]
         lines = ",\n".join(json.dumps(record) for record in records)
-        file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        write_text(file, f"[\n{lines}\n]\n")
+    draw(records, file.with_suffix(".svg"))
     print(table(records))
     print(changes(records))
-    draw(records, file.with_suffix(".svg"))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import sys
 from typing import Any
 
 from tmesh.config import CONFIGS, CoreConfig
+from tmesh.entry import guarded
 
 from tmesh_hw import yosys
 from tmesh_hw.engine import GossipDatapath, component
@@ -47,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -19,6 +20,10 @@ from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.back import rtlil
 from tmesh.config import CoreConfig
 from tmesh.doctor import nextpnr
+from tmesh.entry import guarded
+from tmesh.errors import ToolError
+from tmesh.files import write_text
+from tmesh.report.picture import write
 
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
@@ -107,7 +112,7 @@ def place(
             command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--quiet", *ROUTER]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if done.returncode != 0:
-                raise RuntimeError("\n".join(done.stderr.splitlines()[-5:]))
+                raise ToolError("\n".join(done.stderr.splitlines()[-5:]))
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
             clocks.append(min(entry["achieved"] for entry in report["fmax"].values()))
             cells = {kind: used["used"] for kind, used in report["utilization"].items()}
@@ -208,8 +213,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.margins(x=0.25)
         if axis.lines:
             axis.legend()
-    with plt.rc_context({"svg.hashsalt": "tmesh"}):
-        figure.savefig(path, metadata={"Date": None})
+    write(figure, path)
     plt.close(figure)
 
 
@@ -230,10 +234,10 @@ def main() -> None:
         if wanted:
             rows[key] = measure(design, range(1, arguments.seeds + 1))
             text = json.dumps(list(rows.values()), indent=2) + "\n"
-            arguments.report.write_text(text, encoding="utf-8")
-    print(table(list(rows.values())))
+            write_text(arguments.report, text)
     draw(list(rows.values()), arguments.picture)
+    print(table(list(rows.values())))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

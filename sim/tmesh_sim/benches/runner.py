@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
+from tmesh.entry import guarded
 from tmesh.numbers import IntArray
 from tmesh_hw.export import TOP, verilog
 from tmesh_hw.ip import package, ports
@@ -144,4 +145,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

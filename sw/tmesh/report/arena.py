@@ -1,8 +1,12 @@
 """`tmesh arena`: one swarm against every kind of liar, in the round model and in messages."""
 
 import dataclasses
+import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,8 @@ from rich.table import Table
 
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
-from tmesh.errors import InvalidInput
+from tmesh.errors import FileError, InvalidInput
+from tmesh.files import digest_sources
 from tmesh.golden.reference import FloatArray
 from tmesh.states import bloch
 from tmesh.swarm import Scenario, Sweep, run, sweep
@@ -26,7 +31,7 @@ class Row:
     have collapsed. Rounds and delays until 95 % of the honest were done are of the runs that
     decided, None where none did. channel: that of the messages, None for the round model,
     which has no delays, frames and bytes; these are medians of all runs. epochs: the last of any
-    run."""
+    run. cell: a digest of what was measured, the code included."""
 
     protocol: str
     coin: str
@@ -48,6 +53,23 @@ class Row:
     frames: float | None = None
     bytes: float | None = None
     epochs: int = 1
+    cell: str = ""
+
+
+def read(path: Path) -> list[Row]:
+    """Rows of an earlier measurement, none where there is no file yet.
+
+    Raises `InvalidInput` for a file of something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return [Row(**value) for value in values]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise FileError.of(error, path) from None
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidInput(f"{path}: no rows of tmesh arena") from None
 
 
 def scenarios(
@@ -58,19 +80,26 @@ def scenarios(
     adversaries: Sequence[str],
 ) -> list[Scenario]:
     """All combinations, those without liars once. Raises ``ValueError`` for bad ones."""
+    varied = ("kappa", "majority", "faulty", "adversary")
     return [
-        Scenario.checked(
-            **fields, kappa=kappa, majority=majority, faulty=count, adversary=adversary
-        )
-        for kappa, majority, count in itertools.product(kappas, majorities, faulty)
-        for adversary in (adversaries if count else adversaries[:1])
+        Scenario(**{**fields, **dict(zip(varied, (*one, adversary), strict=True))})
+        for one in itertools.product(kappas, majorities, faulty)
+        for adversary in (adversaries if one[2] else adversaries[:1])
     ]
 
 
 def rows(
-    scenarios: Sequence[Scenario], channels: Sequence[str], seeds: int, seed: int
+    scenarios: Sequence[Scenario],
+    channels: Sequence[str],
+    seeds: int,
+    seed: int,
+    kept: Sequence[Row] = (),
 ) -> Iterator[Row]:
-    """Every scenario in the round model, and then with its messages over every channel."""
+    """Every scenario in the round model, and then with its messages over every channel.
+
+    A row that `kept` has from an earlier measurement of the same cell is not measured again.
+    """
+    known = {row.cell: row for row in kept}
     # One state an agent and seed, and room for what a part of them hears.
     states, k = seeds * scenarios[0].agents, scenarios[0].k
     room = min(1 << 18, max(2 * states, states + 1000 * k))
@@ -80,11 +109,24 @@ def rows(
             f"seeds: {seeds} swarms of {scenarios[0].agents} agents are more than {room}"
         )
     with open_device("reference", config) as device:
-        for scenario in scenarios:
-            yield _row(scenario, None, sweep(scenario, device, seeds, seed))
-            for channel in channels:
-                over = Scenario.checked(**{**dict(scenario), "channel": channel})
-                yield _messages(over, channel, device, range(seed, seed + seeds))
+        for scenario, channel in itertools.product(scenarios, (None, *channels)):
+            cell = _cell(scenario, channel, seeds, seed)
+            if cell in known:
+                yield known[cell]
+            elif channel is None:
+                row = _row(scenario, None, sweep(scenario, device, seeds, seed))
+                yield dataclasses.replace(row, cell=cell)
+            else:
+                over = Scenario(**{**dict(scenario), "channel": channel})
+                row = _messages(over, channel, device, range(seed, seed + seeds))
+                yield dataclasses.replace(row, cell=cell)
+
+
+def _cell(scenario: Scenario, channel: str | None, seeds: int, seed: int) -> str:
+    what = [scenario.model_dump_json(), channel, seeds, seed]
+    digest = hashlib.sha256(json.dumps(what).encode())
+    digest_sources(digest, Path(str(files("tmesh"))))
+    return digest.hexdigest()[:16]
 
 
 def _messages(scenario: Scenario, channel: str, device: Device, seeds: Sequence[int]) -> Row:

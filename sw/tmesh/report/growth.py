@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tmesh.config import CoreConfig
 from tmesh.devices import Device, open_device
 from tmesh.devices.client import EVENTS as PACKET
 from tmesh.devices.engine import EngineDevice
+from tmesh.entry import guarded
 from tmesh.golden.reference import SYMMETRIC, partial_swap
 from tmesh.numbers import IntArray
 from tmesh.packets import Counter
@@ -205,4 +207,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

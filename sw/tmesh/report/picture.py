@@ -5,6 +5,8 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from tmesh.errors import InvalidInput
+from tmesh.files import replacing
 from tmesh.swarm import Result
 
 
@@ -29,6 +31,12 @@ def save(result: Result, path: Path) -> None:
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Without a date and random names: the same figure gives the same file."""
-    with rc_context({"svg.hashsalt": "tmesh"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    """Replace the file, without a date and random names: the same figure gives the same file.
+
+    Raises `InvalidInput` for a suffix that Matplotlib cannot write, `FileError` where it cannot.
+    """
+    formats = figure.canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".") not in formats:
+        raise InvalidInput(f"{path}: a picture ends in one of .{', .'.join(sorted(formats))}")
+    with rc_context({"svg.hashsalt": "tmesh"}), replacing(path) as new:
+        figure.savefig(new, metadata={"Date": None} if path.suffix == ".svg" else None)

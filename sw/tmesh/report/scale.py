@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from tmesh.config import core_config
 from tmesh.devices import open_device
+from tmesh.entry import guarded
+from tmesh.errors import SimulationError
 from tmesh.network import Topology
 from tmesh.swarm import Scenario, sweep
 
@@ -27,12 +29,13 @@ class Point:
 
 
 def points(agents: Sequence[int], rounds: int, seed: int) -> Iterator[Point]:
-    """Swarms in which nobody settles, so that every agent takes part in every round."""
+    """Swarms without evidence: no agent settles, so every agent computes in every round."""
     for count in agents:
         scenario = Scenario(
             agents=count,
             k=20,
-            beta=rounds + 1,
+            confidence=0.0,
+            noise=0.0,
             finality=False,
             mixing=0,
             rounds=rounds,
@@ -45,7 +48,7 @@ def points(agents: Sequence[int], rounds: int, seed: int) -> Iterator[Point]:
             ends = sweep(scenario, device, 1, seed)
             seconds = time.process_time() - start
         if ends.settled.any():
-            raise RuntimeError("agents settled, so not all of them took part in all rounds")
+            raise SimulationError("agents settled, so not all of them took part in all rounds")
         yield Point(count, rounds, seconds, _peak())
 
 
@@ -72,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -6,6 +6,8 @@ import sys
 import tempfile
 import time
 
+from tmesh.entry import guarded
+
 #: Configurations that are timed.
 CONFIGURATIONS = ("sim-gossip", "default")
 
@@ -37,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -1,0 +1,125 @@
+"""Commands meet errors, Ctrl-C, and an output that cannot be written."""
+
+import errno
+import io
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tmesh.entry import BAD_INPUT, BUG, CLOSED, INTERRUPTED, Interrupted, guarded
+from tmesh.errors import InvalidInput
+
+TMESH = str(Path(sys.executable).with_name("tmesh"))
+
+
+def fails(error: BaseException) -> int:
+    def work() -> None:
+        raise error
+
+    return guarded(work)
+
+
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the value that it shows, and however long."""
+    assert fails(InvalidInput("a: must be\nb, not " + 10_000 * "x")) == BAD_INPUT
+    shown = capsys.readouterr().err
+    assert shown.startswith("tmesh: a: must be b, not xxx")
+    assert shown.count("\n") == 1
+    assert len(shown) < 600
+
+
+def test_a_bug_is_a_line_and_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert fails(KeyError("missing")) == BUG
+    shown = capsys.readouterr().err
+    [report] = tmp_path.iterdir()
+    assert "this is a bug: KeyError: 'missing' at test_entry.py:" in shown
+    assert shown.rstrip().endswith(f"please report it with {report}")
+    assert "Traceback" in report.read_text()
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    assert fails(KeyError("missing")) == BUG
+    shown = capsys.readouterr().err
+    assert shown.rstrip().endswith("please report it with the command")
+    assert shown.count("\n") == 1
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(Interrupted("3 of 9 rows are in x.json")) == INTERRUPTED
+    assert capsys.readouterr().err == "tmesh: interrupted: 3 of 9 rows are in x.json\n"
+    assert fails(KeyboardInterrupt()) == INTERRUPTED
+    assert "the same command starts again" in capsys.readouterr().err
+
+
+class Full(io.StringIO):
+    """A stream that takes nothing."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self._number, "it takes nothing")
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(errno.ENOSPC, BAD_INPUT), (errno.EPIPE, CLOSED), (None, 0)]
+)
+def test_a_command_goes_on_when_its_output_cannot_be_written(
+    number: int | None, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def work() -> None:
+        print("a line")
+        done.append(True)
+        print("another", flush=True)
+
+    monkeypatch.setattr(sys, "stdout", None if number is None else Full(number))
+    assert guarded(work) == status
+    assert done == [True]
+
+
+ARGUMENTS = "--agents 60 --k 8 --seeds 3 --coin none --kappa 8 --adversary mute"
+ARENA = ["arena", *ARGUMENTS.split()]
+
+
+@pytest.mark.parametrize("output", ["latin-1", "closed", "full"])
+def test_results_are_written_whatever_becomes_of_the_output(output: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    command = [TMESH, *ARENA, "--json", str(path)]
+    environment = {"PYTHONIOENCODING": "latin-1"} if output == "latin-1" else {}
+    target = {"closed": " >&-", "full": " >/dev/full"}.get(output, "")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@"{target}', "sh", *command],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert path.exists(), done.stderr
+    assert done.returncode == (BAD_INPUT if output == "full" else 0)
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_arena_keeps_its_rows_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    arena = [word for word in ARENA if word not in ("--adversary", "mute")]
+    many = [*arena, "--json", str(path), "--seeds", "100", "--majority", "0.6", "--majority", "0.8"]
+    running = subprocess.Popen([TMESH, *many], stderr=subprocess.PIPE, text=True)
+    while not path.exists() and running.poll() is None:
+        time.sleep(0.05)  # until there is a first row
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate()
+    assert running.returncode == INTERRUPTED, said
+    rows = path.read_text()
+    assert f"in {path}; the same command with --resume measures the others" in said
+    assert said.count("\n") == 1
+    few = [*many, "--adversary", "mute", "--resume"]
+    done = subprocess.run([TMESH, *few], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first = rows.splitlines()[1:22]
+    assert path.read_text().splitlines()[1:22] == first  # the first row was not measured again
