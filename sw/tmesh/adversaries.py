@@ -291,8 +291,8 @@ def adversary(name: str) -> Adversary:
         module, _, attribute = name.partition(":")
         try:
             kind = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise InvalidInput(f"adversary: {name}: {error}") from None
+        except Exception as error:  # of a user's own module, which may raise anything
+            raise InvalidInput(f"adversary: {name}: {type(error).__name__}: {error}") from None
         if not (isinstance(kind, type) and issubclass(kind, Adversary)):
             raise InvalidInput(f"adversary: {name} is no Adversary")
         return kind()

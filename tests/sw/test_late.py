@@ -197,4 +197,4 @@ def test_proposals_are_counted(device: Device) -> None:
 )
 def test_what_cannot_come_late_is_refused(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Scenario.checked(agents=24, k=5, topology=COMPLETE, **fields)
+        Scenario(agents=24, k=5, topology=COMPLETE, **fields)

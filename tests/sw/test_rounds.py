@@ -234,7 +234,7 @@ def test_adversaries_of_ones_own_are_found_by_path() -> None:
         adversary("nice")
     with pytest.raises(ValueError, match="adversary: tmesh:run is no Adversary"):
         adversary("tmesh:run")
-    with pytest.raises(ValueError, match="adversary: nowhere:X: No module"):
+    with pytest.raises(ValueError, match="adversary: nowhere:X: ModuleNotFoundError: No module"):
         adversary("nowhere:X")
 
 

@@ -152,7 +152,7 @@ def test_agents_in_many_groups_use_no_more_room(device: Device) -> None:
 )
 def test_what_is_no_subset_is_refused(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Scenario.checked(agents=24, k=5, topology=COMPLETE, **fields)
+        Scenario(agents=24, k=5, topology=COMPLETE, **fields)
 
 
 def test_the_round_model_has_none() -> None:

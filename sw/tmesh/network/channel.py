@@ -1,15 +1,19 @@
 """What a radio does to one message: delay, loss, duplication. All figures are assumptions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from tmesh.errors import InvalidInput
+from tmesh.settings import Settings
+
+#: A time. Its limit keeps sums of many times far from the largest float.
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Channel(BaseModel):
+class Channel(Settings):
     """Delay, loss and duplication of messages.
 
     delay: a message takes `minimum` seconds and a random part of mean `spread`: none (`fixed`),
@@ -21,10 +25,8 @@ class Channel(BaseModel):
     those of a loss in either. With `worsen` zero losses are independent.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     delay: Literal["fixed", "uniform", "lognormal"] = "lognormal"
-    minimum: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.001
+    minimum: Annotated[Seconds, Field(gt=0)] = 0.001
     spread: Seconds = 0.001
     sigma: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)] = 0.5
     loss: Probability = 0.0
@@ -32,6 +34,12 @@ class Channel(BaseModel):
     worsen: Probability = 0.0
     recover: Probability = 1.0
     duplicates: Probability = 0.0
+
+    @model_validator(mode="after")
+    def _lets_something_through(self) -> Self:
+        if self.lost >= 1:
+            raise InvalidInput("loss: the channel loses every message, so nothing can be decided")
+        return self
 
     def delays(self, rng: np.random.Generator, count: int) -> list[float]:
         """Delays of so many messages, in seconds."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tmesh.errors import InvalidInput
-from tmesh.network.channel import Channel
+from tmesh.network.channel import Channel, Seconds
 from tmesh.network.topology import Mesh
+from tmesh.settings import Settings
 
 #: Agents by number.
 Agents = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(strict=False)]
@@ -19,14 +20,13 @@ Agents = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(s
 BLOCK = 1 << 12
 
 
-class Partition(BaseModel):
-    """From `start` to `end`, in seconds, messages pass only between agents of one of `groups`;
-    those whom no group names are one of their own."""
+class Partition(Settings):
+    """From `start` to `end`, in seconds, messages pass only between agents of the same group.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    Agents that no group names form one more group."""
 
-    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    start: Seconds
+    end: Seconds
     groups: Annotated[tuple[Agents, ...], Field(strict=False)]
 
     @model_validator(mode="after")

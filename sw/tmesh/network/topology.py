@@ -4,17 +4,19 @@ from typing import Annotated, Literal, Self
 
 import networkx as nx
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
+from tmesh.network.channel import Seconds
 from tmesh.numbers import BoolArray, IntArray
+from tmesh.settings import Settings
 
 #: Draws of a random geometric graph until one is connected.
 DRAWS = 100
 
 
-class Topology(BaseModel):
+class Topology(Settings):
     """The mesh of n agents.
 
     kind: `complete`; `geometric`, agents within `radius` of each other on the unit square, drawn
@@ -23,12 +25,10 @@ class Topology(BaseModel):
     then redone every `refresh` seconds and need not stay connected.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     kind: Literal["complete", "geometric", "ring", "torus", "grid", "edges"] = "geometric"
     radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.3
-    speed: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    refresh: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    speed: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    refresh: Annotated[Seconds, Field(gt=0)] = 1.0
 
     @model_validator(mode="after")
     def _only_the_geometric_moves(self) -> Self:
@@ -40,8 +40,8 @@ class Topology(BaseModel):
 class Mesh:
     """Neighbours of every agent: those of the start, or of now where agents move.
 
-    Raises ``ValueError`` where the mesh does not connect, or where given `edges` (m, 2) leave an
-    agent fewer than `k` neighbours.
+    Raises `InvalidInput` if the mesh does not connect all agents. Given `edges` (m, 2) must not
+    join an agent to itself, and must leave each at least `k` neighbours.
     """
 
     def __init__(
@@ -92,6 +92,10 @@ class Mesh:
         if edges is not None or kind == "edges":
             if edges is None:
                 raise InvalidInput("edges: a mesh of kind 'edges' needs them")
+            loops = edges[:, 0] == edges[:, 1]
+            if np.any(loops):
+                row = int(np.argmax(loops))
+                raise InvalidInput(f"edges: row {row} joins agent {edges[row, 0]} to itself")
             graph = nx.Graph(edges.tolist())
             graph.add_nodes_from(range(n))
             return graph

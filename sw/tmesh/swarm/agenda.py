@@ -2,21 +2,20 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tmesh.errors import InvalidInput
 from tmesh.finality import quorum, tolerated
 from tmesh.network.network import Agents
+from tmesh.settings import Settings
 
 #: A scenario has at most so many.
 MOST_DECISIONS = 4096
 
 
-class Subset(BaseModel):
+class Subset(Settings):
     """Some agents, who have decisions of their own. faults: how many of them may lie, by default
     the most there can be."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: Annotated[str, Field(min_length=1)]
     agents: Agents
@@ -38,10 +37,8 @@ class Subset(BaseModel):
         return self
 
 
-class LateOutcome(BaseModel):
+class LateOutcome(Settings):
     """An outcome that nobody knows at first: an honest agent proposes it, in a round of its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     outcome: Annotated[int, Field(ge=0)]
     round: Annotated[int, Field(ge=1)]

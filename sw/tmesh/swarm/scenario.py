@@ -6,23 +6,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from tmesh.adversaries import adversary
+from tmesh.config import core_config
 from tmesh.devices import device_name
-from tmesh.errors import InvalidInput
+from tmesh.errors import FileError, InvalidInput
 from tmesh.finality import quorum, tolerated
 from tmesh.finality.coin import Kind
-from tmesh.golden.reference import ComplexArray, FloatArray
+from tmesh.golden.reference import FloatArray
 from tmesh.network import PROFILES, Channel, Partition, Topology
 from tmesh.numbers import BoolArray
-from tmesh.states import bloch, density
+from tmesh.settings import Settings
+from tmesh.swarm import tables
 from tmesh.swarm.agenda import MOST_DECISIONS, LateOutcome, Subset
+
+#: Bytes of a scenario file.
+LONGEST_FILE = 1 << 20
+
+#: A number of rounds, messages or kills.
+Count = Annotated[int, Field(ge=0, le=1 << 31)]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Scenario(BaseModel):
+class Scenario(Settings):
     """One swarm and the decisions that it has to take.
 
     mode: `pull`, an agent asks k others, or `symmetric`, k agents exchange states and all take the
@@ -46,18 +54,17 @@ class Scenario(BaseModel):
     tables of outcomes that nobody knows at first: `outcome`, and the `round` in which an honest
     agent proposes it.
 
-    `states` may name a CSV (rows of Bloch vectors x,y,z) or an NPZ (array `rho` (n, 2, 2) or `r`
-    (n, 3)) with the initial states, `edges` a CSV (rows i,j) or NPZ (array `edges` (m, 2)) with the
-    mesh; paths are relative to the scenario file.
+    `states` names a file with the initial states: a CSV with rows x,y,z of Bloch vectors, or an NPZ
+    with an array `rho` (n, 2, 2) or `r` (n, 3). `edges` names a file with the mesh: a CSV with rows
+    i,j, or an NPZ with an array `edges` (m, 2). In a scenario file, paths are relative to its
+    folder.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    agents: Annotated[int, Field(ge=2)] = 64
+    agents: Annotated[int, Field(ge=2, le=1 << 18)] = 64
     k: Annotated[int, Field(ge=1, le=255)] = 8
     majority: Share = 0.6
     confidence: Share = 0.6
-    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
+    noise: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.2
     outcomes: Annotated[int, Field(ge=2, le=1024)] = 2
     decisions: Annotated[int, Field(ge=0, le=MOST_DECISIONS)] = 1
     subsets: Annotated[tuple[Subset, ...], Field(strict=False)] = ()
@@ -66,33 +73,32 @@ class Scenario(BaseModel):
     amplify: Literal["purify", "interfere"] = "purify"
     direction: bool = False
     dephase: bool = True
-    trim: Annotated[int, Field(ge=0)] = 0
+    trim: Count = 0
     finality: bool = True
     faults: Annotated[int | None, Field(ge=0)] = None
-    timeout: Annotated[int, Field(ge=1)] = 40
+    timeout: Annotated[Count, Field(ge=1)] = 40
     threshold: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.25
     coin: Kind = "ideal"
-    spread: Annotated[int, Field(ge=1)] = 3
-    votes: Annotated[int, Field(ge=1)] = 256
-    kills: Annotated[int, Field(ge=0)] = 0
-    faulty: Annotated[int, Field(ge=0)] = 0
+    spread: Annotated[Count, Field(ge=1)] = 3
+    votes: Annotated[Count, Field(ge=1)] = 256
+    kills: Count = 0
+    faulty: Count = 0
     adversary: str = "stubborn"
     topology: Topology = Topology()
     channel: Channel = PROFILES["ideal"]
     partitions: Annotated[tuple[Partition, ...], Field(strict=False)] = ()
-    pause: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    patience: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+    pause: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
+    patience: Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)] = 3.0
     ledger: bool = False
-    mixing: Annotated[int, Field(ge=0)] = 12
+    mixing: Count = 12
     kappa: Literal[1, 2, 4, 8] = 4
     epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
-    beta: Annotated[int, Field(ge=1)] = 3
-    rounds: Annotated[int, Field(ge=1)] = 200
+    beta: Annotated[Count, Field(ge=1)] = 3
+    rounds: Annotated[Count, Field(ge=1)] = 200
     device: str = "verilator"
     config: str = "default"
     states: str | None = None
     edges: str | None = None
-    folder: str = "."
 
     @model_validator(mode="before")
     @classmethod
@@ -108,11 +114,16 @@ class Scenario(BaseModel):
     def _consistent(self) -> Self:
         adversary(self.adversary)
         device_name(self.device)
+        core_config(self.config)
         if self.k >= self.agents:
             raise InvalidInput(f"k: {self.k} neighbours, but there are {self.agents} agents")
         if self.faulty >= self.agents:
             raise InvalidInput(f"faulty: {self.faulty} of {self.agents} agents leaves none honest")
         quorum(self.agents, self.declared)
+        if self.trim >= self.k:
+            raise InvalidInput(f"trim: leaving out {self.trim} of {self.k} neighbours leaves none")
+        if self.beta > self.rounds:
+            raise InvalidInput(f"beta: {self.beta} updates do not fit into {self.rounds} rounds")
         if self.kills and not self.finality:
             raise InvalidInput("kills: without finality agents have no journals to come back with")
         if self.direction and self.outcomes != 2:
@@ -169,31 +180,30 @@ class Scenario(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a scenario file. Raises ``ValueError`` with file, key and reason."""
+        """Read a scenario file.
+
+        Raises `InvalidInput` with file, key and reason, `FileError` where it cannot be read.
+        """
         source = Path(path)
         try:
+            if not source.is_file():
+                raise InvalidInput(f"{path}: no such file")
+            if source.stat().st_size > LONGEST_FILE:
+                raise InvalidInput(f"{path}: over {LONGEST_FILE:,} bytes")
             values: dict[str, Any] = tomllib.loads(source.read_text(encoding="utf-8"))
         except OSError as error:
-            raise InvalidInput(f"{path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise FileError.of(error, path) from None
+        except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, nested too deep
+            if isinstance(error, InvalidInput):
+                raise
             raise InvalidInput(f"{path}: not TOML: {error}") from None
-        try:
-            return cls.checked(**{"folder": str(source.parent), **values})
-        except ValueError as error:
-            raise InvalidInput(f"{path}: {error}") from None
-
-    @classmethod
-    def checked(cls, **values: Any) -> Self:
-        """A scenario of these values. Raises ``ValueError`` with key and reason on one line."""
+        for key in ("states", "edges"):
+            if isinstance(values.get(key), str):
+                values[key] = str(source.parent / values[key])
         try:
             return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            if first["type"] == "value_error":  # a rule of ours, which names its key
-                where = "".join(f"{key}: " for key in first["loc"])
-                raise InvalidInput(f"{where}{first['ctx']['error']}") from None
-            key = ".".join(map(str, first["loc"]))
-            raise InvalidInput(f"{key}: {first['msg']}, not {first['input']!r}") from None
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: {error}") from None
 
     @classmethod
     def default(cls) -> Self:
@@ -207,10 +217,7 @@ class Scenario(BaseModel):
         or drawn: two camps along ±z with noise, `majority` of the honest in the first, and as much
         of those `lying` (agents,)."""
         if self.states is not None:
-            rho = _read(Path(self.folder, self.states), "states")
-            if len(rho) != self.agents:
-                raise InvalidInput(f"{self.states}: states: {len(rho)} states, not {self.agents}")
-            return np.asarray(bloch(rho)[there])
+            return tables.states(Path(self.states), self.agents)[there]
         lying = lying[there]
         r = rng.normal(0, self.noise, (len(lying), 3))
         r[:, 2] += self.confidence * (1 - 2 * (self._camps(rng, lying) > 0))
@@ -242,55 +249,4 @@ class Scenario(BaseModel):
         """Mesh edges (m, 2) from the file, or None."""
         if self.edges is None:
             return None
-        pairs = _table(Path(self.folder, self.edges), "edges", 2)
-        edges = pairs.astype(np.int64)
-        if np.any(edges != pairs) or np.any((edges < 0) | (edges >= self.agents)):
-            raise InvalidInput(f"{self.edges}: edges: agents are numbered 0 to {self.agents - 1}")
-        return edges
-
-
-def _table(path: Path, key: str, columns: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A finite (n, columns) array from CSV or NPZ."""
-    try:
-        if path.suffix == ".npz":
-            with np.load(path) as archive:
-                table = np.asarray(archive["r" if key == "states" else key], dtype=np.float64)
-        else:
-            table = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
-    except (OSError, KeyError, ValueError) as error:
-        raise InvalidInput(f"{path}: {key}: {error}") from None
-    if table.ndim != 2 or table.shape[1] != columns:
-        raise InvalidInput(f"{path}: {key}: needs {columns} columns, has shape {table.shape}")
-    if not np.all(np.isfinite(table)):
-        row = int(np.argmin(np.all(np.isfinite(table), axis=1)))
-        raise InvalidInput(f"{path}: {key}: row {row} is not finite")
-    return table
-
-
-def _read(path: Path, key: str) -> ComplexArray:
-    """Density matrices (n, 2, 2), checked row by row."""
-    if path.suffix == ".npz":
-        try:
-            with np.load(path) as archive:
-                rho = np.asarray(archive["rho"]) if "rho" in archive else None
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{path}: {key}: {error}") from None
-        if rho is not None:
-            if rho.shape[1:] != (2, 2) or not np.all(np.isfinite(rho)):
-                raise InvalidInput(f"{path}: {key}: rho must be finite (n, 2, 2), not {rho.shape}")
-            exact = density(bloch(rho))
-            off = np.max(np.abs(rho - exact), axis=(1, 2))
-            if np.any(off > 1e-6):
-                raise InvalidInput(f"{path}: {key}: row {int(np.argmax(off))} is no density matrix")
-            return _physical(path, key, exact)
-    return _physical(path, key, density(_table(path, key, 3)))
-
-
-def _physical(path: Path, key: str, rho: ComplexArray) -> ComplexArray:
-    length = np.linalg.norm(bloch(rho), axis=-1)
-    if np.any(length > 1 + 1e-6):
-        worst = int(np.argmax(length))
-        raise InvalidInput(
-            f"{path}: {key}: row {worst} is no density matrix (|r| = {length[worst]:.4g})"
-        )
-    return rho
+        return tables.edges(Path(self.edges), self.agents)

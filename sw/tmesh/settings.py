@@ -1,0 +1,52 @@
+"""Tables of a scenario file: frozen, without unknown keys, and with one line for a mistake."""
+
+import reprlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from tmesh.errors import InvalidInput
+
+
+class Settings(BaseModel):
+    """The base of every table.
+
+    NumPy's numbers and arrays stand for Python's. Nothing else is converted: ``"8"`` and ``8.0``
+    are no integers. Raises `InvalidInput` with key, rule and value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    if not TYPE_CHECKING:  # type checkers derive a signature from the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise InvalidInput(_line(error)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_numpy(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            return {key: _plain(value) for key, value in values.items()}
+        return values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _line(error: ValidationError) -> str:
+    """The first mistake. A rule of ours names its key itself, unless it is one of a table below."""
+    first = error.errors()[0]
+    names = [str(one) for one in first["loc"]]
+    key = ".".join(one if one.isidentifier() or one.isdecimal() else repr(one) for one in names)
+    if first["type"] == "value_error":
+        return f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
+    return f"{key}: {first['msg']}, not {reprlib.repr(first['input'])}"

@@ -1,0 +1,157 @@
+"""A user's own data from CSV or NPZ: initial states, and edges of the mesh; checked row by row."""
+
+import io
+import math
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tmesh.errors import FileError, InvalidInput
+from tmesh.golden.reference import FloatArray
+from tmesh.numbers import IntArray
+from tmesh.states import bloch, density
+
+#: Bytes of a file, and of an array in it, however well it is compressed.
+LARGEST = 1 << 28
+
+#: By how much a state of a file may miss being a density matrix.
+TOLERANCE = 1e-6
+
+#: Exceptions that zipfile and NumPy raise for damaged archives and arrays.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    KeyError,
+    NotImplementedError,  # a compression that zipfile lacks
+    RuntimeError,  # an encrypted member
+    SyntaxError,  # the header of an array is a Python literal
+    OverflowError,
+    RecursionError,
+)
+
+
+def states(path: Path, agents: int) -> FloatArray:
+    """Bloch vectors (agents, 3) from a CSV (rows x, y, z) or NPZ (`rho` (n, 2, 2) or `r` (n, 3)).
+
+    Raises `InvalidInput`, or `FileError` where it cannot be read, with file and row.
+    """
+    arrays = _arrays(path, ("rho", "r"))
+    if "rho" in arrays:
+        rho = arrays["rho"]
+        if rho.dtype.kind not in "fiuc" or rho.shape[1:] != (2, 2):
+            raise InvalidInput(
+                f"{path}: states: rho must be numbers (n, 2, 2), not {rho.dtype} {rho.shape}"
+            )
+        # No entry of a density matrix is larger than 1, and no larger one gets near an overflow.
+        _rows(path, "states", np.all(np.abs(rho) <= 1 + TOLERANCE, axis=(1, 2)))
+        r = bloch(rho)
+        _rows(path, "states", np.all(np.abs(rho - density(r)) <= TOLERANCE, axis=(1, 2)))
+    else:
+        r = _columns(path, "states", arrays.get("r"), 3)
+        _rows(path, "states", np.all(np.abs(r) <= 1 + TOLERANCE, axis=1))
+    _rows(path, "states", np.linalg.norm(r, axis=1) <= 1 + TOLERANCE)
+    if len(r) != agents:
+        raise InvalidInput(f"{path}: states: {len(r)} states, not {agents}")
+    return r
+
+
+def edges(path: Path, agents: int) -> IntArray:
+    """Pairs (m, 2) of different agents below `agents`, from a CSV (rows i, j) or NPZ (`edges`).
+
+    Raises `InvalidInput`, or `FileError` where it cannot be read, with file and row.
+    """
+    pairs = _columns(path, "edges", _arrays(path, ("edges",)).get("edges"), 2)
+    known = np.all((pairs >= 0) & (pairs < agents) & (pairs == np.floor(pairs)), axis=1)
+    _rows(path, "edges", known, f"names no agents from 0 to {agents - 1}")
+    _rows(path, "edges", pairs[:, 0] != pairs[:, 1], "joins an agent to itself")
+    return pairs.astype(np.int64)
+
+
+def _rows(
+    path: Path, key: str, good: npt.NDArray[np.bool_], what: str = "is no density matrix"
+) -> None:
+    """Refuse the first row that is not good."""
+    if not np.all(good):
+        raise InvalidInput(f"{path}: {key}: row {int(np.argmin(good))} {what}")
+
+
+def _columns(path: Path, key: str, table: npt.NDArray[Any] | None, columns: int) -> FloatArray:
+    """A finite table (n, columns) of float64."""
+    if table is None:
+        raise InvalidInput(f"{path}: {key}: the archive has no array of that name")
+    if table.dtype.kind not in "fiu" or table.ndim != 2 or table.shape[1] != columns:
+        raise InvalidInput(
+            f"{path}: {key}: must be real numbers in {columns} columns, "
+            f"not {table.dtype} {table.shape}"
+        )
+    values = table.astype(np.float64)
+    _rows(path, key, np.all(np.isfinite(values), axis=1), "is not finite")
+    return values
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of these names; of a CSV its table, under the last of them."""
+    try:
+        if not path.is_file():
+            raise InvalidInput(f"{path}: no such file")
+        if path.stat().st_size > LARGEST:
+            raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes are over {LARGEST:,}")
+        data = path.read_bytes()
+        if path.suffix == ".npz":
+            return _archive(path, data, names)
+        return {names[-1]: _csv(path, data)}
+    except OSError as error:
+        raise FileError.of(error, path) from None
+
+
+def _csv(path: Path, data: bytes) -> FloatArray:
+    try:
+        text = io.StringIO(data.decode("utf-8-sig"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy warns of an empty file
+            return np.loadtxt(text, delimiter=",", ndmin=2, dtype=np.float64)
+    except (ValueError, OverflowError, UserWarning) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InvalidInput(f"{path}: not a table of numbers: {reason}") from None
+
+
+def _archive(path: Path, data: bytes, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {f"{name}.npy": name for name in names}
+            found = [one for one in archive.infolist() if one.filename in members]
+            for one in found:
+                if one.file_size > LARGEST:
+                    raise InvalidInput(
+                        f"{path}: {one.filename} has {one.file_size:,} bytes, over {LARGEST:,}"
+                    )
+            return {members[one.filename]: _array(archive.read(one)) for one in found}
+    except InvalidInput:
+        raise
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InvalidInput(f"{path}: not an NPZ archive of numbers: {reason}") from None
+
+
+def _array(data: bytes) -> npt.NDArray[Any]:
+    """An array in NumPy's format. Its header is held against its size before memory is taken."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise ValueError(f"an array of version {version}")
+    shape, _, dtype = read(stream)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{dtype} {shape} in {len(data)} bytes")
+    stream.seek(0)
+    return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))

@@ -1,0 +1,154 @@
+"""A user's own states and edges: good files are read, mistakes are named by file and row."""
+
+import contextlib
+import io
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tmesh import density
+from tmesh.errors import TMeshError
+from tmesh.swarm import tables
+
+R = np.array([[0.0, 0.0, 0.9], [0.0, 0.6, 0.8], [0.0, 0.0, -0.1]])
+
+
+def npz(**arrays: object) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # also what is no array
+    return buffer.getvalue()
+
+
+def archive(name: str, member: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr(name, member)
+    return buffer.getvalue()
+
+
+def header(shape: str, rest: bytes = b"") -> bytes:
+    """An array whose header claims a shape."""
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + rest
+
+
+def test_states_and_edges_are_read_from_both_kinds_of_file(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("0,0,0.9\n0,0.6,0.8\n0,0,-0.1\n", encoding="utf-8-sig")
+    (tmp_path / "r.npz").write_bytes(npz(r=R))
+    (tmp_path / "single.npz").write_bytes(npz(r=R.astype(np.float32)))
+    (tmp_path / "rho.npz").write_bytes(npz(rho=density(R)))
+    for path in tmp_path.iterdir():
+        np.testing.assert_allclose(tables.states(path, 3), R, atol=1e-7)
+    (tmp_path / "e.csv").write_text("0,1\n1,2\n")
+    (tmp_path / "e.npz").write_bytes(npz(edges=np.array([[0, 1], [1, 2]], dtype=np.uint8)))
+    for path in (tmp_path / "e.csv", tmp_path / "e.npz"):
+        np.testing.assert_array_equal(tables.edges(path, 3), [[0, 1], [1, 2]])
+
+
+STATES = {
+    "truncated archive": (npz(r=R)[:-30], "not an NPZ archive"),
+    "damaged archive": (npz(r=R).replace(b"PK\x05\x06", b"PK\x05\x07"), "not an NPZ archive"),
+    "no archive": (b"0,0,1\n", "not an NPZ archive"),
+    "empty": (b"", "not an NPZ archive"),
+    "other arrays": (npz(x=R), "states: the archive has no array of that name"),
+    "pickled objects": (npz(r=np.array([[None] * 3])), "not an NPZ archive"),
+    "strings": (npz(r=np.array([["0", "0", "1"]])), "states: must be real numbers in 3 columns"),
+    "booleans": (npz(r=R > 0), "states: must be real numbers in 3 columns, not bool"),
+    "complex vectors": (npz(r=R * 1j), "states: must be real numbers in 3 columns, not complex128"),
+    "two columns": (
+        npz(r=R[:, :2]),
+        r"states: must be real numbers in 3 columns, not float64 \(3, 2\)",
+    ),
+    "too few": (npz(r=R[:2]), "states: 2 states, not 3"),
+    "not finite": (npz(r=np.array([[0, 0, 1], [0, np.nan, 0]])), "states: row 1 is not finite"),
+    "too long": (npz(r=np.array([[0, 0, 1], [0, 1, 1]])), "states: row 1 is no density matrix"),
+    "far too long": (npz(r=np.full((3, 3), 1e300)), "states: row 0 is no density matrix"),
+    "not Hermitian": (npz(rho=density(R) + 0.1j), "states: row 0 is no density matrix"),
+    "infinite": (npz(rho=np.full((3, 2, 2), np.inf)), "states: row 0 is no density matrix"),
+    "NaN": (npz(rho=np.full((3, 2, 2), np.nan)), "states: row 0 is no density matrix"),
+    "rho of strings": (npz(rho=np.full((3, 2, 2), "1")), "states: rho must be numbers"),
+    "an array too large": (archive("r.npy", header("(1000000000000, 3)")), "not an NPZ archive"),
+    "a shape of nothing": (archive("r.npy", header("(-1, 3)", b"12345678")), "not an NPZ archive"),
+    "a header that is code": (archive("r.npy", header("(__import__('os'),)")), "not an NPZ"),
+    "a bomb": (archive("r.npy", bytes(1 << 21)), r"r\.npy has 2,097,152 bytes, over 1,048,576"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), STATES.values(), ids=STATES)
+def test_states_that_are_wrong_are_named(
+    data: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LARGEST", 1 << 20)
+    path = tmp_path / "own.npz"
+    path.write_bytes(data)
+    with pytest.raises(TMeshError, match=rf"own\.npz: {reason}") as caught:
+        tables.states(path, 3)
+    assert "\n" not in str(caught.value)
+
+
+EDGES = {
+    "self-loop": ("0,1\n1,2\n2,2\n", "edges: row 2 joins an agent to itself"),
+    "no such agent": ("0,1\n1,3\n", "edges: row 1 names no agents from 0 to 2"),
+    "negative": ("0,-1\n", "edges: row 0 names no agents"),
+    "half": ("0,0.5\n", "edges: row 0 names no agents"),
+    "huge": ("0,1e300\n", "edges: row 0 names no agents"),
+    "infinite": ("0,inf\n", "edges: row 0 is not finite"),
+    "three columns": ("0,1,2\n", r"edges: must be real numbers in 2 columns, not float64 \(1, 3\)"),
+    "ragged": ("0,1\n1\n", "not a table of numbers"),
+    "words": ("from,to\n0,1\n", "not a table of numbers"),
+    "empty": ("", "not a table of numbers"),
+    "not UTF-8": ("0,1\n\udcff", "not a table of numbers"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), EDGES.values(), ids=EDGES)
+def test_edges_that_are_wrong_are_named(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(TMeshError, match=rf"own\.csv: {reason}") as caught:
+        tables.edges(path, 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.csv", Path("/dev/zero")):
+        with pytest.raises(TMeshError, match=f"{path}: no such file"):
+            tables.states(path, 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all that Hypothesis tries."""
+    return tmp_path_factory.mktemp("tables")
+
+
+READERS: dict[str, Callable[[Path, int], object]] = {
+    "states": tables.states,
+    "edges": tables.edges,
+}
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(
+    st.sampled_from([npz(r=R), npz(rho=density(R)), npz(edges=np.array([[0, 1], [1, 2]]))]),
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=4),
+    st.integers(0, 400),
+    st.sampled_from(sorted(READERS)),
+)
+def test_a_damaged_archive_raises_nothing_else(
+    folder: Path, data: bytes, changes: list[tuple[int, int]], cut: int, reader: str
+) -> None:
+    damaged = bytearray(data)
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    path = folder / "damaged.npz"
+    path.write_bytes(damaged[: len(damaged) - cut] if cut < 200 else damaged)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(TMeshError):
+            READERS[reader](path, 3)
