@@ -2,9 +2,13 @@
 
 import argparse
 import dataclasses
-from typing import cast
+import sys
+import zlib
 
 import numpy as np
+from cobs import cobs
+from tmesh import frames
+from tmesh.entry import guarded
 from tmesh.frames import Kind
 from tmesh.link import Frame, Link, decode, encode
 from tmesh_hw.export import verilog
@@ -61,10 +65,18 @@ def foreign(rng: np.random.Generator, frame: Frame) -> bytes:
             ahead = (frame.acknowledged + 10_000 + far) % (1 << 16)
             bad = dataclasses.replace(bad, words=some[:0], last=bad.last[:0], acknowledged=ahead)
         case 4:
-            bad = dataclasses.replace(bad, kind=cast(Kind, len(Kind)))
+            return _of_no_kind(bad)
         case _:
             bad = dataclasses.replace(bad, words=np.repeat(some, 2, axis=1), link=2 * WORD)
     return encode(bad)[:-1]
+
+
+def _of_no_kind(frame: Frame) -> bytes:
+    """A whole frame of a kind that there is not; `encode` makes none."""
+    content = bytearray(cobs.decode(encode(frame)[:-1]))[: -frames.CRC_BYTES]
+    content[0] |= len(Kind)
+    check = zlib.crc32(content).to_bytes(frames.CRC_BYTES, "little")
+    return bytes(cobs.encode(bytes(content) + check))
 
 
 class Noise:
@@ -145,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -71,9 +71,9 @@ def link_code(link: int) -> int:
     return (link // 32).bit_length() - 1
 
 
-def first_byte(kind: Kind, link: int) -> int:
+def first_byte(kind: Kind, link: int, version: int = VERSION) -> int:
     """The field `kind` of a header."""
-    return kind | link_code(link) << KIND["kind"] | VERSION << KIND["kind"] + KIND["link"]
+    return kind | link_code(link) << KIND["kind"] | version << KIND["kind"] + KIND["link"]
 
 
 def words_per_frame(link: int) -> int:

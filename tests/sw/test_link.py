@@ -1,17 +1,16 @@
 """The host's end of the link: against the gateware over a bad wire, and against no board at all."""
 
 import dataclasses
-import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
-from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tmesh import frames
+from tmesh.errors import InvalidInput
 from tmesh.frames import Kind
 from tmesh.golden.reference import FloatArray
 from tmesh.link import Decoder, Frame, Link, LinkError, SerialTransport, decode, encode
@@ -136,12 +135,6 @@ class Script:
         self.closed = True
 
 
-def of_version_2(frame: Frame) -> bytes:
-    content = bytearray(cobs.decode(encode(frame)[:-1]))[: -frames.CRC_BYTES]
-    content[0] += 1 << frames.KIND["kind"] + frames.KIND["link"]
-    return cobs.encode(content + zlib.crc32(content).to_bytes(4, "little")) + b"\0"
-
-
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -153,7 +146,10 @@ def of_version_2(frame: Frame) -> bytes:
             ),
             "board: words of the board have 32 bits, not 64",
         ),
-        (lambda frame: of_version_2(frame), "board: the board's link has version 2, not 1"),
+        (
+            lambda frame: encode(dataclasses.replace(frame, version=2)),
+            "board: the board's link has version 2, not 1",
+        ),
     ],
 )
 def test_what_is_no_board_is_said(answer: Callable[[Frame], bytes], reason: str) -> None:
@@ -264,3 +260,67 @@ def test_bad_ports_are_named(tmp_path: Path) -> None:
     missing = tmp_path / "ttyUSB0"
     with pytest.raises(LinkError, match=r"^board: .*could not open port .*ttyUSB0"):
         Link("board", lambda: SerialTransport(str(missing), 1), 64).connect()
+
+
+def test_a_board_that_sends_more_than_was_asked_is_given_up() -> None:
+    """Before its words take memory: it could acknowledge nothing and send for ever."""
+
+    def board(frame: Frame) -> bytes:
+        if frame.kind == Kind.RESET:
+            return encode(frame)
+        many = np.zeros((200, 2), np.uint32)
+        last = np.zeros(200, np.bool_)
+        return encode(dataclasses.replace(frame, acknowledged=0, words=many, last=last))
+
+    link = Link("board", lambda: Script(board), 64, timeout=5, patience=0.01)
+    link.connect()
+    with pytest.raises(LinkError, match="board: 199 words of replies that nothing asked"):
+        link.exchange(np.zeros((1, 2), np.uint32), np.ones(1, np.bool_), 1)
+
+
+FRAME = Frame(
+    Kind.DATA, 1, 2, 3, 4, words=np.zeros((2, 2), np.uint32), last=np.zeros(2, np.bool_), link=64
+)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"session": 1 << 16},
+        {"position": -1},
+        {"acknowledged": 1.0},
+        {"limit": True},
+        {"link": 48},
+        {"link": 32},
+        {"version": 2},
+        {"version": 16, "kind": Kind.RESET},
+        {"kind": Kind.RESET},
+        {"kind": 3},
+        {"words": np.zeros((2, 2))},
+        {"last": np.zeros(3, np.bool_)},
+        {"last": np.zeros(2, np.uint8)},
+    ],
+)
+def test_a_frame_that_nobody_could_read_is_not_made(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  (the field is named by the rule that it breaks)
+        dataclasses.replace(FRAME, **changed)
+
+
+def test_a_frame_is_as_long_as_a_receiver_keeps() -> None:
+    """The longest one that is sent is read; a longer one is neither sent nor read."""
+    sent, count = b"", 1
+    while True:
+        words, last = np.full((count, 2), 0x01010101, np.uint32), np.ones(count, np.bool_)
+        try:
+            sent = encode(dataclasses.replace(FRAME, words=words, last=last))
+        except InvalidInput:
+            break
+        count += 1
+    [frame] = Decoder(64).feed(sent)
+    assert frame is not None
+    assert len(frame.words) == count - 1 > 400
+    assert list(Decoder(64).feed(b"\1" * (len(sent) + 20) + b"\0")) == [None]
+    decoder = Decoder(64)
+    for _ in range(10_000):
+        assert list(decoder.feed(b"\1" * 1000)) == []
+    assert len(decoder._rest) < 5000

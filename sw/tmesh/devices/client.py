@@ -215,7 +215,8 @@ class EngineClient:
         status = replies["status"]
         bad = np.nonzero((status != Status.OK) & (status != Status.VANISHED))[0]
         if len(bad):
-            name = Status(int(status[bad[0]])).name
+            number = int(status[bad[0]])
+            name = Status(number).name if number in list(Status) else f"unknown status {number}"
             raise EngineError(f"{command.name} {int(arguments[bad[0]])}: {name}")
         following = received[:, received.shape[1] - results :].view(np.int32)
         return replies, following.astype(np.int64)

@@ -9,14 +9,19 @@ import numpy.typing as npt
 from cobs import cobs
 
 from tmesh import frames
+from tmesh.errors import InvalidInput
 from tmesh.frames import Kind
 from tmesh.packets import fields
 
 Words = npt.NDArray[np.uint32]
 Bools = npt.NDArray[np.bool_]
 
-#: Bytes without the end of a frame after which they are not one: many times what a sender makes.
+#: The most bytes of a stuffed frame: the receiver keeps no more while it waits for the zero at the
+#: end. A sender's own frames have a tenth of it.
 LONGEST = 4 * 1024
+
+#: Bits of a word, by the code in a frame; the last is in no use, but a RESET may come with it.
+_LINKS = tuple(32 << code for code in range(1 << frames.KIND["link"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +30,9 @@ class Frame:
 
     words: (n, link/32). last: which of them end a packet (n,). link: bits of a word. version: of
     the frame; only that of a RESET may be another.
+
+    Raises `InvalidInput` for fields that no frame has. The rules are the same for sent and received
+    frames.
     """
 
     kind: Kind
@@ -37,11 +45,40 @@ class Frame:
     link: int
     version: int = frames.VERSION
 
+    def __post_init__(self) -> None:
+        limits = dict.fromkeys(("session", "position", "acknowledged", "limit"), 1 << 16)
+        for name, limit in {**limits, "version": 1 << frames.KIND["version"]}.items():
+            value = getattr(self, name)
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if not (whole and 0 <= value < limit):
+                raise InvalidInput(f"{name} must be from 0 to {limit - 1}, not {value!r}")
+        if self.link not in _LINKS:
+            raise InvalidInput(f"link must be one of {_LINKS}, not {self.link!r}")
+        shape = (len(self.words), self.link // 32)
+        if self.words.dtype != np.uint32 or self.words.shape != shape:
+            raise InvalidInput(
+                f"words must be uint32 {shape}, not {self.words.dtype} {self.words.shape}"
+            )
+        if self.last.dtype != np.bool_ or self.last.shape != shape[:1]:
+            raise InvalidInput(
+                f"last must be bool {shape[:1]}, not {self.last.dtype} {self.last.shape}"
+            )
+        if self.kind not in list(Kind):
+            raise InvalidInput(f"kind must be a Kind, not {self.kind!r}")
+        if self.kind == Kind.RESET:
+            if len(self.words):
+                raise InvalidInput(f"words: a RESET has none, not {len(self.words)}")
+        elif self.version != frames.VERSION:
+            raise InvalidInput(f"version: only a RESET has another one, not {self.version}")
+
 
 def encode(frame: Frame) -> bytes:
-    """The bytes of a frame on the wire, the zero at its end included."""
+    """The bytes of a frame on the wire, the zero at its end included.
+
+    Raises `InvalidInput` where they would be more than a receiver keeps.
+    """
     header = np.zeros(1, dtype=frames.HEADER)
-    header["kind"] = frames.first_byte(frame.kind, frame.link)
+    header["kind"] = frames.first_byte(frame.kind, frame.link, frame.version)
     for name in ("session", "position", "acknowledged", "limit"):
         header[name] = getattr(frame, name)
     groups = np.empty((len(frame.words), frame.link // 8 + 1), dtype=np.uint8)
@@ -49,7 +86,10 @@ def encode(frame: Frame) -> bytes:
     groups[:, -1] = frame.last
     content = header.tobytes() + groups.tobytes()
     check = zlib.crc32(content).to_bytes(frames.CRC_BYTES, "little")
-    return bytes(cobs.encode(content + check)) + b"\0"
+    stuffed = bytes(cobs.encode(content + check))
+    if len(stuffed) > LONGEST:
+        raise InvalidInput(f"words: {len(frame.words)} make {len(stuffed)} bytes, over {LONGEST}")
+    return stuffed + b"\0"
 
 
 def decode(stuffed: bytes, link: int) -> Frame | None:
@@ -57,6 +97,8 @@ def decode(stuffed: bytes, link: int) -> Frame | None:
 
     A RESET is read whatever its version and the size of its words.
     """
+    if len(stuffed) > LONGEST:
+        return None
     try:
         content = bytes(cobs.decode(stuffed))
     except cobs.DecodeError:
@@ -82,7 +124,7 @@ def decode(stuffed: bytes, link: int) -> Frame | None:
         position=int(header["position"]),
         acknowledged=int(header["acknowledged"]),
         limit=int(header["limit"]),
-        words=np.ascontiguousarray(groups[:, :-1]).view("<u4").reshape(-1, link // 32),
+        words=np.ascontiguousarray(groups[:, :-1]).view("<u4").reshape(-1, 1 << code),
         last=groups[:, -1] & 1 == 1,
         link=32 << code,
         version=version,
@@ -98,7 +140,7 @@ class Decoder:
     def feed(self, data: bytes) -> Iterator[Frame | None]:
         """The frames that are complete now, None for one that is damaged."""
         *pieces, self._rest = (self._rest + data).split(b"\0")
-        self._rest = self._rest[-LONGEST:]
+        self._rest = self._rest[-LONGEST - 1 :]  # one more, so that it is known to be too long
         for piece in pieces:
             if piece:
                 yield decode(piece, self.link)

@@ -44,10 +44,13 @@ class SerialTransport:
             rate = BAUD
         if not name or rate not in RATES:
             raise InvalidInput(f"serial port must be PATH or PATH?baud=N, not {path!r}")
-        # Nobody else may talk to it meanwhile.
-        self._port = serial.serial_for_url(
-            name, rate, timeout=MOMENT, write_timeout=timeout, exclusive=True
-        )
+        try:
+            # No other process may use the port meanwhile.
+            self._port = serial.serial_for_url(
+                name, rate, timeout=MOMENT, write_timeout=timeout, exclusive=True
+            )
+        except (ValueError, OverflowError) as error:  # a scheme or a rate that pyserial lacks
+            raise InvalidInput(f"serial port {path!r}: {error}") from None
 
     def read(self) -> bytes:
         """See `Transport`."""
