@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim verilog bench growth start scale finality accuracy convergence area \
+.PHONY: setup fpga run test sim verilog bench growth start scale finality fuzz accuracy convergence area \
   timing bitstream figures lint doctor lock clean
 
 setup: $(VENV)/.done
@@ -68,6 +68,12 @@ scale: setup
 finality: setup
 	$(BIN)/python tests/sw/finality/model_checker.py
 	$(BIN)/python tests/sw/finality/random_schedules.py
+
+# Every parser of bytes or files from outside, RUNS inputs of each: with 60,000 over a million in all.
+RUNS ?= 60000
+FUZZ_SEED ?= 1
+fuzz: setup
+	TMESH_FUZZ=$(RUNS) $(PYTEST) tests/fuzz -n $(WORKERS) --hypothesis-seed=$(FUZZ_SEED) -rP -q
 
 accuracy: setup
 	$(BIN)/python -m tmesh_sim.accuracy
