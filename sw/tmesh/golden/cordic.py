@@ -13,6 +13,7 @@ import operator
 from fractions import Fraction
 
 import numpy as np
+from numba import njit
 
 from tmesh.errors import InvalidInput
 from tmesh.numbers import IntArray
@@ -83,42 +84,48 @@ GUARD = 3
 HALF = (1 << (GUARD - 1)) - 1
 
 
-def compensate(x: IntArray, cordic: CordicFormat) -> IntArray:
-    """x divided by the gain: eight truncated terms, rounded to nearest, halves down."""
-    scaled = x << GUARD
-    total = sum((sign * (scaled >> shift) for sign, shift in cordic.compensation), start=0)
-    return np.asarray((total + HALF) >> GUARD, dtype=np.int64)
+@njit(cache=True)
+def _transform(
+    words: IntArray, vectoring: bool, half: int, angles: IntArray, digits: IntArray
+) -> None:
+    """`transform` of x, y, z in the rows of `words` (3, n), in place.
 
-
-def _iterate(
-    x: IntArray, y: IntArray, z: IntArray, vectoring: bool, cordic: CordicFormat
-) -> tuple[IntArray, IntArray, IntArray]:
-    for i, angle in enumerate(cordic.angles):
-        d = np.where((y < 0) if vectoring else (z >= 0), 1, -1)
-        x, y, z = x - d * (y >> i), y + d * (x >> i), z - d * angle
-    return x, y, z
-
-
-def _wrap(z: IntArray, cordic: CordicFormat) -> IntArray:
-    half = 1 << cordic.angle
-    return ((z + half) & (2 * half - 1)) - half
+    Compiled, since a solver does some thousand operations a matrix and a search needs millions of
+    matrices.
+    """
+    for n in range(words.shape[1]):
+        x, y, z = words[0, n], words[1, n], words[2, n]
+        sign = 0
+        if vectoring:
+            sign, z = x >> 63, 0
+        else:
+            z = ((z + half) & (2 * half - 1)) - half
+            if z >= half >> 1 or z < -(half >> 1):
+                sign = -1
+                z = ((z + 2 * half) & (2 * half - 1)) - half
+        x, y = x ^ sign, y ^ sign
+        for i in range(len(angles)):
+            # 0 to turn up, −1 to turn down: the processor would mispredict every other branch.
+            d = ~(y >> 63) if vectoring else z >> 63
+            x, y, z = x - ((y >> i ^ d) - d), y + ((x >> i ^ d) - d), z - ((angles[i] ^ d) - d)
+        long, high = HALF, HALF
+        for digit in range(TERMS):
+            long += digits[digit, 0] * ((x << GUARD) >> digits[digit, 1])
+            high += digits[digit, 0] * ((y << GUARD) >> digits[digit, 1])
+        words[0, n] = (long >> GUARD) ^ sign if vectoring else long >> GUARD
+        words[1, n], words[2, n] = high >> GUARD, z
 
 
 def transform(
     x: IntArray, y: IntArray, z: IntArray, vectoring: bool, cordic: CordicFormat
 ) -> tuple[IntArray, IntArray, IntArray]:
     """One operation with all that the block answers: in vectoring length, rest of y, angle; in
-    rotation the turned coordinates and the rest of the angle."""
-    if vectoring:
-        sign = -(x < 0).astype(np.int64)
-        x, y, z = _iterate(x ^ sign, y ^ sign, np.zeros_like(x), True, cordic)
-        return compensate(x, cordic) ^ sign, compensate(y, cordic), z
-    half = 1 << cordic.angle
-    z = _wrap(z, cordic)
-    far = (z >= half >> 1) | (z < -(half >> 1))
-    sign = -far.astype(np.int64)
-    x, y, z = _iterate(x ^ sign, y ^ sign, _wrap(np.where(far, z + half, z), cordic), False, cordic)
-    return compensate(x, cordic), compensate(y, cordic), z
+    rotation the turned coordinates and the rest of the angle. The gain is undone by eight truncated
+    terms, rounded to nearest, halves down."""
+    words = np.stack(np.broadcast_arrays(x, y, z)).astype(np.int64)
+    angles, digits = np.array(cordic.angles), np.array(cordic.compensation)
+    _transform(words.reshape(3, -1), vectoring, 1 << cordic.angle, angles, digits)
+    return words[0], words[1], words[2]
 
 
 def vector(x: IntArray, y: IntArray, cordic: CordicFormat) -> tuple[IntArray, IntArray]:
