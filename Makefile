@@ -78,8 +78,12 @@ fuzz: setup
 accuracy: setup
 	$(BIN)/python -m tmesh_sim.accuracy
 
+# Matrices that the eigensolver has trouble with, by spectrum and by search: N=8 takes a quarter of an
+# hour, CASES=1000 half a minute.
+N ?= 4
+CASES ?= 100000
 convergence: setup
-	$(BIN)/python -m tmesh_sim.convergence
+	$(BIN)/python -m tmesh_sim.convergence --n $(N) --cases $(CASES) --json build/convergence-$(N).json
 
 area: setup
 	$(RUN) $(BIN)/python -m tmesh_hw.synthesis.area

@@ -16,6 +16,7 @@ from tmesh.golden.cordic import CordicFormat
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
 from tmesh.numbers import IntArray, Q
 
+from tmesh_sim.convergence import eigenvalue_errors, vector_errors
 from tmesh_sim.vectors import operators, spectra, states
 
 #: Cases computed at a time.
@@ -173,38 +174,22 @@ def _vectors(rng: np.random.Generator, shape: tuple[int, ...], f: int) -> IntArr
 
 def spectral_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
     """Eigenvalues, eigenvectors and entropy over `n` matrices of every kind of spectrum."""
-    fmt = CordicFormat(f)
     for size in (2, 4, 8):
         count = n if size < 8 else max(1, n // 20)
         for kind, x in spectra(rng, count, size, f).items():
-            exact = _value(x, f)
-            spectrum = jacobi.eigh(x, f, vectors=True)
-            lone = jacobi.eigh(x, f, vectors=False)
-            values, _ = jacobi.to_format(lone.values, f)
-            assert not np.any(lone.saturated | spectrum.saturated), "flagged, but in range"
-            assert spectrum.vectors is not None
-            rounded, _ = jacobi.to_format(spectrum.vectors, f)
-            w, v = Q(2, f).value(values), _value(rounded, f)
             name = f"{size}×{size} {kind}"
-            error = np.abs(w - np.linalg.eigvalsh(exact)).max()
-            yield Row(
-                f"eigenvalues, {name}", f, count, float(error * 2**f), bounds.EIGENVALUE[size]
-            )
-            error = np.abs(lone.values * 2.0**-fmt.fraction - np.linalg.eigvalsh(exact)).max()
-            yield Row(
-                f"unrounded eigenvalues, {name}",
-                f,
-                count,
-                float(error * 2**f),
-                bounds.INNER_EIGENVALUE[size],
-            )
-            # The residual with the eigenvalues as computed; columns as rounded to the format.
-            inner = spectrum.values * 2.0**-fmt.fraction
-            residual = np.linalg.norm(exact @ v - v * inner[:, None, :], axis=1).max()
-            gram = np.conj(v.swapaxes(1, 2)) @ v - np.eye(size)
-            yield Row(f"residual, {name}", f, count, float(residual * 2**f), bounds.RESIDUAL[size])
-            gram_error = float(np.abs(gram).max() * 2**f)
-            yield Row(f"orthogonality, {name}", f, count, gram_error, bounds.ORTHOGONALITY[size])
+            exact = _value(x, f)
+            lone = jacobi.eigh(x, f, vectors=False)
+            values = Q(2, f).value(jacobi.to_format(lone.values, f)[0])
+            residual, orthogonality = vector_errors(x, f)
+            for work, errors, limits in (
+                ("eigenvalues", _lsb(values - np.linalg.eigvalsh(exact), f), bounds.EIGENVALUE),
+                ("unrounded eigenvalues", eigenvalue_errors(x, f), bounds.INNER_EIGENVALUE),
+                ("residual", residual, bounds.RESIDUAL),
+                ("orthogonality", orthogonality, bounds.ORTHOGONALITY),
+            ):
+                error = float(np.abs(errors).max())
+                yield Row(f"{work}, {name}", f, count, error, limits[size])
             if size < 8 and kind in (
                 "density matrices",
                 "pure",

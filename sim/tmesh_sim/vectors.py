@@ -12,6 +12,7 @@ import numpy as np
 from amaranth.lib import data
 from tmesh.config import CoreConfig
 from tmesh.golden import fixed, jacobi, pauli, reference
+from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray, Q
 from tmesh.opcodes import SPECTRAL, Opcode
 from tmesh_hw.blocks import (
@@ -182,31 +183,62 @@ def operators(rng: np.random.Generator, n: int, f: int) -> IntArray:
     return Q(2, f).quantise(np.stack([np.real(u), np.imag(u)], axis=-1))
 
 
-def spectra(rng: np.random.Generator, count: int, n: int, f: int) -> dict[str, IntArray]:
-    """Hermitian matrices on the grid, ‖X‖₂ < 2, (count, n, n, 2) of each kind of spectrum: density
-    matrices, any, pure, maximally mixed, rank-deficient, degenerate, near-degenerate, edge of the
-    range, and sparse with entries of few values."""
-    g = rng.normal(size=(count, n, n)) + 1j * rng.normal(size=(count, n, n))
-    q = np.linalg.qr(g)[0]
-    top = 2 - 2.0**-f * (n / 2 + 1)  # rounding may add n/2 LSB
+def eigenvalues(rng: np.random.Generator, count: int, n: int, f: int) -> dict[str, FloatArray]:
+    """Spectra (count, n) by kind, within ±`highest`: those that a solver meets in practice, and
+    those that it has trouble with."""
+    top = highest(n, f)
+    edge, row = min(top, 2 - 2.0**-13), np.arange(n)
     weights = rng.dirichlet(np.ones(n), count)
-    some = weights * (np.arange(n) < rng.integers(1, n, (count, 1)))
+    some = weights * (row < rng.integers(1, n, (count, 1)))
     level = rng.uniform(-1.9, 1.9, (count, 1))
     cluster = rng.choice([-1, 0.3, 1.5], (count, n))
     spread = rng.normal(size=(count, n)) * 2.0 ** -rng.integers(4, 20, (count, 1))
-    kinds = {
+    one = np.eye(n)[rng.integers(0, n, count)]
+    signs = rng.choice([-1, 1], (4, count, n))
+    nested = signs[0] + sum(
+        signs[k] * 2.0 ** -rng.integers(4 * k, 8 * k, (count, 1)) for k in (1, 2)
+    )
+    return {
         "density matrices": weights,
         "any": rng.uniform(-top, top, (count, n)),
-        "pure": np.eye(n)[rng.integers(0, n, count)],
+        "pure": one,
         "maximally mixed": np.full((count, n), 1 / n),
         "rank-deficient": some / some.sum(axis=1, keepdims=True),
+        "rank one": one * level,
+        "zero": np.zeros((count, n)),
         "degenerate": np.where(rng.random((count, n)) < 0.5, level, cluster),
         "near-degenerate": np.where(rng.random((count, 1)) < 0.5, level, cluster) + spread,
+        "pinching pairs": np.repeat(rng.uniform(-top, top, (count, n // 2)), 2, axis=1) + spread,
+        "nested clusters": nested,
+        "graded": top * signs[3] * 2.0 ** -(row * rng.uniform(0.5, 4, (count, 1))),
         "edge of the range": rng.choice([-top, top], (count, n)),
+        "half at each edge": np.tile(np.where(row < n // 2, -edge, edge), (count, 1)),
+        "clusters at the edges": edge * (signs[3] - np.abs(spread) * signs[3]),
     }
+
+
+def highest(n: int, f: int) -> float:
+    """Largest eigenvalue of `spectra`: rounding to the grid may add n/2 LSB."""
+    return 2 - 2.0**-f * (n / 2 + 1)
+
+
+def hermitian(x: ComplexArray, f: int) -> IntArray:
+    """Hermitian matrices (..., n, n) rounded to the grid, both triangles alike, half to even."""
+    n = x.shape[-1]
+    grid = np.rint(np.stack([x.real, x.imag], axis=-1) * 2**f).astype(np.int64)
+    grid[..., np.arange(n), np.arange(n), 1] = 0
+    return np.where(np.triu(np.ones((n, n), dtype=np.bool_))[..., None], grid, fixed.dagger(grid))
+
+
+def spectra(rng: np.random.Generator, count: int, n: int, f: int) -> dict[str, IntArray]:
+    """Hermitian matrices on the grid, ‖X‖₂ < 2, (count, n, n, 2) of each kind of `eigenvalues` with
+    random eigenvectors, and sparse ones with entries of few values."""
+    g = rng.normal(size=(count, n, n)) + 1j * rng.normal(size=(count, n, n))
+    q = np.linalg.qr(g)[0]
+    top = highest(n, f)
     result = {
         kind: (q * np.clip(w, -top, top)[:, None, :]) @ np.conj(q.swapaxes(1, 2))
-        for kind, w in kinds.items()
+        for kind, w in eigenvalues(rng, count, n, f).items()
     }
     entries = rng.integers(-1, 2, (2, count, n, n)) * (
         rng.random((count, n, n)) < rng.choice([0.3, 0.6, 1], (count, 1, 1))
@@ -215,17 +247,7 @@ def spectra(rng: np.random.Generator, count: int, n: int, f: int) -> dict[str, I
     sparse = sparse + np.conj(sparse.swapaxes(1, 2))
     norm = np.maximum(np.linalg.norm(sparse, ord=2, axis=(1, 2)), 1)
     result["sparse"] = sparse * (top * 2.0 ** -rng.integers(0, f, count) / norm)[:, None, None]
-    grid = {}
-    for kind, x in result.items():
-        # Both triangles are rounded alike, half to even.
-        grid[kind] = np.rint(np.stack([x.real, x.imag], axis=-1) * 2**f).astype(np.int64)
-        grid[kind][:, np.arange(n), np.arange(n), 1] = 0
-        grid[kind] = np.where(
-            np.triu(np.ones((n, n), dtype=np.bool_))[..., None],
-            grid[kind],
-            fixed.dagger(grid[kind]),
-        )
-    return grid
+    return {kind: hermitian(x, f) for kind, x in result.items()}
 
 
 def vectors(name: str, dut: Any, n: int, seed: int) -> Vectors:

@@ -111,7 +111,7 @@ class JacobiRing(wiring.Component):
         )
         line, last = self._line, self.schedule.step - 1
         self._token = Signal(token)
-        around = line.word(self._token.as_value(), 0, reset=True)
+        self._tokens = around = line.word(self._token.as_value(), 0, reset=True)
         self._ending = ending = data.View(token, around.at(last))
         self._saturated = Signal()  # in this step; set by `_finish`
         self._command = Signal(self.i.payload.shape(), reset_less=True)
@@ -240,6 +240,7 @@ class JacobiRing(wiring.Component):
         """Operands to the units, results to words."""
         schedule, line = self.schedule, self._line
         self._results: dict[Operation, dict[str, Word]] = {}
+        self._spared: dict[int, Word] = {}
         issues: list[dict[int, Any]] = [{} for _ in self._cordics]
         for operation, (u, time) in schedule.places.items():
             x, y, z = self._operands(operation, time)
@@ -247,6 +248,8 @@ class JacobiRing(wiring.Component):
             issues[u][time % schedule.interval] = x, y, z, vectoring
             o, ready = self._cordics[u].o.payload, time + schedule.latency
             self._results[operation] = {w: line.word(o[w], ready) for w in ("x", "y", "z")}
+            if operation.kind == "phase" and jacobi.SPARED[self.n]:
+                self._spared[operation.index[0]] = self._spares(self._results[operation]["x"])
         for u, (unit, cases) in enumerate(zip(self._cordics, issues, strict=True)):
             # For each of the three words, since one chooses all bits of it.
             now = [
@@ -277,12 +280,22 @@ class JacobiRing(wiring.Component):
             registers.append(register)
         return functools.reduce(operator.or_, registers)
 
+    def _spares(self, pivot: Word) -> Word:
+        """Whether the step spares `pivot`: see `tmesh.golden.jacobi.SPARED`."""
+        step = data.View(self._token.shape(), self._tokens.at(pivot.time)).step
+        alone: Any = C(0)
+        for first, bits in jacobi.spared_bits(self.n, self.format):
+            high = pivot.at(pivot.time)[bits:]
+            alone = Mux(step >= first, high.all() | ~high.any(), alone)
+        return self._line.word(alone, pivot.time)
+
     def _operands(self, operation: Operation, time: int) -> tuple[Any, Any, Any]:
         """x, y and z of an operation that is issued in cycle `time`."""
         words, results, kind, index = self._words, self._results, operation.kind, operation.index
 
         def angle(kind: str, k: int) -> Any:
-            return results[self._find(kind, k)]["z"].at(time)
+            z = results[self._find(kind, k)]["z"].at(time)
+            return Mux(self._spared[k].at(time), 0, z) if kind == "angle" and self._spared else z
 
         if kind == "phase":
             p, q = 2 * index[0], 2 * index[0] + 1
@@ -349,7 +362,8 @@ class JacobiRing(wiring.Component):
                     m.d.sync += result.vectors[i][j][name.removeprefix("vector_")].eq(around)
 
     def _diagonals(self, m: Module) -> dict[Any, Any]:
-        """Mean ± half the distance of the eigenvalues of each pair; the pivots are zero."""
+        """Mean ± half the distance of the eigenvalues of each pair, and a pivot of zero; a spared
+        pair keeps its values and its pivot."""
         line, width, last = self._line, self.format.width, self.schedule.step - 1
         after: dict[Any, Any] = {}
         flags = []
@@ -365,13 +379,19 @@ class JacobiRing(wiring.Component):
             upper = low.at(ready) + distance.at(ready)
             lower = high.at(ready) - distance.at(ready)
             for i, value in ((p, upper), (q, lower)):
-                kept = line.word(value[:width].as_signed(), ready).at(last)
+                value = value[:width].as_signed()
+                if self._spared:
+                    value = Mux(self._spared[k].at(ready), self._words["re", i, i].at(ready), value)
+                kept = line.word(value, ready).at(last)
                 after["re", i, i] = kept
                 # Of a 2×2 only the first pair counts.
                 whole = kept[self.format.fraction :].as_signed()
                 outside = (whole < -jacobi.RANGE) | (whole >= jacobi.RANGE)
                 flags.append(outside if k == 0 else outside & ~self._ending.small)
             after["re", p, q] = after["im", p, q] = C(0, signed(width))
+            if self._spared:
+                pivot = self._results[self._find("phase", k)]["x"].at(last)
+                after["re", p, q] = Mux(self._spared[k].at(last), pivot, after["re", p, q])
         m.d.comb += self._saturated.eq(Cat(*flags).any())
         return after
 
