@@ -24,7 +24,7 @@ SURVIVORS, COPIES = 100, 40
 #: Norm up to which perturbed matrices are scaled.
 TOP = 1.9995
 
-#: Matrices solved at a time: what a step reads and writes stays in the processor's cache.
+#: Matrices solved at a time; the words of a step fit into the processor's cache.
 CHUNK = 2_000
 
 #: Largest error of each of some matrices after a number of steps, or as many as the solver takes.
@@ -135,7 +135,7 @@ def _exact(x: IntArray, f: int) -> ComplexArray:
 
 
 def searches(n: int) -> list[tuple[str, Score, int]]:
-    """What is searched for: errors by name, and the steps after which they must be small."""
+    """Errors to search for by name, with the steps after which they must be small."""
     of_values, of_vectors = jacobi.STEPS[n]
     return [
         ("eigenvalue", eigenvalue_errors, of_values),

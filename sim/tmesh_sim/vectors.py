@@ -184,8 +184,8 @@ def operators(rng: np.random.Generator, n: int, f: int) -> IntArray:
 
 
 def eigenvalues(rng: np.random.Generator, count: int, n: int, f: int) -> dict[str, FloatArray]:
-    """Spectra (count, n) by kind, within ±`highest`: those that a solver meets in practice, and
-    those that it has trouble with."""
+    """Spectra (count, n) by kind, within ±`highest`: spectra of density matrices, and
+    spectra on which Jacobi converges slowly."""
     top = highest(n, f)
     edge, row = min(top, 2 - 2.0**-13), np.arange(n)
     weights = rng.dirichlet(np.ones(n), count)

@@ -105,8 +105,8 @@ def test_size_8_equals_the_model() -> None:
 
 
 def test_verilated_size_8_equals_the_model_on_matrices_that_are_hard() -> None:
-    """With eigenvectors and without; from every spectrum, and what a search finds against six
-    sweeps."""
+    """With eigenvectors and without: matrices of every spectrum, and matrices that a search found
+    to be bad after six sweeps."""
     dut = HermitianJacobi(f=16, n=8, cordics=4, vectors=True)
     assert (dut.interval(), dut.interval(vectors=True)) == (1554, 2072)
     assert (dut.latency(), dut.latency(vectors=True)) == (6248, 8320)
