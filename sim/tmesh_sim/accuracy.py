@@ -8,9 +8,11 @@ operands lie on the format's grid.
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Iterator
 
 import numpy as np
+from tmesh.entry import guarded
 from tmesh.golden import bounds, cordic, entropy, fixed, jacobi, pauli, reference, rounds
 from tmesh.golden.cordic import CordicFormat
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
@@ -271,4 +273,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

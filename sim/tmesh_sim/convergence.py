@@ -7,10 +7,13 @@ shows how many steps suffice not only for random matrices.
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from tmesh.entry import guarded
+from tmesh.files import write_text
 from tmesh.golden import bounds, jacobi
 from tmesh.golden.cordic import CordicFormat
 from tmesh.golden.reference import ComplexArray, FloatArray, dagger
@@ -178,8 +181,7 @@ def main() -> None:
         "spectra": {kind: dict(zip(by_steps, row, strict=True)) for kind, row in largest.items()},
         "search": by_steps,
     }
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_text(arguments.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
 
 def _row(name: str, errors: list[float]) -> str:
@@ -187,4 +189,4 @@ def _row(name: str, errors: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -13,8 +13,8 @@ import operator
 from fractions import Fraction
 
 import numpy as np
-from numba import njit
 
+from tmesh.compiled import compiled
 from tmesh.errors import InvalidInput
 from tmesh.numbers import IntArray
 
@@ -84,7 +84,7 @@ GUARD = 3
 HALF = (1 << (GUARD - 1)) - 1
 
 
-@njit(cache=True)
+@compiled
 def _transform(
     words: IntArray, vectoring: bool, half: int, angles: IntArray, digits: IntArray
 ) -> None:
