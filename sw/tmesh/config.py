@@ -1,11 +1,51 @@
 """The configuration of a core: the only generator parameters there are."""
 
 import dataclasses
+import numbers
 import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from tmesh.errors import InvalidInput
 from tmesh.numbers import MULTIPLIER_WIDTH, Q
 from tmesh.opcodes import SPECTRAL, Opcode
+
+
+def _integer(name: str, value: object) -> int:
+    """An integer of Python's, from any but a truth value."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidInput(f"{name} must be an integer, not {value!r}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InvalidInput(f"{name} must be an integer, not {value!r}") from None
+
+
+def _truth(name: str, value: object) -> bool:
+    """A truth value of Python's, from one of NumPy's, too."""
+    if not isinstance(value, bool | np.bool):
+        raise InvalidInput(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def _number(name: str, value: object) -> float:
+    """A float of Python's, from any real number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InvalidInput(f"{name} must be a number, not {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidInput(f"{name} must fit a float, not {value!r}") from None
+
+
+#: How a field of each type is checked and converted.
+_CONVERTERS: dict[Any, Callable[[str, object], object]] = {
+    int: _integer,
+    bool: _truth,
+    float: _number,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,28 +78,42 @@ class CoreConfig:
     clock_hz: float = 100e6
 
     def __post_init__(self) -> None:
-        if not 8 <= operator.index(self.f) <= MULTIPLIER_WIDTH - 2:
-            raise InvalidInput(f"f must be from 8 to {MULTIPLIER_WIDTH - 2}, not {self.f!r}")
-        if self.lanes not in (0, 1, 2, 4, 8, 16):
-            raise InvalidInput(f"lanes must be 0, 1, 2, 4, 8 or 16, not {self.lanes!r}")
-        if self.gossip_lanes not in (0, 1, 2, 3):
-            raise InvalidInput(f"gossip_lanes must be 0, 1, 2 or 3, not {self.gossip_lanes!r}")
+        # Equal configurations are one circuit. The digest of a build is made of their text, so each
+        # value needs the exact type of its field.
+        for field in dataclasses.fields(self):
+            value = _CONVERTERS[field.type](field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        self._check_range("f", 8, MULTIPLIER_WIDTH - 2)
+        self._check_choice("lanes", (0, 1, 2, 4, 8, 16))
+        self._check_choice("gossip_lanes", (0, 1, 2, 3))
+        self._check_range("agents", 2, 1 << 18)
+        self._check_range("operators", 1, 1024)
+        self._check_range("rounds", 0, 16)
+        self._check_choice("link", (32, 64, 128))
+        self._check_choice("cordics", (0, 1, 2, 4, 8))
+        if not 0 < self.clock_hz < float("inf"):
+            raise InvalidInput(f"clock_hz must be positive, not {self.clock_hz!r}")
+        self._check_together()
+
+    def _check_range(self, name: str, least: int, most: int) -> None:
+        value = getattr(self, name)
+        if not least <= value <= most:
+            raise InvalidInput(f"{name} must be from {least} to {most}, not {value!r}")
+
+    def _check_choice(self, name: str, choices: tuple[int, ...]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            *most, last = map(str, choices)
+            raise InvalidInput(f"{name} must be {', '.join(most)} or {last}, not {value!r}")
+
+    def _check_together(self) -> None:
+        """Fields that exclude each other."""
         if not (self.lanes or self.gossip_lanes):
             raise InvalidInput("one of lanes and gossip_lanes must not be 0")
         if self.cordics and not self.lanes:
             raise InvalidInput(
                 f"cordics must be 0 in a core without matrices (lanes = 0), not {self.cordics!r}"
             )
-        if not 2 <= operator.index(self.agents) <= 1 << 18:
-            raise InvalidInput(f"agents must be from 2 to 262144, not {self.agents!r}")
-        if not 1 <= operator.index(self.operators) <= 1024:
-            raise InvalidInput(f"operators must be from 1 to 1024, not {self.operators!r}")
-        if not 0 <= operator.index(self.rounds) <= 16:
-            raise InvalidInput(f"rounds must be from 0 to 16, not {self.rounds!r}")
-        if self.link not in (32, 64, 128):
-            raise InvalidInput(f"link must be 32, 64 or 128, not {self.link!r}")
-        if self.cordics not in (0, 1, 2, 4, 8):
-            raise InvalidInput(f"cordics must be 0, 1, 2, 4 or 8, not {self.cordics!r}")
         if self.iterative and self.cordics > 1:
             raise InvalidInput(f"cordics must be 0 or 1 where iterative, not {self.cordics!r}")
         if self.microcoded and (
@@ -72,8 +126,6 @@ class CoreConfig:
                 "a microcoded core has f = 14, link = 32, lanes = 0, gossip_lanes = 1, rounds, at "
                 f"most 8192 agents and 16 operators, not {self!r}"
             )
-        if not 0 < self.clock_hz < float("inf"):
-            raise InvalidInput(f"clock_hz must be positive, not {self.clock_hz!r}")
 
     @property
     def capacity(self) -> int:
@@ -82,8 +134,8 @@ class CoreConfig:
 
     @property
     def rows(self) -> int:
-        """Resident states of one lane's memory bank."""
-        return -(-self.agents // self.gossip_lanes)
+        """Resident states of one lane's memory bank; 0 in a core without states."""
+        return -(-self.agents // self.gossip_lanes) if self.gossip_lanes else 0
 
     def has(self, operation: Opcode) -> bool:
         """Whether the core can do it."""

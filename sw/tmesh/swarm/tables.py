@@ -149,9 +149,9 @@ def _array(data: bytes) -> npt.NDArray[Any]:
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get(version)
     if read is None:
-        raise ValueError(f"an array of version {version}")
+        raise InvalidInput(f"an array of version {version}")
     shape, _, dtype = read(stream)
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise ValueError(f"{dtype} {shape} in {len(data)} bytes")
+        raise InvalidInput(f"{dtype} {shape} in {len(data)} bytes")
     stream.seek(0)
     return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
