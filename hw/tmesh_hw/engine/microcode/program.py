@@ -10,9 +10,18 @@ from tmesh_hw.engine.microcode.spectra import Spectra
 
 class Program(Commands, Meetings, Rounds, Spectra):
     """The program of a configuration: the packets of `tmesh.packets` one after another, with the
-    integers of `tmesh.golden.engine`."""
+    integers of `tmesh.golden.engine`.
+
+    Raises ``ValueError`` for another format than Q(2, 14): the digits of a root, the shifts of a
+    spectrum and the least weight are of that one.
+    """
+
+    #: Fraction bits.
+    F = 14
 
     def __init__(self, config: CoreConfig) -> None:
+        if config.f != self.F:
+            raise ValueError(f"f must be {self.F} in microcode, not {config.f!r}")
         super().__init__(config)
         for part in (
             self._start,

@@ -258,9 +258,9 @@ class Rounds(Pieces):
         p.branch(Flow.CALL, "load exchanged")
         self._form(7)
         p.branch(Flow.CALL, "row")
-        p.subtract(Operand.UNIT, Register.OPERATOR)
+        self._least_weight(Operation.SUBTRACT)
         p.branch(Flow.IF_NEGATIVE, "vanished")
-        p.add(Operand.UNIT, Register.OPERATOR)
+        self._least_weight(Operation.ADD)
         p.do(Operation.SET_B)
         self._form(3)
         p.branch(Flow.CALL, "components")
@@ -270,15 +270,14 @@ class Rounds(Pieces):
         p.branch(Flow.CALL, "load")
         self._form(6)
         p.branch(Flow.CALL, "row")
-        # The least weight is `rounds.least_weight`.
-        p.subtract(Operand.UNIT, Register.OPERATOR)
+        self._least_weight(Operation.SUBTRACT)
         p.branch(Flow.IF_NOT_NEGATIVE, "weighty")
         self._if_both("least")
         p.branch(Flow.JUMP, "vanished")
         p.label("least")
         p.set(0)
         p.label("weighty")
-        p.add(Operand.UNIT, Register.OPERATOR)
+        self._least_weight(Operation.ADD)
         p.do(Operation.SET_B, Operation.ROUND, Operation.CLIP)
         self._put(self._body(3))
         self._form(0)
@@ -300,6 +299,15 @@ class Rounds(Pieces):
             p.branch(Flow.CALL, "quotient")
             p.write(Page.RESULT + n)
         p.branch(Flow.RETURN)
+
+    def _least_weight(self, operation: Operation) -> None:
+        """A and `rounds.least_weight`, which has to be the product of two constants that the
+        multiplier knows."""
+        product = (1 << self._config.f) * layout.OPERATOR
+        if rounds.least_weight(self._config.f) != product:
+            least = rounds.least_weight(self._config.f)
+            raise ValueError(f"the least weight must be {product} in microcode, not {least}")
+        self._p.emit(operation, Operand.UNIT, Register.OPERATOR)
 
     def _if_both(self, label: str) -> None:
         """Whether the round asks for both agents to be written."""
