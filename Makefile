@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim verilog bench growth start scale finality fuzz accuracy convergence area \
+.PHONY: setup fpga run test sim verilog exports bench growth start scale finality fuzz accuracy convergence area \
   timing bitstream figures lint doctor lock clean
 
 setup: $(VENV)/.done
@@ -44,10 +44,15 @@ test: setup
 sim: setup
 	$(RUN) $(BIN)/python -m tmesh_sim.benches.runner
 
-# The engine as Verilog with AXI ports and a FuseSoC core file: CONFIG=sim-gossip for another one.
+# The engine as Verilog with AXI ports and a FuseSoC core file: CONFIG=icebreaker for another one.
 CONFIG ?= default
 verilog: setup
 	$(RUN) $(BIN)/python -m tmesh_hw.ip.package --config $(CONFIG)
+
+# Every export under Icarus (if it is installed), Verilator and Yosys: an hour; ONLY="icebreaker queue"
+# for those that have one of these in their names.
+exports: setup
+	$(RUN) $(BIN)/python -W ignore -m tmesh_sim.exports $(ONLY)
 
 # Figures, each printed as a table: speed beside other software and cocotb, cost against agents and
 # events, swarms of up to 1e5 agents, errors beside bounds, ECP5 cells.

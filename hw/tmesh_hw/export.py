@@ -1,20 +1,28 @@
 """Verilog of a stream component under AXI4-Stream names, by Yosys."""
 
+import hashlib
+import re
 from typing import Any
 
-from amaranth import ClockDomain, Elaboratable, Module, Signal
+from amaranth import ClockDomain, Elaboratable, Module, Signal, Value
 from amaranth.back import rtlil
+from amaranth.lib import wiring
+from tmesh.errors import InvalidInput
 
 from tmesh_hw import yosys
+from tmesh_hw.axi import add_axi_reset
+from tmesh_hw.blocks import Queue
 from tmesh_hw.concise import concise
+from tmesh_hw.portable import portable_verilog
 from tmesh_hw.vendor import VERILATOR
 
-#: Name of the exported top module.
+#: Name of the top module in this project's own simulations and syntheses.
 TOP = "tmesh"
 
 
-class AxiStreamTop(Elaboratable):
-    """A component with streams `i` and `o` as ``aclk aresetn s_axis_* m_axis_*``.
+class StreamTop(Elaboratable):
+    """A component with streams `i` and `o` as ``aclk aresetn s_axis_* m_axis_*``, and nothing else:
+    for simulators, and to count the component's own cells. `AxiStreamTop` obeys AXI, too.
 
     TDATA is the payload, lowest member in the lowest bits, padded with zeros to whole bytes. A
     component that cannot wait ignores m_axis_tready.
@@ -25,7 +33,7 @@ class AxiStreamTop(Elaboratable):
         self.aclk, self.aresetn = Signal(name="aclk"), Signal(name="aresetn")
         self.streams = {}
         for side, prefix in (("i", "s_axis"), ("o", "m_axis")):
-            width = len(getattr(component, side).payload.as_value())
+            width = len(Value.cast(getattr(component, side).payload))
             self.streams[side] = {
                 "payload": Signal(-(-width // 8) * 8, name=f"{prefix}_tdata"),
                 "valid": Signal(name=f"{prefix}_tvalid"),
@@ -49,10 +57,10 @@ class AxiStreamTop(Elaboratable):
         m.submodules.core = self.component
         i, o = self.streams["i"], self.streams["o"]
         m.d.comb += [
-            self.component.i.payload.eq(i["payload"]),
+            Value.cast(self.component.i.payload).eq(i["payload"]),
             self.component.i.valid.eq(i["valid"]),
             i["ready"].eq(self.component.i.ready),
-            o["payload"].eq(self.component.o.payload.as_value()),
+            o["payload"].eq(Value.cast(self.component.o.payload)),
             o["valid"].eq(self.component.o.valid),
         ]
         if not self.component.o.signature.always_ready:
@@ -60,23 +68,80 @@ class AxiStreamTop(Elaboratable):
         return m
 
 
+class AxiStreamTop(StreamTop):
+    """`StreamTop` by the rules of AXI4-Stream (IHI 0051).
+
+    No output depends on an input of the same clock. VALID and its payload wait for READY. VALID is
+    low during a reset. A queue on each side ensures this for every component, so a transaction
+    takes `LATENCY` clocks longer than in the component. Raises ``ValueError`` for a component that cannot wait.
+    """
+
+    #: Clocks in both queues.
+    LATENCY = 2 * Queue.latency
+
+    def __init__(self, component: Any) -> None:
+        if component.o.signature.always_ready:
+            kind = type(component).__name__
+            raise InvalidInput(f"component must be able to wait with what it answers, not {kind}")
+        super().__init__(component)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        reset = add_axi_reset(m, self.aclk, self.aresetn)
+        m.submodules.core = component = self.component
+        m.submodules.into = into = Queue(component.i.payload.shape(), depth=4)
+        m.submodules.out_of = out_of = Queue(component.o.payload.shape(), depth=4)
+        m.d.comb += [
+            component.i.payload.eq(into.o.payload),
+            component.i.valid.eq(into.o.valid),
+            into.o.ready.eq(component.i.ready),
+        ]
+        wiring.connect(m, component.o, out_of.i)
+        i, o = self.streams["i"], self.streams["o"]
+        m.d.comb += [
+            Value.cast(into.i.payload).eq(i["payload"]),
+            into.i.valid.eq(i["valid"]),
+            i["ready"].eq(into.i.ready & ~reset),
+            o["payload"].eq(Value.cast(out_of.o.payload)),
+            o["valid"].eq(out_of.o.valid & ~reset),
+            out_of.o.ready.eq(o["ready"]),
+        ]
+        return m
+
+
 def to_rtlil(component: Any, platform: Any = None) -> str:
-    """RTLIL of `component` with top module `TOP`."""
-    top = AxiStreamTop(component)
+    """RTLIL of `component` alone with top module `TOP`, for synthesis."""
+    top = StreamTop(component)
     return rtlil.convert(top, platform=platform, name=TOP, ports=top.ports, emit_src=False)
 
 
-def verilog(component: Any, platform: Any = VERILATOR) -> str:
-    """Verilog text of `component` with top module `TOP`; the same text for the same source.
-    platform: what else than Verilator it is elaborated for."""
-    return _verilog(to_rtlil(component, platform))
+def verilog(component: Any, name: str | None = None) -> str:
+    """Verilog of `AxiStreamTop` as one module without vendor macros; the same text for the same
+    source.
+
+    name: of the module; else it is made of the component's class and a digest of its circuit, so
+    no two components have one name. Raises ``ValueError`` for a name that no module can have, and
+    for a component that cannot wait.
+    """
+    top = AxiStreamTop(component)
+    text = rtlil.convert(top, name=TOP, ports=top.ports, emit_src=False)
+    if name is None:
+        words = re.sub(r"(?<!^)(?=[A-Z])", "_", type(component).__name__).lower()
+        name = f"{TOP}_{words}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return portable_verilog(text, TOP, name)
+
+
+def simulation_verilog(component: Any, platform: Any = VERILATOR) -> str:
+    """Verilog of `StreamTop` with top module `TOP`, in the form that Verilator simulates fastest.
+    platform: another one to elaborate the component for."""
+    return _simulated(to_rtlil(component, platform))
 
 
 def pins_verilog(component: Any) -> str:
     """The same of a component without streams: its ports under their own names, clk and rst."""
-    return _verilog(rtlil.convert(component, platform=VERILATOR, name=TOP, emit_src=False))
+    return _simulated(rtlil.convert(component, platform=VERILATOR, name=TOP, emit_src=False))
 
 
-def _verilog(text: str) -> str:
+def _simulated(text: str) -> str:
     passes = ("proc -nomux", "memory_collect", "write_verilog -norename -noattr {out}")
     return concise(yosys.run(text, *passes))

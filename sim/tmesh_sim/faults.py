@@ -15,7 +15,7 @@ from tmesh.devices.link import LinkDevice
 from tmesh.entry import guarded
 from tmesh.link import Link
 from tmesh_hw.digest import build_digest
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_hw.link import LinkedEngine
 from tmesh_hw.synthesis.netlist import netlist
 
@@ -107,7 +107,7 @@ def carry(
     family: of devices, whose cells it is made of; see `tmesh_hw.synthesis.netlist`."""
     rng = np.random.default_rng(seed)
     echo = Echo(link=link, depth=depth)
-    text = verilog(echo) if family is None else netlist(echo, family)
+    text = simulation_verilog(echo) if family is None else netlist(echo, family)
     plain = Source(lambda: text, text)
     board = VerilatedBytes(plain if family is None else with_models(plain, family))
     wire = BadWire(board, rate, seed)
@@ -130,7 +130,7 @@ def engine() -> VerilatedBytes:
     config = core_config("board")
     digest = build_digest(config)
     top = LinkedEngine(config=config, digest=digest)
-    return VerilatedBytes(Source(lambda: verilog(top), f"{digest} linked"))
+    return VerilatedBytes(Source(lambda: simulation_verilog(top), f"{digest} linked"))
 
 
 def compute(board: VerilatedBytes, payload: int, rate: float, seed: int) -> Carried:

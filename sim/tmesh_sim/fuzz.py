@@ -11,7 +11,7 @@ from tmesh import frames
 from tmesh.entry import guarded
 from tmesh.frames import Kind
 from tmesh.link import Frame, Link, decode, encode
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 
 from tmesh_sim.board import VerilatedBytes
 from tmesh_sim.echo import Echo
@@ -130,7 +130,7 @@ def fuzz(inputs: int, seed: int) -> tuple[list[int], int, int]:
     """Carry words over `Noise` until either end has had `inputs` bad frames: how many these were,
     the words that went, and how many of them came back wrong."""
     rng = np.random.default_rng(seed)
-    board = VerilatedBytes(verilog(Echo(link=WORD, depth=32)))
+    board = VerilatedBytes(simulation_verilog(Echo(link=WORD, depth=32)))
     noise = Noise(board, seed)
     end = Link("echo", lambda: noise, WORD, 0.2, 1e-3, lambda: board.cycles / 100e6)
     end.connect()

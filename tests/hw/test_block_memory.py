@@ -9,7 +9,7 @@ from amaranth.hdl import Elaboratable
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from tmesh_hw.blocks import BlockMemory
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_hw.synthesis import Ecp5
 from tmesh_sim.cells import with_models
 from tmesh_sim.harness import Source, VerilatedCore
@@ -68,7 +68,7 @@ class Bodies(wiring.Component):
 def test_both_bodies_are_equal(width: int, depth: int, bits: int) -> None:
     """Latency, order of pins, and the last block, which has a part of a word."""
     dut = Bodies(width, depth)
-    text = verilog(dut)
+    text = simulation_verilog(dut)
     assert text.count("DP16KD #(") == -(-width // bits)
     rng = np.random.default_rng(1)
     row = rng.choice(np.append(rng.integers(0, depth, 30), [0, depth - 1]), (4000, 2))
@@ -83,4 +83,4 @@ def test_both_bodies_are_equal(width: int, depth: int, bits: int) -> None:
 
 
 def test_deeper_than_a_block_is_a_memory_of_the_language() -> None:
-    assert "DP16KD" not in verilog(Bodies(4, 1 << 15))
+    assert "DP16KD" not in simulation_verilog(Bodies(4, 1 << 15))

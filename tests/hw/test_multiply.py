@@ -7,7 +7,7 @@ import pytest
 from amaranth import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_hw.numbers import MULTIPLY_LATENCY, multiply
 from tmesh_hw.synthesis import Ecp5
 from tmesh_sim.cells import with_models
@@ -47,7 +47,7 @@ class Bodies(wiring.Component):
 def test_both_bodies_are_equal(width: int, signs: tuple[bool, bool]) -> None:
     """Sign, latency and port order of the macro: a wrong one gives other products."""
     dut = Bodies(width, signs)
-    source = with_models(Source(lambda: verilog(dut), verilog(dut)), "ecp5")
+    source = with_models(Source(lambda: simulation_verilog(dut), simulation_verilog(dut)), "ecp5")
     low = [-(1 << (width - 1)) if sign else 0 for sign in signs]
     high = [value + (1 << width) - 1 for value in low]
     rng = np.random.default_rng(1)

@@ -1,11 +1,13 @@
 """The cocotb benches from plain pytest: exported Verilog on Verilator, bit for bit."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tmesh.golden import pauli, reference
-from tmesh_sim.benches import rate
+from tmesh_hw.export import TOP, simulation_verilog, verilog
+from tmesh_sim.benches import rate, runner
 from tmesh_sim.benches.runner import BENCHES, run
 from tmesh_sim.engine_packets import engine_config
 
@@ -13,6 +15,42 @@ from tmesh_sim.engine_packets import engine_config
 @pytest.mark.parametrize(("name", "f", "lanes"), BENCHES)
 def test_bench(name: str, f: int, lanes: int, tmp_path: Path) -> None:
     run(name, f, lanes, tmp_path, transactions=80, seed=f + lanes)
+
+
+#: Exports that break a rule of AXI, and what the bench says of each.
+FAULTS = {
+    "a top that resets by the clock alone": (
+        simulation_verilog,
+        "m_axis_tvalid is high in a reset",
+    ),
+    "a VALID that falls when a command does": (
+        lambda dut: re.sub(
+            r"assign m_axis_tvalid = (.*);",
+            r"assign m_axis_tvalid = (\1) & s_axis_tdata[0];",
+            verilog(dut, TOP),
+        ),
+        "m_axis_tvalid fell before m_axis_tready rose",
+    ),
+    "a payload that follows the command": (
+        lambda dut: re.sub(
+            r"assign m_axis_tdata = (.*);",
+            r"assign m_axis_tdata = (\1) ^ s_axis_tdata;",
+            verilog(dut, TOP),
+        ),
+        "changed before m_axis_tready",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_export_that_breaks_axi_is_found(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, said = FAULTS[fault]
+    monkeypatch.setattr(runner, "verilog", lambda dut, name: make(dut))
+    with pytest.raises((AssertionError, SystemExit)):  # the runner leaves where a test fails
+        run("queue", 14, 1, tmp_path, transactions=40, seed=3)
+    assert said in (tmp_path / "test.log").read_text(encoding="utf-8")
 
 
 def test_what_is_timed_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from tmesh.errors import SimulationError, ToolError
 from tmesh.numbers import IntArray
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_hw.synthesis.netlist import netlist
 from tmesh_sim.cells import with_models
 from tmesh_sim.harness import Source, VerilatedCore
@@ -78,7 +78,7 @@ def test_block_memories_are_those_of_the_language() -> None:
         assert f".DATA_WIDTH_A(32'd{width})" in text, f"no memory of width {width} is tested"
     rng = np.random.default_rng(2)
     operands = rng.integers(0, [[48, 48, 1 << 31, 2]], (4000, 4))
-    with VerilatedCore(ports(dut), verilog(dut)) as core:
+    with VerilatedCore(ports(dut), simulation_verilog(dut)) as core:
         expected, _ = core.run(operands)
     assert np.all(np.ptp(expected, axis=0) > 0)
     found = simulated(text, ports(dut), operands)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tmesh.errors import SimulationError, ToolError
 from tmesh_hw.blocks import ComplexMultiply
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_hw.synthesis import Ecp5
 from tmesh_hw.vendor import VERILATOR
 from tmesh_sim.cells import with_models
@@ -16,7 +16,7 @@ from tmesh_sim.vectors import build as block
 from tmesh_sim.vectors import vectors
 
 DUT = ComplexMultiply(width=10)
-TEXT = verilog(DUT)
+TEXT = simulation_verilog(DUT)
 PORTS = [fields(layout) for layout in ports(DUT)]
 
 
@@ -71,7 +71,7 @@ def test_no_body_of_the_engine_can_be_told_from_another() -> None:
     inputs, expected = vectors("engine", dut, 60, seed=5)
     texts, cycles = [], []
     for platform in (VERILATOR, None, Ecp5()):
-        texts.append(text := verilog(dut, platform))
+        texts.append(text := simulation_verilog(dut, platform))
         source = with_models(Source(lambda text=text: text, text), "ecp5")
         with VerilatedCore(ports(dut), source if platform == Ecp5() else text) as core:
             replies, taken = core.run(inputs, answers=len(expected))

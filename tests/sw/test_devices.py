@@ -12,7 +12,7 @@ from tmesh.devices.verilator import VerilatorDevice
 from tmesh.golden import reference
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, partial_swap
 from tmesh_hw.engine import Core
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_sim.board import SimulatedBoard
 
 LSB = 2.0**-16
@@ -110,7 +110,7 @@ def test_a_changed_constant_is_caught() -> None:
     """The suite fails on a core whose Verilog differs in one constant (a rounding increment)."""
     config = CoreConfig()
     device = tmesh.open_device("model", config)
-    text = verilog(Core(config=config))
+    text = simulation_verilog(Core(config=config))
     increment = "20'h7ffff"  # just under half of 2^20: a result's rounding half to even
     assert increment in text, "the increment is no longer where this test looks for it"
     changed = text.replace(increment, "20'h3ffff", 1)

@@ -19,7 +19,7 @@ from tmesh.golden import reference
 from tmesh.golden.reference import ComplexArray, FloatArray, partial_swap
 from tmesh.numbers import IntArray
 from tmesh_hw.engine import Engine, component
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_hw.synthesis.netlist import netlist
 
 #: States are on the coarsest grid.
@@ -273,7 +273,7 @@ def test_a_changed_constant_is_caught() -> None:
     config = CONFIGS["sim-gossip"]
     with tmesh.open_device("verilator", config) as core:
         digest = int(core.info.digest, 16)
-    text = verilog(Engine(config=config, digest=digest))
+    text = simulation_verilog(Engine(config=config, digest=digest))
     edge = "33'h100010000"  # 2^16 − 2^32: half an LSB beyond the ball
     assert edge in text, "the constant is no longer where this test looks for it"
     with (

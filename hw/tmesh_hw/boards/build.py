@@ -157,11 +157,11 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
 
 
 def check_untimed(board: Board, report: Report) -> None:
-    """Raises `BuildError` where nextpnr's longest path leaves less of the clock's period than a
+    """Raises `ToolError` where nextpnr's longest path leaves less of the clock's period than a
     path through a multiplier takes beyond it."""
     spare, needed = 1e3 / report.wanted - 1e3 / report.reached, UNTIMED.get(board.device, 0.0)
     if not spare >= needed:
-        raise BuildError(
+        raise ToolError(
             f"{board.title}: {report.reached:.1f} MHz leaves {spare:.1f} ns of the period at "
             f"{report.wanted:.1f} MHz, and the multiplier needs {needed:.1f} ns; another "
             "SEED may do"

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import hashlib
 import re
 from pathlib import Path
 
@@ -9,45 +10,29 @@ from amaranth.back import rtlil
 from tmesh.config import CONFIGS, CoreConfig, core_config
 from tmesh.errors import InvalidInput
 
-from tmesh_hw import yosys
 from tmesh_hw.digest import build_digest
 from tmesh_hw.engine import Engine, MicrocodedEngine, component
 from tmesh_hw.export import TOP
 from tmesh_hw.ip.registers import REGISTERS
 from tmesh_hw.ip.top import IpTop, ports
-
-#: Flat, so that no module of it can share a name with another one's, and without what nobody reads.
-_PASSES = ("proc", "flatten", "opt_expr", "opt_clean -purge", "splitnets -driver", "memory_collect")
-
-#: What `verilator -Wall` is not to say of the Verilog, each with the reason.
-WAIVED = {
-    "WIDTHEXPAND": "operands are extended as IEEE 1364 says; constants have their shortest width",
-    "WIDTHTRUNC": "the same in conditions, where any bit counts",
-    "CASEOVERLAP": "one-hot selections; the design never sets two bits",
-    "PROCASSINIT": "registers have a value at power-up and another when clocked",
-    "UNUSEDSIGNAL": "carries and rounded bits that arithmetic drops, byte addresses of registers",
-}
+from tmesh_hw.portable import portable_verilog
 
 _CORE = """\
 CAPI=2:
-name: "tmesh:accelerator:{top}:0.1.0"
-description: "Fixed-point tensor accelerator for small density matrices, configuration {name}"
+name: "tmesh:accelerator:{name}:0.1.0"
+description: "Fixed-point tensor accelerator for small density matrices, {config}"
 
 filesets:
   rtl:
     files:
-      - {top}.v: {{file_type: verilogSource}}
-  lint:
-    files:
-      - {top}.vlt: {{file_type: vlt}}
+      - {name}.v: {{file_type: verilogSource}}
 
 targets:
   default: &default
     filesets: [rtl]
-    toplevel: {top}
+    toplevel: {name}
   lint:
     <<: *default
-    filesets: [lint, rtl]
     default_tool: verilator
     tools:
       verilator:
@@ -56,34 +41,36 @@ targets:
 """
 
 
-def verilog(engine: Engine | MicrocodedEngine) -> str:
-    """Verilog text of `IpTop` with top module `TOP`; the same text for the same source."""
+def module_name(config: str | CoreConfig) -> str:
+    """The name of a configuration's module, files and core: no two configurations have the same, so
+    they can be parts of one design."""
+    if isinstance(config, CoreConfig):
+        names = [name for name, named in CONFIGS.items() if named == config]
+        digest = hashlib.sha256(repr(config).encode()).hexdigest()
+        config = names[0] if names else digest[:8]
+    return f"tmesh_{config.replace('-', '_')}"
+
+
+def verilog(engine: Engine | MicrocodedEngine, name: str) -> str:
+    """Verilog of `IpTop` as the one module `name`; the same text for the same source."""
     top = IpTop(engine)
-    signals = list(top.signals.values())
-    text = rtlil.convert(top, name=TOP, ports=signals, emit_src=False)
-    return yosys.run(text, *_PASSES, "write_verilog -norename -noattr {out}")
+    text = rtlil.convert(top, name=TOP, ports=list(top.signals.values()), emit_src=False)
+    return portable_verilog(text, TOP, name)
 
 
-def waivers() -> str:
-    """`WAIVED` as a Verilator configuration file."""
-    lines = ["`verilator_config"]
-    for rule, reason in WAIVED.items():
-        lines += [f"// {reason}", f'lint_off -rule {rule} -file "*{TOP}.v"']
-    return "\n".join(lines) + "\n"
-
-
-def write(config: str | CoreConfig, folder: Path) -> None:
-    """Write ``tmesh.v``, ``tmesh.core`` and ``tmesh.vlt``.
+def write(config: str | CoreConfig, folder: Path) -> tuple[Path, Path]:
+    """Write the Verilog and the core file of a configuration, and return where they are.
 
     Raises ``ValueError`` for a configuration without resident states."""
-    name, config = config if isinstance(config, str) else "custom", core_config(config)
-    if not config.gossip_lanes:
-        raise InvalidInput(f"config must have resident states to take packets, not {name!r}")
-    text = verilog(component(config, build_digest(config)))
+    name, chosen = module_name(config), core_config(config)
+    if not chosen.gossip_lanes:
+        raise InvalidInput(f"config must have resident states to take packets, not {config!r}")
+    source, core = folder / f"{name}.v", folder / f"{name}.core"
+    text = verilog(component(chosen, build_digest(chosen)), name)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
-    (folder / f"{TOP}.core").write_text(_CORE.format(top=TOP, name=name), encoding="utf-8")
-    (folder / f"{TOP}.vlt").write_text(waivers(), encoding="utf-8")
+    source.write_text(text, encoding="utf-8")
+    core.write_text(_CORE.format(name=name, config=chosen), encoding="utf-8")
+    return source, core
 
 
 def parameters() -> dict[str, str]:
@@ -128,10 +115,10 @@ def main() -> None:
         print(tables())
         return
     try:
-        write(arguments.config, arguments.out)
+        written = write(arguments.config, arguments.out)
     except ValueError as error:
         parser.error(str(error))
-    print(f"{arguments.out}/{TOP}.v, {TOP}.core, {TOP}.vlt")
+    print(*written)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import dataclasses
 from typing import Any
 
-from amaranth import ClockDomain, Const, Elaboratable, Module, Mux, ResetInserter, Signal
+from amaranth import Const, Elaboratable, Module, Mux, ResetInserter, Signal
 from amaranth.lib.wiring import In
 from tmesh import packets
 from tmesh.config import CoreConfig
 
+from tmesh_hw.axi import add_axi_reset
 from tmesh_hw.engine import Engine, MicrocodedEngine
 from tmesh_hw.ip.registers import ADDRESS_BITS, MAGIC, AxiLiteRegisters
 
@@ -55,7 +56,7 @@ def ports(config: CoreConfig) -> list[Port]:
     }
     return [
         Port("aclk", 1, False, "clock of everything, rising edge"),
-        Port("aresetn", 1, False, "reset, low, synchronous to it"),
+        Port("aresetn", 1, False, "reset, low: falls at any time, rises with the clock"),
         *streams,
         *(Port(f"s_axil_{name}", *rest) for name, rest in channels.items()),
     ]
@@ -79,17 +80,16 @@ class IpTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         port = self.signals
-        m.domains.sync = domain = ClockDomain()
-        # In a register, since it reaches all over the device.
-        reset = Signal(init=1, reset_less=True)
-        m.d.sync += reset.eq(~port["aresetn"])
-        m.d.comb += [domain.clk.eq(port["aclk"]), domain.rst.eq(reset)]
+        reset = add_axi_reset(m, port["aclk"], port["aresetn"])
 
         m.submodules.registers = registers = AxiLiteRegisters()
         for name, member in registers.signature.members.items():
             pin, inside = port.get(f"s_axil_{name}"), getattr(registers, name)
-            if pin is not None:
-                m.d.comb += inside.eq(pin) if member.flow == In else pin.eq(inside)
+            if pin is None:
+                continue
+            gated = name.endswith(("valid", "ready"))
+            outside = inside & ~reset if gated else inside
+            m.d.comb += inside.eq(pin) if member.flow == In else pin.eq(outside)
 
         asked, held = registers.control[0], Signal()
         engine = self.engine
@@ -110,10 +110,10 @@ class IpTop(Elaboratable):
             i.payload.data.eq(port["s_axis_tdata"]),
             i.payload.last.eq(port["s_axis_tlast"]),
             i.valid.eq(port["s_axis_tvalid"] & ~held),
-            port["s_axis_tready"].eq(Mux(held, asked, i.ready)),
+            port["s_axis_tready"].eq(Mux(held, asked, i.ready) & ~reset),
             port["m_axis_tdata"].eq(word.data),
             port["m_axis_tlast"].eq(word.last),
-            port["m_axis_tvalid"].eq(full),
+            port["m_axis_tvalid"].eq(full & ~reset),
             o.ready.eq(moves),
         ]
 

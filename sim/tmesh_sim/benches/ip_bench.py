@@ -17,6 +17,12 @@ from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from tmesh import packets
 from tmesh_hw.ip import REGISTERS
 
+from tmesh_sim.benches.axi_rules import (
+    Channel,
+    reset_in_the_middle,
+    valid_is_low_in_reset,
+    valid_waits_for_ready,
+)
 from tmesh_sim.engine_packets import DIGEST
 from tmesh_sim.vectors import build
 
@@ -32,6 +38,13 @@ with warnings.catch_warnings():
         AxiStreamSource,
     )
 warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"cocotbext\.axi\.")
+
+#: The channels that the top drives.
+ANSWERS = [
+    Channel("m_axis_tvalid", "m_axis_tready", ("m_axis_tdata", "m_axis_tlast")),
+    Channel("s_axil_bvalid", "s_axil_bready", ("s_axil_bresp",)),
+    Channel("s_axil_rvalid", "s_axil_rready", ("s_axil_rdata", "s_axil_rresp")),
+]
 
 ADDRESS = {register.name: register.address for register in REGISTERS}
 
@@ -176,3 +189,43 @@ async def a_reset_ends_a_reply_that_has_begun(dut: Any) -> None:
     assert await bench.exchange([], 1) == [answer]
     assert await bench.read("commands") == await bench.read("replies") == 1
     assert await bench.read("waited") > 0
+
+
+@cocotb.test()
+async def a_reset_obeys_axi(dut: Any) -> None:
+    """Resets at any moment, while all channels are busy and stall."""
+    rng = np.random.default_rng(int(os.environ["TMESH_SEED"]))
+    command = int.from_bytes(frames("sent")[1], "little")
+    width, size = len(dut.s_axis_tdata), 8 * len(frames("sent")[1])
+    words = [command >> n & (1 << width) - 1 for n in range(0, size, width)]
+    for name in ("awaddr", "wdata", "wstrb", "araddr"):
+        getattr(dut, f"s_axil_{name}").value = 0
+    dut.aresetn.value = 0
+    cocotb.start_soon(Clock(dut.aclk, 10, unit="ns").start())
+    cocotb.start_soon(valid_is_low_in_reset(dut, ANSWERS))
+    cocotb.start_soon(valid_waits_for_ready(dut, ANSWERS))
+
+    async def send() -> None:
+        while True:
+            for n, word in enumerate(words):
+                dut.s_axis_tdata.value, dut.s_axis_tlast.value = word, n == len(words) - 1
+                dut.s_axis_tvalid.value = 1
+                await RisingEdge(dut.aclk)
+                while not int(dut.s_axis_tready.value):
+                    await RisingEdge(dut.aclk)
+
+    async def stall() -> None:
+        for name in ("awvalid", "wvalid", "arvalid"):
+            getattr(dut, f"s_axil_{name}").value = 1
+        while True:
+            for name in ("m_axis_tready", "s_axil_bready", "s_axil_rready"):
+                getattr(dut, name).value = int(rng.random() < 0.3)
+            await RisingEdge(dut.aclk)
+
+    cocotb.start_soon(send())
+    cocotb.start_soon(stall())
+    await ClockCycles(dut.aclk, 3)
+    dut.aresetn.value = 1
+    for channel in ANSWERS:
+        # The microcoded engine clears its memory first.
+        await reset_in_the_middle(dut, rng, channel.valid, times=10, patience=100_000)

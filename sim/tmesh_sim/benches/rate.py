@@ -13,6 +13,7 @@ from tmesh.golden.engine import EngineModel
 from tmesh.numbers import IntArray
 from tmesh_hw.digest import build_digest
 from tmesh_hw.engine import Engine, distance, word_layout
+from tmesh_hw.export import TOP
 from tmesh_hw.ip import package, ports
 
 from tmesh_sim.benches.runner import payloads, simulate
@@ -51,7 +52,7 @@ def seconds(
     for n, part in enumerate(parts):
         for name, rows in zip(("sent", "expected"), zip(*part, strict=True), strict=True):
             vectors[f"{name}{n}"] = payloads(np.concatenate(rows).astype(np.int64), layout)
-    text = package.verilog(Engine(config=config, digest=digest))
+    text = package.verilog(Engine(config=config, digest=digest), TOP)
     seen = [port.name for port in ports(config)]
     for by, touched, make in (
         ("as it comes", None, ""),

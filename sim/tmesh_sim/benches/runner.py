@@ -11,7 +11,7 @@ from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 from tmesh.entry import guarded
 from tmesh.numbers import IntArray
-from tmesh_hw.export import TOP, verilog
+from tmesh_hw.export import TOP, simulation_verilog, verilog
 from tmesh_hw.ip import package, ports
 
 from tmesh_sim.packing import Field, fields, pack
@@ -44,10 +44,13 @@ def run(name: str, f: int, lanes: int, folder: Path, *, transactions: int, seed:
     sent, expected = vectors(block, dut, transactions, seed)
     i, o = (fields(port.payload.shape()) for port in (dut.i, dut.o))
     if name in IP:
-        text, module = package.verilog(dut), "ip_bench"
+        text, module = package.verilog(dut, TOP), "ip_bench"
         touched = [port.name for port in ports(dut.config)]
     else:
-        text, module, touched = verilog(dut), "stream_bench", PORTS
+        # AXI cannot have what does not wait.
+        waits = not dut.o.signature.always_ready
+        text = verilog(dut, TOP) if waits else simulation_verilog(dut)
+        module, touched = "stream_bench", PORTS
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "vectors.npz"
     np.savez(archive, sent=payloads(sent, i), expected=payloads(expected, o))

@@ -16,6 +16,16 @@ from cocotb.clock import Clock
 from cocotb.queue import Queue
 from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 
+from tmesh_sim.benches.axi_rules import (
+    Channel,
+    reset_in_the_middle,
+    valid_is_low_in_reset,
+    valid_waits_for_ready,
+)
+
+#: The channels that the top drives.
+ANSWERS = [Channel("m_axis_tvalid", "m_axis_tready", ("m_axis_tdata",))]
+
 
 class StreamBench:
     """Clock, reset, driver, monitor and scoreboard of one block."""
@@ -104,3 +114,28 @@ async def replies_equal_the_model(dut: Any) -> None:
             raise AssertionError(f"{bench.expected.qsize()} replies missing") from None
         await driving
         await bench.nothing_left()
+
+
+@cocotb.test(skip="TMESH_STEADY" in os.environ)
+async def a_reset_obeys_axi(dut: Any) -> None:
+    """Resets at any moment, while both sides stall."""
+    with np.load(Path(os.environ["TMESH_VECTORS"])) as archive:
+        sent = _payloads(archive["sent"])
+    rng = np.random.default_rng(int(os.environ["TMESH_SEED"]))
+    bench = StreamBench(dut, sent, [], int(os.environ["TMESH_SEED"]))
+    cocotb.start_soon(valid_is_low_in_reset(dut, ANSWERS))
+    cocotb.start_soon(valid_waits_for_ready(dut, ANSWERS))
+    await bench.reset()
+
+    async def send() -> None:
+        while True:
+            await bench.drive(0.2)
+
+    async def receive() -> None:
+        while True:
+            dut.m_axis_tready.value = int(rng.random() < 0.3)
+            await RisingEdge(dut.aclk)
+
+    cocotb.start_soon(send())
+    cocotb.start_soon(receive())
+    await reset_in_the_middle(dut, rng, "m_axis_tvalid", times=20, patience=50_000)

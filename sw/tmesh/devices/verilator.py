@@ -54,11 +54,12 @@ class VerilatorDevice(EngineDevice):
     def _source(self, digest: int, verilog: str | None) -> "Source":
         """What is simulated."""
         from tmesh_hw.engine import component
-        from tmesh_hw.export import verilog as export
+        from tmesh_hw.export import simulation_verilog
         from tmesh_sim.harness import Source
 
         return Source(
-            lambda: verilog or export(component(self.config, digest)), verilog or self._digest
+            lambda: verilog or simulation_verilog(component(self.config, digest)),
+            verilog or self._digest,
         )
 
     @property

@@ -1,6 +1,7 @@
 """What the microcoded engine runs."""
 
 from tmesh.config import CoreConfig
+from tmesh.errors import InvalidInput
 
 from tmesh_hw.engine.microcode.commands import Commands
 from tmesh_hw.engine.microcode.meetings import Meetings
@@ -21,7 +22,7 @@ class Program(Commands, Meetings, Rounds, Spectra):
 
     def __init__(self, config: CoreConfig) -> None:
         if config.f != self.F:
-            raise ValueError(f"f must be {self.F} in microcode, not {config.f!r}")
+            raise InvalidInput(f"f must be {self.F} in microcode, not {config.f!r}")
         super().__init__(config)
         for part in (
             self._start,

@@ -1,5 +1,6 @@
 """Rounds of agents: `tmesh.golden.rounds`."""
 
+from tmesh.errors import InvalidInput
 from tmesh.golden import rounds
 from tmesh.packets import Command, Counter, Status
 
@@ -306,7 +307,7 @@ class Rounds(Pieces):
         product = (1 << self._config.f) * layout.OPERATOR
         if rounds.least_weight(self._config.f) != product:
             least = rounds.least_weight(self._config.f)
-            raise ValueError(f"the least weight must be {product} in microcode, not {least}")
+            raise InvalidInput(f"the least weight must be {product} in microcode, not {least}")
         self._p.emit(operation, Operand.UNIT, Register.OPERATOR)
 
     def _if_both(self, label: str) -> None:
