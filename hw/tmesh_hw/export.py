@@ -73,7 +73,9 @@ class AxiStreamTop(StreamTop):
 
     No output depends on an input of the same clock. VALID and its payload wait for READY. VALID is
     low during a reset. A queue on each side ensures this for every component, so a transaction
-    takes `LATENCY` clocks longer than in the component. Raises ``ValueError`` for a component that cannot wait.
+    takes `LATENCY` clocks longer than in the component.
+
+    Raises ``ValueError`` for a component that cannot wait.
     """
 
     #: Clocks in both queues.
