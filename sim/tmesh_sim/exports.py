@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tmesh.config import CONFIGS
+from tmesh.entry import guarded
 from tmesh_hw import yosys
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.engine import component
@@ -135,4 +136,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

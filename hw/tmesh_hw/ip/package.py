@@ -4,11 +4,14 @@ import argparse
 import dataclasses
 import hashlib
 import re
+import sys
 from pathlib import Path
 
 from amaranth.back import rtlil
 from tmesh.config import CONFIGS, CoreConfig, core_config
+from tmesh.entry import guarded
 from tmesh.errors import InvalidInput
+from tmesh.files import write_text
 
 from tmesh_hw.digest import build_digest
 from tmesh_hw.engine import Engine, MicrocodedEngine, component
@@ -67,9 +70,8 @@ def write(config: str | CoreConfig, folder: Path) -> tuple[Path, Path]:
         raise InvalidInput(f"config must have resident states to take packets, not {config!r}")
     source, core = folder / f"{name}.v", folder / f"{name}.core"
     text = verilog(component(chosen, build_digest(chosen)), name)
-    folder.mkdir(parents=True, exist_ok=True)
-    source.write_text(text, encoding="utf-8")
-    core.write_text(_CORE.format(name=name, config=chosen), encoding="utf-8")
+    write_text(source, text)
+    write_text(core, _CORE.format(name=name, config=chosen))
     return source, core
 
 
@@ -114,12 +116,8 @@ def main() -> None:
     if arguments.tables:
         print(tables())
         return
-    try:
-        written = write(arguments.config, arguments.out)
-    except ValueError as error:
-        parser.error(str(error))
-    print(*written)
+    print(*write(arguments.config, arguments.out))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))
