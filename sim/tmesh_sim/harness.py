@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from tmesh import checks
 from tmesh.closing import Closing
 from tmesh.errors import InvalidInput, SimulationError, ToolError
 from tmesh.files import cache_folder
@@ -177,10 +179,9 @@ class VerilatedCore(Closing):
         """
         if self._handle is None:
             raise SimulationError("the simulator is closed")
-        rows = np.ascontiguousarray(inputs, dtype=np.int32)
-        if rows.ndim != 2 or rows.shape[1] != len(self._i):
-            raise InvalidInput(f"inputs must be (n, {len(self._i)}), not {rows.shape}")
-        count = len(rows) if answers is None else answers
+        rows = self._rows(inputs)
+        count = len(rows) if answers is None else checks.integer("answers", answers, least=0)
+        patience = checks.integer("patience", patience, least=1)
         replies = np.zeros((count, len(self._o)), dtype=np.int32)
         cycles = self._library.tmesh_run(self._handle, len(rows), rows, count, replies, patience)
         if cycles < 0:
@@ -190,6 +191,22 @@ class VerilatedCore(Closing):
                 raise SimulationError("a cell is used in a way that its model does not have")
             raise SimulationError(f"the core made no progress for {patience} cycles")
         return replies.astype(np.int64), int(cycles)
+
+    def _rows(self, inputs: IntArray) -> npt.NDArray[np.int32]:
+        """`inputs` as the library takes them: a field is given signed or as its bits."""
+        form = f" (n, {len(self._i)})"
+        rows = checks.integers("inputs", inputs, form)
+        if rows.ndim != 2 or rows.shape[1] != len(self._i):
+            raise InvalidInput(f"inputs must be{form}, not {rows.shape}")
+        for n, field in enumerate(self._i):
+            # A row has 32 bits for a field; the rest of a wider one is 0.
+            width = min(field.width, 32)
+            least, most = -(1 << width - 1) * (width == field.width), (1 << width) - 1
+            column = rows[:, n]
+            if not (np.min(column, initial=0) >= least and np.max(column, initial=0) <= most):
+                bad = column[(column < least) | (column > most)][0]
+                raise InvalidInput(f"inputs: field {n} has {width} bits, no room for {bad}")
+        return np.ascontiguousarray((rows & 0xFFFFFFFF).astype(np.uint32)).view(np.int32)
 
     def close(self) -> None:
         """Free the model and finish the trace file."""

@@ -7,7 +7,8 @@ second, which the protocol enforces with signatures. The first is here for illus
 import numpy as np
 import numpy.typing as npt
 
-from tmesh.devices import Device
+from tmesh import checks
+from tmesh.devices import Device, operands
 from tmesh.errors import InvalidInput
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import IntArray
@@ -22,7 +23,7 @@ def concurrence(device: Device, rho: npt.ArrayLike) -> FloatArray:
     ρ̃ = (σ_y⊗σ_y) ρ* (σ_y⊗σ_y) (Wootters, Phys. Rev. Lett. 80, 2245, 1998). An eigenvalue that is
     off by ε puts λ off by up to √ε, so at Q(2, 16) a separable state may show some 0.02.
     """
-    state = np.asarray(rho, dtype=np.complex128)
+    state = operands.density_matrix("rho", rho, device.config.q, 4)
     values, vectors = device.eigh(state)
     root = vectors * np.sqrt(np.clip(values, 0, 1))[..., None, :] @ vectors.conj().swapaxes(-2, -1)
     # Rounding of the vectors must not make an operator of more than norm 1.
@@ -31,7 +32,7 @@ def concurrence(device: Device, rho: npt.ArrayLike) -> FloatArray:
     flipped = _YY @ state.conj() @ _YY
     squares = device.eigvalsh(device.conjugate(root, flipped))
     lengths = np.sqrt(np.clip(squares, 0, None))[..., ::-1]
-    return np.asarray(np.maximum(0, lengths[..., 0] - np.sum(lengths[..., 1:], axis=-1)))
+    return np.clip(lengths[..., 0] - np.sum(lengths[..., 1:], axis=-1), 0, 1)
 
 
 def residual_tangle(psi: npt.ArrayLike) -> FloatArray:
@@ -41,7 +42,16 @@ def residual_tangle(psi: npt.ArrayLike) -> FloatArray:
     A is the first qubit. For pure three-qubit states ρ_AB has rank two, so C² = Tr R − 2√(e₂(R))
     with R = ρ ρ̃ and e₂ the second symmetric function of its eigenvalues.
     """
-    amplitudes = np.asarray(psi, dtype=np.complex128)
+    amplitudes = checks.complexes("psi", psi)
+    if amplitudes.ndim < 1 or amplitudes.shape[-1] != 8:
+        raise InvalidInput(f"psi must have shape (..., 8), not {amplitudes.shape}")
+    # Over the largest part first: squares of large or small amplitudes do not fit float64.
+    parts = np.stack([amplitudes.real, amplitudes.imag], axis=-1)
+    largest = np.max(np.abs(parts), axis=(-2, -1), initial=0.0)
+    if not np.all(largest > 0):
+        raise InvalidInput("psi must not be zero, as a state has a direction")
+    parts = parts / largest[..., None, None]
+    amplitudes = parts[..., 0] + 1j * parts[..., 1]
     amplitudes = amplitudes / np.linalg.norm(amplitudes, axis=-1, keepdims=True)
     t = amplitudes.reshape(*amplitudes.shape[:-1], 2, 2, 2)
     first = np.einsum("...abc,...dbc->...ad", t, t.conj())
@@ -67,13 +77,13 @@ def support(
 
     The shares sum to at most 1 whatever the votes are: a vote is monogamous.
     """
-    who, what = (np.asarray(column, dtype=np.int64).reshape(-1) for column in (authors, outcomes))
+    agents = checks.integer("agents", agents, least=1)
+    conflicting = checks.integer("conflicting", conflicting, least=1)
+    who, what = checks.column("authors", authors), checks.column("outcomes", outcomes)
     if who.shape != what.shape:
         raise InvalidInput(f"outcomes: {len(what)} of {len(who)} votes")
-    if np.any((who < 0) | (who >= agents)):
-        raise InvalidInput(f"authors: agents are numbered 0 to {agents - 1}")
-    if np.any((what < 0) | (what >= conflicting)):
-        raise InvalidInput(f"outcomes: they are numbered 0 to {conflicting - 1}")
+    checks.numbered("authors", who, agents, "agents")
+    checks.numbered("outcomes", what, conflicting, "they")
     voted = np.zeros((agents, conflicting), dtype=np.bool_)
     voted[who, what] = True
     double = np.count_nonzero(voted, axis=1) > 1

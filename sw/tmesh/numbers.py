@@ -6,12 +6,12 @@ int64 arrays that count steps of 2⁻ᶠ.
 """
 
 import dataclasses
-import operator
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from tmesh import checks
 from tmesh.errors import InvalidInput
 
 IntArray = npt.NDArray[np.int64]
@@ -32,10 +32,9 @@ class Q:
     f: int
 
     def __post_init__(self) -> None:
-        if operator.index(self.i) < 1:
-            raise InvalidInput(f"i must be at least 1 (the sign bit), not {self.i!r}")
-        if operator.index(self.f) < 0:
-            raise InvalidInput(f"f must not be negative, not {self.f!r}")
+        # An object of its own type: bits of a NumPy integer would wrap where Python's do not.
+        object.__setattr__(self, "i", checks.integer("i", self.i, least=1))
+        object.__setattr__(self, "f", checks.integer("f", self.f, least=0))
         if self.width > 62:
             raise InvalidInput(f"Q({self.i}, {self.f}) is wider than 62 bits")
 
@@ -62,18 +61,19 @@ class Q:
     def quantise(self, x: npt.ArrayLike) -> IntArray:
         """Nearest integers to ``x / lsb``, ties to even.
 
-        Raises ``ValueError`` when a value is not finite or lies outside the format.
+        Raises ``ValueError`` when a value is not real and finite, or lies outside the format.
         """
-        scaled = np.rint(np.asarray(x, dtype=np.float64) * 2.0**self.f)
-        outside = ~((scaled >= self.min) & (scaled <= self.max))  # NaN is outside
+        values = checks.reals("x", x, f", which does not fit {self}")
+        with np.errstate(over="ignore"):
+            scaled = np.rint(values * 2.0**self.f)
+        outside = ~((scaled >= self.min) & (scaled <= self.max))
         if np.any(outside):
-            worst = np.asarray(x, dtype=np.float64)[outside].flat[0]
-            raise InvalidInput(f"{worst} does not fit {self}")
+            raise InvalidInput(f"x holds {values[outside].flat[0]}, which does not fit {self}")
         return scaled.astype(np.int64)
 
     def value(self, n: IntArray) -> npt.NDArray[np.float64]:
         """The real numbers that the integers `n` stand for."""
-        return np.asarray(n * self.lsb, dtype=np.float64)
+        return np.asarray(checks.integers("n", n) * self.lsb, dtype=np.float64)
 
     def __str__(self) -> str:
         return f"Q({self.i},{self.f})"
@@ -83,6 +83,7 @@ def round_shift(x: IntArray, shift: int) -> IntArray:
     """Round ``x / 2**shift`` to the nearest integer, ties to even (IEEE 754 roundTiesToEven)."""
     if shift < 0:
         raise InvalidInput(f"shift must not be negative, not {shift!r}")
+    x = checks.integers("x", x)
     if shift == 0:
         return x
     floor = x >> shift
@@ -99,6 +100,7 @@ def saturate(x: IntArray, width: int, slack: int = 0) -> tuple[IntArray, BoolArr
     where valid inputs can reach the edge (an entry of exactly 1.0 in Q(1,17)) and its error bound
     accounts for the clip.
     """
+    x = checks.integers("x", x)
     low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
     return np.clip(x, low, high), (x < low - slack) | (x > high + slack)
 

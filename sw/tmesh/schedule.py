@@ -10,14 +10,15 @@ from collections.abc import Iterator
 import numpy as np
 from numba import njit
 
+from tmesh import checks
 from tmesh.compiled import compiled
+from tmesh.errors import InvalidInput
 from tmesh.numbers import IntArray
 
 #: Events computed at a time: twice as fast where they fit a cache.
 CHUNK = 8192
 
 
-@compiled
 def levels(members: IntArray, both: bool, agents: int) -> IntArray:
     """The earliest level (m,) of each event of `members` (m, n): events of one level do not depend
     on each other, and those of all levels, one after another, give the sequential result.
@@ -25,6 +26,12 @@ def levels(members: IntArray, both: bool, agents: int) -> IntArray:
     An event reads all its members, but those that are −1, and writes the first; with `both` the
     second, too.
     """
+    agents = checks.integer("agents", agents, least=0)
+    return _levels(_events("members", members, both, agents), both, agents)
+
+
+@compiled
+def _levels(members: IntArray, both: bool, agents: int) -> IntArray:
     written, read = np.full(agents, -1), np.full(agents, -1)
     result = np.empty(len(members), dtype=np.int64)
     for event in range(len(members)):
@@ -59,7 +66,6 @@ def in_levels(members: IntArray, both: bool, agents: int) -> Iterator[tuple[IntA
         start = end
 
 
-@compiled
 def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int) -> IntArray:
     """The bundle (m,) of each event, for a core of `lanes` lanes that reads what an event wrote
     `distance` cycles after it.
@@ -70,6 +76,29 @@ def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int)
     Each event takes the earliest cycle in which all it needs is there; cycles left empty are no
     bundles, the core waits by itself.
     """
+    agents, lanes = checks.integer("agents", agents), checks.integer("lanes", lanes, least=1)
+    distance = checks.integer("distance", distance, least=1)
+    events = _events("pairs", checks.rows("pairs", pairs, 2), True, agents)
+    return _bundles(events, both, agents, lanes, distance)
+
+
+def _events(name: str, value: IntArray, both: bool, agents: int) -> IntArray:
+    """`value`, checked: compiled code would write beyond its arrays for an agent out of range."""
+    members = checks.integers(name, value, " (m, n)")
+    written = 1 + both
+    if members.ndim != 2 or members.shape[1] < written:
+        raise InvalidInput(
+            f"{name} must be integers (m, n), n at least {written}, not of shape {members.shape}"
+        )
+    checks.numbered(name, members[:, :written], agents, "agents")
+    if np.any(members[:, written:] < -1):
+        raise InvalidInput(f"{name}: −1 is nobody, but {members.min()} is found")
+    checks.numbered(name, np.maximum(members[:, written:], 0), agents, "agents")
+    return members
+
+
+@compiled
+def _bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int) -> IntArray:
     written, read = np.full(agents, -distance), np.full(agents, -1)
     # Cycles, twice as many whenever they run out: most need few of what the slowest would.
     slots = (lanes, 2 * (len(pairs) // lanes + distance + 4))

@@ -19,6 +19,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.sparse.linalg import splu
 
+from tmesh import checks
 from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.numbers import IntArray
@@ -27,6 +28,12 @@ Matrix = Any  # a sparse matrix in CSR or CSC form
 
 #: Eigenvalues of δᵀδ below this share of the largest count as zero.
 TOLERANCE = 1e-13
+
+#: Maps that do not commute around a face, as a share of the product of the largest entries.
+COMMUTE = 1e-9
+
+#: The largest entry of a map: its square, summed over a cell, stays far inside float64.
+LARGEST = 1e100
 
 #: What is added to δᵀδ to solve with it, as a share of its largest entry; refining takes the error
 #: of that away, in at most so many steps.
@@ -56,38 +63,44 @@ class CellularSheaf:
     stalks: for every dimension the dimensions of its stalks, (cells,) each.
     incidences: from every dimension to the next.
 
-    Raises ``ValueError`` where a map does not fit its stalks, or where going round a face by its
-    two ways differs (δδ ≠ 0).
+    Raises ``ValueError`` for an incidence of a cell that does not exist, an edge without two nodes,
+    a map that does not fit its stalks, and where going round a face by its two ways differs
+    (δδ ≠ 0).
     """
 
     def __init__(self, stalks: Sequence[npt.ArrayLike], incidences: Sequence[Incidence]) -> None:
-        self.stalks = [np.asarray(dims, dtype=np.int64) for dims in stalks]
+        self.stalks = [_dimensions(k, dims) for k, dims in enumerate(stalks)]
         self.incidences = list(incidences)
         if len(self.stalks) != len(self.incidences) + 1 or len(self.incidences) not in (1, 2):
             raise InvalidInput(
                 f"stalks of {len(self.stalks)} dimensions need one incidence fewer, 1 or 2, "
                 f"not {len(self.incidences)}"
             )
+        self.incidences = [
+            _incidence(k, one, len(self.stalks[k]), len(self.stalks[k + 1]))
+            for k, one in enumerate(self.incidences)
+        ]
         self._starts = [np.concatenate([[0], np.cumsum(dims)]) for dims in self.stalks]
         self._coboundaries = [self._assembled(k) for k in range(len(self.incidences))]
         if len(self._coboundaries) == 2:
-            product = self._coboundaries[1] @ self._coboundaries[0]
-            worst = float(np.max(np.abs(product.data), initial=0.0))
-            if worst > 1e-9:
+            first, second = (_unit_matrix(delta) for delta in self._coboundaries)
+            worst = float(np.max(np.abs((second @ first).data), initial=0.0))
+            if not worst <= COMMUTE:
                 raise InvalidInput(f"the maps do not commute around a face: δδ has {worst:.3g}")
 
     @classmethod
     def on_graph(
-        cls, nodes: int, edges: npt.ArrayLike, *, dim: int = 3, maps: FloatArray | None = None
+        cls, nodes: int, edges: npt.ArrayLike, *, dim: int = 3, maps: npt.ArrayLike | None = None
     ) -> Self:
         """On a graph with `edges` (m, 2): (δx)_e = F_ve x_v − F_ue x_u for e = (u, v).
 
         maps: (m, 2, d, dim), of u and of v; identities unless given.
         """
+        nodes, dim = checks.integer("nodes", nodes, least=0), checks.integer("dim", dim, least=1)
         pairs = _cells("edges", edges, 2, nodes)
         if maps is None:
             maps = np.broadcast_to(np.eye(dim), (len(pairs), 2, dim, dim))
-        maps = np.asarray(maps, dtype=np.float64)
+        maps = checks.reals("maps", maps)
         if maps.ndim != 4 or maps.shape[:2] != (len(pairs), 2) or maps.shape[3] != dim:
             raise InvalidInput(f"maps must be ({len(pairs)}, 2, d, {dim}), not {maps.shape}")
         incidence = Incidence(
@@ -105,20 +118,23 @@ class CellularSheaf:
         hyperedges: Sequence[npt.ArrayLike],
         *,
         dim: int = 3,
-        frames: FloatArray | None = None,
+        frames: npt.ArrayLike | None = None,
     ) -> Self:
         """On the incidence graph of `agents` and `hyperedges`, the nodes in this order, with an
         edge for every member: the hyperedge's state less the member's, taken from the member's own
         frame by `frames` (agents, dim, dim)."""
-        members = [np.asarray(hyperedge, dtype=np.int64).reshape(-1) for hyperedge in hyperedges]
+        agents, dim = checks.integer("agents", agents, least=0), checks.integer("dim", dim, least=1)
+        members = [checks.column("hyperedges", hyperedge) for hyperedge in hyperedges]
         sizes = np.array([len(some) for some in members], dtype=np.int64)
         agent = np.concatenate([*members, np.zeros(0, dtype=np.int64)])
         node = agents + np.repeat(np.arange(len(members)), sizes)
-        if np.any((agent < 0) | (agent >= agents)):
-            raise InvalidInput(f"hyperedges: agents are numbered 0 to {agents - 1}")
+        checks.numbered("hyperedges", agent, agents, "agents")
+        for some in members:
+            if len(np.unique(some)) < len(some):
+                raise InvalidInput(f"hyperedges: {some.tolist()} names an agent twice")
         maps = np.broadcast_to(np.eye(dim), (len(agent), 2, dim, dim)).copy()
         if frames is not None:
-            turns = np.asarray(frames, dtype=np.float64)
+            turns = checks.reals("frames", frames)
             if turns.shape != (agents, dim, dim):
                 raise InvalidInput(f"frames must be ({agents}, {dim}, {dim}), not {turns.shape}")
             maps[:, 0] = turns[agent]
@@ -131,6 +147,7 @@ class CellularSheaf:
     ) -> Self:
         """The constant sheaf on a complex with `edges` (m, 2) and `triangles` (t, 3) of nodes,
         whose sides are edges. For other maps give all incidences to the class itself."""
+        nodes, dim = checks.integer("nodes", nodes, least=0), checks.integer("dim", dim, least=1)
         pairs, corners = _cells("edges", edges, 2, nodes), _cells("triangles", triangles, 3, nodes)
         graph = cls.on_graph(nodes, pairs, dim=dim)
         number = {pair: n for n, pair in enumerate(map(tuple, pairs.tolist()))}
@@ -156,10 +173,11 @@ class CellularSheaf:
 
     def coboundary(self, k: int = 0) -> Matrix:
         """δ_k, sparse, from cochains of dimension k to those of k + 1."""
-        return self._coboundaries[k]
+        return self._coboundaries[checks.choice("k", k, range(len(self._coboundaries)))]
 
     def laplacian(self, k: int = 0) -> Matrix:
         """The Hodge Laplacian δ_kᵀδ_k + δ_{k−1}δ_{k−1}ᵀ, sparse; its kernel is H^k."""
+        k = checks.choice("k", k, range(len(self.stalks)))
         size = int(self._starts[k][-1])
         total = sparse.csr_matrix((size, size))
         if k < len(self._coboundaries):
@@ -176,12 +194,22 @@ class CellularSheaf:
 
     def residuals(self, x: npt.ArrayLike) -> FloatArray:
         """‖(δx)_e‖ of every edge, (edges,), for a vector on every node, (nodes, dim) or flat."""
-        return self._norms(self._coboundaries[0] @ self._cochain(x, 0))
+        parts, exponent = _unit(self._cochain("x", x, 0))
+        return _restored("x", self._norms(self._coboundaries[0] @ parts), exponent)
 
-    def consistency_radius(self, x: npt.ArrayLike, weights: FloatArray | None = None) -> float:
+    def consistency_radius(self, x: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
         """The largest residual, each times its edge's weight if there are any (Robinson 2017)."""
         residuals = self.residuals(x)
-        return float(np.max(residuals if weights is None else residuals * weights, initial=0.0))
+        if weights is not None:
+            factors = checks.reals("weights", weights)
+            if factors.shape != residuals.shape or np.any(factors < 0):
+                raise InvalidInput(
+                    f"weights must be {len(residuals)} numbers of at least 0, one for each edge, "
+                    f"not {factors.shape} from {np.min(factors, initial=0.0):g}"
+                )
+            with np.errstate(over="ignore"):
+                residuals = checks.finite("weights", residuals * factors)
+        return float(np.max(residuals, initial=0.0))
 
     def filtration(self, x: npt.ArrayLike) -> FloatArray:
         """Radii, ascending, at which parts of a graph become one part that agrees to within the
@@ -196,26 +224,30 @@ class CellularSheaf:
 
     def weights(self, x: npt.ArrayLike, tau: float) -> FloatArray:
         """How far each edge may be trusted, 1/(1 + (residual/τ)²): evidence, never a proof."""
-        return np.asarray(1 / (1 + (self.residuals(x) / tau) ** 2))
+        scale = checks.positive("tau", tau)
+        with np.errstate(over="ignore"):  # an edge that is far beyond τ has weight 0
+            return np.asarray(1 / (1 + (self.residuals(x) / scale) ** 2))
 
     def obstruction(self, b: npt.ArrayLike) -> tuple[float, FloatArray]:
         """What no assignment explains of claims `b` on edges, (edges, dim) or flat: ‖b − δδ⁺b‖, and
         its norm on every edge. A contradiction on a cycle spreads over all of it: see `explain`."""
-        rest = self._unexplained(self._cochain(b, 1), None)
-        return float(np.linalg.norm(rest)), self._norms(rest)
+        claims, exponent = _unit(self._cochain("b", b, 1))
+        rest = self._unexplained(claims, None)
+        norms = _restored("b", np.append(self._norms(rest), np.linalg.norm(rest)), exponent)
+        return float(norms[-1]), norms[:-1]
 
     def explain(self, b: npt.ArrayLike) -> FloatArray:
         """What is left of claims `b` on every edge when as few edges as possible are given up: the
         minimum of Σ_e ‖(b − δx)_e‖, by reweighted least squares. Where the ends of a false edge
         have but one other edge each, any of them may be it."""
-        claims = self._cochain(b, 1)
+        claims, exponent = _unit(self._cochain("b", b, 1))
         if not np.any(claims):
             return self._norms(claims)
         least = EXPLAINED * float(np.max(self._norms(claims)))
         rest = self._unexplained(claims, None)
         for _ in range(FITS):
             rest = self._unexplained(claims, 1 / np.maximum(self._norms(rest), least))
-        return self._norms(rest)
+        return _restored("b", self._norms(rest), exponent)
 
     def localise(self, x: npt.ArrayLike, tau: float, faults: int) -> IntArray:
         """Nodes in conflict, by more than `tau`, with more than `faults` distinct neighbours.
@@ -223,6 +255,7 @@ class CellularSheaf:
         If honest agents agree to within τ and none has more than `faults` faulty neighbours, no
         honest one is named.
         """
+        tau, faults = checks.positive("tau", tau), checks.integer("faults", faults, least=0)
         ends = self._ends()[self.residuals(x) > tau]
         pairs = np.unique(np.sort(ends, axis=1), axis=0)
         counts = np.bincount(pairs.reshape(-1), minlength=len(self.stalks[0]))
@@ -234,7 +267,7 @@ class CellularSheaf:
         if len(self.incidences) != 1:
             raise InvalidInput("only a graph can be pruned")
         gone = np.zeros(len(self.stalks[0]), dtype=np.bool_)
-        gone[np.asarray(nodes, dtype=np.int64)] = True
+        gone[checks.numbered("nodes", checks.column("nodes", nodes), len(gone), "nodes")] = True
         incidence, ends = self.incidences[0], self._ends()
         edges = np.nonzero(~np.any(gone[ends], axis=1))[0]
         kept = np.nonzero(np.isin(incidence.coface, edges))[0]
@@ -250,8 +283,6 @@ class CellularSheaf:
         incidence, rows, columns = self.incidences[k], self._starts[k + 1], self._starts[k]
         high = self.stalks[k + 1][incidence.coface]
         low = self.stalks[k][incidence.face]
-        if len(incidence.maps) != len(incidence.coface):
-            raise InvalidInput(f"{len(incidence.coface)} incidences need as many maps")
         for n, block in enumerate(incidence.maps):
             if block.shape != (high[n], low[n]):
                 raise InvalidInput(f"map {n} must be {high[n]}×{low[n]}, not {block.shape}")
@@ -269,16 +300,15 @@ class CellularSheaf:
         order = np.argsort(self.incidences[0].coface, kind="stable")
         return self.incidences[0].face[order].reshape(-1, 2)
 
-    def _cochain(self, value: npt.ArrayLike, k: int) -> FloatArray:
-        flat = np.asarray(value, dtype=np.float64).reshape(-1)
-        if flat.size != self._starts[k][-1]:
-            kind = ("nodes", "edges")[k]
-            raise InvalidInput(
-                f"a cochain on {kind} has {self._starts[k][-1]} parts, not {flat.size}"
-            )
-        if not np.all(np.isfinite(flat)):
-            raise InvalidInput(f"a cochain holds {flat[~np.isfinite(flat)][0]}")
-        return flat
+    def _cochain(self, name: str, value: npt.ArrayLike, k: int) -> FloatArray:
+        """`value` flat, given so or, where all cells have stalks of one dimension, as its rows."""
+        array = checks.reals(f"{name}: a cochain", value)
+        size, dims = int(self._starts[k][-1]), self.stalks[k][self.stalks[k] > 0]
+        rows = array.ndim == 2 and len(array) == len(dims) and bool(np.all(dims == array.shape[1]))
+        if array.shape != (size,) and not rows:
+            kind, shape = ("nodes", "edges")[k], array.shape if array.ndim != 1 else array.size
+            raise InvalidInput(f"{name}: a cochain on {kind} has {size} parts, not {shape}")
+        return array.reshape(-1)
 
     def _norms(self, y: FloatArray) -> FloatArray:
         """Of every edge's part."""
@@ -287,7 +317,7 @@ class CellularSheaf:
 
     def _unexplained(self, b: FloatArray, weights: FloatArray | None) -> FloatArray:
         """b − δx with the least sum of squares, each edge's weighted."""
-        delta = self._coboundaries[0]
+        delta = _unit_matrix(self._coboundaries[0])
         scale = np.ones(len(b)) if weights is None else np.repeat(weights, self.stalks[1])
         weighted = sparse.diags(scale) @ delta
         square = (delta.T @ weighted).tocsc()
@@ -307,18 +337,79 @@ class CellularSheaf:
 
 
 def _cells(name: str, value: npt.ArrayLike, corners: int, nodes: int) -> IntArray:
-    cells = np.asarray(value, dtype=np.int64).reshape(-1, corners)
-    if np.any((cells < 0) | (cells >= nodes)):
-        raise InvalidInput(f"{name}: nodes are numbered 0 to {nodes - 1}")
-    if np.any(np.diff(np.sort(cells, axis=1), axis=1) == 0):
-        raise InvalidInput(f"{name}: a cell has the same node twice")
+    cells = checks.numbered(name, checks.rows(name, value, corners), nodes, "nodes")
+    twice = np.any(np.diff(np.sort(cells, axis=1), axis=1) == 0, axis=1)
+    if np.any(twice):
+        found = tuple(cells[twice][0].tolist())
+        raise InvalidInput(f"{name}: a cell has the same node twice: {found}")
     return cells
+
+
+def _dimensions(k: int, value: npt.ArrayLike) -> IntArray:
+    """Dimensions of the stalks of cells of dimension `k`."""
+    dims = checks.column(f"stalks[{k}]", value)
+    if np.any(dims < 0):
+        raise InvalidInput(f"stalks[{k}]: a dimension must not be negative, not {dims.min()}")
+    return dims.copy()
+
+
+def _incidence(k: int, given: Incidence, faces: int, cofaces: int) -> Incidence:
+    """An incidence from dimension `k` to the next, of so many cells; a copy."""
+    name = f"incidences[{k}]"
+    coface, face, sign = (
+        checks.column(f"{name}.{field}", getattr(given, field)).copy()
+        for field in ("coface", "face", "sign")
+    )
+    checks.numbered(f"{name}.coface", coface, cofaces, "cells")
+    checks.numbered(f"{name}.face", face, faces, "cells")
+    counts = (len(coface), len(face), len(sign), len(given.maps))
+    if len(set(counts)) > 1:
+        raise InvalidInput(f"{name}: coface, face, sign and maps have {counts} entries")
+    if np.any(np.abs(sign) != 1):
+        raise InvalidInput(f"{name}.sign must be ±1, not {sign[np.abs(sign) != 1][0]}")
+    ends = np.bincount(coface, minlength=cofaces)
+    if k == 0 and np.any(ends != 2):
+        edge = int(np.argmax(ends != 2))
+        raise InvalidInput(f"{name}: an edge has two nodes, but edge {edge} has {ends[edge]}")
+    if isinstance(given.maps, np.ndarray):
+        return Incidence(coface, face, sign, _maps(name, given.maps))
+    return Incidence(coface, face, sign, [_maps(name, block) for block in given.maps])
+
+
+def _maps(name: str, value: npt.ArrayLike) -> FloatArray:
+    maps = checks.reals(f"{name}.maps", value)
+    largest = float(np.max(np.abs(maps), initial=0.0))
+    if not largest <= LARGEST:
+        raise InvalidInput(f"{name}.maps must have entries up to {LARGEST:g}, not {largest:g}")
+    return maps.copy()
+
+
+def _unit(x: FloatArray) -> tuple[FloatArray, int]:
+    """`x` over a power of two that leaves its largest entry from ½ to 1, and the exponent of it.
+
+    That is exact, and squares neither overflow nor vanish.
+    """
+    exponent = int(np.frexp(np.max(np.abs(x), initial=0.0))[1])
+    return np.ldexp(x, -exponent), exponent
+
+
+def _restored(name: str, x: FloatArray, exponent: int) -> FloatArray:
+    """What `_unit` divided by, multiplied again."""
+    with np.errstate(over="ignore"):
+        return checks.finite(name, np.ldexp(x, exponent))
+
+
+def _unit_matrix(delta: Matrix) -> Matrix:
+    """`delta` over a power of two, which changes neither its rank nor its image."""
+    scaled = delta.copy()
+    scaled.data = _unit(delta.data)[0]
+    return scaled
 
 
 def _rank(delta: Matrix) -> int:
     """The rank, as the number of eigenvalues of the smaller of δᵀδ and δδᵀ that are not zero: by
     Sylvester's law that of positive pivots of δᵀδ − tolerance."""
-    rows, columns = delta.shape
+    delta, (rows, columns) = _unit_matrix(delta), delta.shape
     square = (delta.T @ delta if columns <= rows else delta @ delta.T).tocsc()
     size = square.shape[0]
     if size == 0 or square.nnz == 0:

@@ -3,24 +3,37 @@
 import numpy as np
 import numpy.typing as npt
 
+from tmesh import checks
 from tmesh.errors import InvalidInput
-from tmesh.golden.reference import ComplexArray, FloatArray
+from tmesh.golden.reference import ComplexArray, FloatArray, dagger
+
+#: The largest difference of a matrix from its adjoint: above rounding in float64, below an LSB.
+HERMITIAN = 1e-6
 
 
 def bloch(rho: npt.ArrayLike) -> FloatArray:
-    """Bloch vectors (..., 3), r_k = Tr(ρ σ_k), of 2×2 matrices (..., 2, 2)."""
-    m = np.asarray(rho, dtype=np.complex128)
-    if m.shape[-2:] != (2, 2):
-        raise InvalidInput(f"rho must have shape (..., 2, 2), not {m.shape}")
-    parts = [2 * m[..., 1, 0].real, 2 * m[..., 1, 0].imag, (m[..., 0, 0] - m[..., 1, 1]).real]
-    return np.stack(parts, axis=-1)
+    """Bloch vectors (..., 3), r_k = Tr(ρ σ_k), of Hermitian 2×2 matrices (..., 2, 2).
+
+    Raises ``ValueError`` for another shape, NaN, or a matrix that is not Hermitian.
+    """
+    m = checks.matrices("rho", rho, 2)
+    with np.errstate(over="ignore"):
+        differences = np.abs(m - dagger(m))
+        z = (m[..., 0, 0] - m[..., 1, 1]).real
+        r = np.stack([2 * m[..., 1, 0].real, 2 * m[..., 1, 0].imag, z], axis=-1)
+    deviation = float(np.max(differences, initial=0.0))
+    if not deviation <= HERMITIAN:
+        raise InvalidInput(f"rho is not Hermitian: it differs from its adjoint by {deviation:.6g}")
+    return checks.finite("rho", r)
 
 
 def density(r: npt.ArrayLike) -> ComplexArray:
-    """Density matrices (..., 2, 2) of Bloch vectors (..., 3)."""
-    v = np.asarray(r, dtype=np.float64)
-    if v.ndim < 1 or v.shape[-1] != 3:
-        raise InvalidInput(f"r must have shape (..., 3), not {v.shape}")
+    """Density matrices (..., 2, 2) of Bloch vectors (..., 3).
+
+    The map is linear: a vector longer than 1 has a matrix, too, with a negative eigenvalue. Raises
+    ``ValueError`` for another shape, complex numbers or NaN.
+    """
+    v = checks.vectors("r", r, 3)
     rho = np.empty((*v.shape[:-1], 2, 2), dtype=np.complex128)
     rho[..., 0, 0], rho[..., 1, 1] = (1 + v[..., 2]) / 2, (1 - v[..., 2]) / 2
     rho[..., 0, 1] = (v[..., 0] - 1j * v[..., 1]) / 2

@@ -5,6 +5,7 @@ import abc
 import numpy as np
 
 from tmesh.config import CoreConfig
+from tmesh.devices import operands
 from tmesh.devices.interface import (
     Device,
     DeviceInfo,
@@ -48,7 +49,7 @@ class CoreDevice(Device):
         return reply
 
     def _grid(self, x: ComplexArray) -> IntArray:
-        return self.config.q.quantise(np.stack([x.real, x.imag], axis=-1))
+        return operands.integers(x, self._q)
 
     def _value(self, n: IntArray) -> ComplexArray:
         parts = self.config.q.value(n)
@@ -126,5 +127,4 @@ class CoreDevice(Device):
         )
 
     def _form(self, c: FloatArray) -> IntArray:
-        """An operator's rows on the grid; entries of 1 that are a few LSB more are 1."""
-        return self.config.q.quantise(np.clip(c, -1, 1))
+        return operands.form(c, self._q)

@@ -7,9 +7,10 @@ from typing import Literal, overload
 import numpy as np
 import numpy.typing as npt
 
+from tmesh import checks
 from tmesh.closing import Closing
 from tmesh.config import CoreConfig, core_config
-from tmesh.devices import checks
+from tmesh.devices import operands, results
 from tmesh.errors import InvalidInput, NotSupported
 from tmesh.golden import pauli
 from tmesh.golden.reference import SYMMETRIC, ComplexArray, FloatArray
@@ -67,7 +68,7 @@ class Device(Closing):
 
     def __init__(self, config: str | CoreConfig = "default") -> None:
         self.config = core_config(config)
-        self._lsb = self.config.q.lsb
+        self._q = self.config.q
         self._resident = 0
 
     @property
@@ -82,27 +83,30 @@ class Device(Closing):
 
     def kron(self, a: npt.ArrayLike, b: npt.ArrayLike) -> ComplexArray:
         """Kronecker product a ⊗ b, (..., 4, 4), of matrices (..., 2, 2) with ‖a‖‖b‖ < 2."""
-        left = checks.bounded("a", checks.matrices("a", a, 2))
-        right = checks.bounded("b", checks.matrices("b", b, 2))
+        left = operands.bounded("a", operands.matrices("a", a, 2), self._q)
+        right = operands.bounded("b", operands.matrices("b", b, 2), self._q)
         (left, right), lead = _broadcast(left, right)
-        norms = [np.linalg.norm(x, ord=2, axis=(-2, -1)) for x in (left, right)]
+        norms = [
+            np.linalg.norm(operands.on_grid(x, self._q), ord=2, axis=(-2, -1))
+            for x in (left, right)
+        ]
         largest = float(np.max(norms[0] * norms[1], initial=0.0))
-        if largest >= 2:
+        if not largest < 2:
             raise InvalidInput(f"a ⊗ b must have a spectral norm below 2, not {largest:.6g}")
         return self._kron(left, right).reshape(*lead, 4, 4)
 
     def conjugate(self, u: npt.ArrayLike, x: npt.ArrayLike) -> ComplexArray:
         """U X U† for Hermitian X with ‖X‖₂ < 2 and ‖U‖₂ ≤ 1."""
-        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
+        operator = operands.contraction("u", u, self._q)
         joint = self._joint("x", x)
         (operator, joint), lead = _broadcast(operator, joint)
         return self._conjugate(operator, joint).reshape(*lead, 4, 4)
 
     def partial_trace(self, x: npt.ArrayLike, keep: int = 0) -> ComplexArray:
-        """Reduced matrix (..., 2, 2) of factor `keep` (0 or 1) of Hermitian X with ‖X‖₂ < 2."""
-        if keep not in (0, 1):
-            raise InvalidInput(f"keep must be 0 or 1, not {keep!r}")
-        joint = self._joint("x", x)
+        """Reduced matrix (..., 2, 2) of factor `keep` (0 or 1) of Hermitian X with ‖X‖₂ < 2, where
+        its own norm is below 2, too."""
+        keep, joint = checks.choice("keep", keep, (0, 1)), self._joint("x", x)
+        operands.check_reduced("x", joint, keep, self._q)
         (joint,), lead = _broadcast(joint)
         return self._partial_trace(joint, keep).reshape(*lead, 2, 2)
 
@@ -124,14 +128,23 @@ class Device(Closing):
     def evolve(
         self, u: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, *, weight: bool = False
     ) -> tuple[ComplexArray, ComplexArray] | tuple[ComplexArray, ComplexArray, FloatArray]:
-        """(Tr₂, Tr₁) of U(a⊗b)U†/p; with ``weight`` also p = Tr U(a⊗b)U†, at least 2⁻⁸."""
-        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
-        first = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
-        second = checks.density_matrix("b", checks.matrices("b", b, 2), self._lsb)
+        """(Tr₂, Tr₁) of U(a⊗b)U†/p; with ``weight`` also p = Tr U(a⊗b)U†, at least 2⁻⁸.
+
+        p is a probability where ‖U‖₂ ≤ 1. An operator whose norm is above that by roundings, at
+        most 4 LSB, has a weight above 1 by as little.
+        """
+        weighed = checks.flag("weight", weight)
+        operator = operands.contraction("u", u, self._q)
+        first = operands.density_matrix("a", a, self._q, 2)
+        second = operands.density_matrix("b", b, self._q, 2)
         (operator, first, second), lead = _broadcast(operator, first, second)
-        new_first, new_second, p = self._evolve(operator, first, second)
-        new_first, new_second = (s.reshape(*lead, 2, 2) for s in (new_first, new_second))
-        return (new_first, new_second, p.reshape(lead)) if weight else (new_first, new_second)
+        *evolved, p = self._evolve(operator, first, second)
+        new_first, new_second = (
+            results.states(state, self._q).reshape(*lead, 2, 2) for state in evolved
+        )
+        if not weighed:
+            return new_first, new_second
+        return new_first, new_second, np.maximum(p, MINIMUM_WEIGHT).reshape(lead)
 
     def interfere(self, a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[ComplexArray, FloatArray]:
         """Swap-test interference: Tr₂(P(a⊗b)P)/p with P = ½(I + SWAP), and the visibility p.
@@ -139,21 +152,18 @@ class Device(Closing):
         On Bloch vectors r' = 2(a+b)/(3+a·b) and p = (3+a·b)/4.
         """
         state, _, visibility = self.evolve(SYMMETRIC, a, b, weight=True)
-        return state, visibility
+        return state, np.clip(visibility, 0.5, 1)
 
     def purify(self, a: npt.ArrayLike, kappa: int) -> ComplexArray:
         """ρ^κ / Tr ρ^κ for κ in {1, 2, 4, 8}; artanh|r'| = κ·artanh|r|."""
-        if kappa not in KAPPAS:
-            raise InvalidInput(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
-        state = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
-        (flat,), lead = _broadcast(state)
-        return self._purify(flat, kappa).reshape(*lead, 2, 2)
+        order = checks.choice("kappa", kappa, KAPPAS)
+        (flat,), lead = _broadcast(operands.density_matrix("a", a, self._q, 2))
+        return results.states(self._purify(flat, order), self._q).reshape(*lead, 2, 2)
 
     def purity(self, a: npt.ArrayLike) -> FloatArray:
         """Tr ρ² of density matrices (..., 2, 2)."""
-        state = checks.density_matrix("a", checks.matrices("a", a, 2), self._lsb)
-        (flat,), lead = _broadcast(state)
-        return self._purity(flat).reshape(lead)
+        (flat,), lead = _broadcast(operands.density_matrix("a", a, self._q, 2))
+        return np.clip(self._purity(flat), 0.5, 1).reshape(lead)
 
     def eigvalsh(self, x: npt.ArrayLike) -> FloatArray:
         """Eigenvalues (..., n), ascending, of Hermitian X (..., n, n), n 2 or 4, with ‖X‖₂ < 2."""
@@ -170,27 +180,25 @@ class Device(Closing):
     def entropy(self, x: npt.ArrayLike, *, diagonal: bool = False) -> FloatArray:
         """Von Neumann entropy −Σ λ ln λ in nats of density matrices (..., n, n), n 2 or 4; with
         ``diagonal`` of their diagonals, S(diag x): the entropy of the outcomes of a measurement."""
-        state = checks.density_matrix("x", checks.square("x", x), self._lsb)
-        if diagonal:
+        state = operands.density_matrix("x", x, self._q, 2, 4)
+        if checks.flag("diagonal", diagonal):
             state = state * np.eye(state.shape[-1])
         (flat,), lead = _broadcast(state)
         return self._entropy(flat).reshape(lead)
 
     def load(self, r: npt.ArrayLike) -> None:
         """Make Bloch vectors (n, 3), |r| ≤ 1, the resident states of agents 0 to n − 1."""
-        vectors = checks.bloch_vectors("r", r, self._lsb)
-        if len(vectors) > self._capacity():
-            raise InvalidInput(
-                f"r: {len(vectors)} states, but there is room for {self._capacity()}"
-            )
+        capacity, vectors = self._capacity(), operands.bloch_vectors("r", r, self._q)
+        if len(vectors) > capacity:
+            raise InvalidInput(f"r: {len(vectors)} states, but there is room for {capacity}")
         self._load(vectors)
         self._resident = len(vectors)
 
     def write(self, agents: npt.ArrayLike, r: npt.ArrayLike) -> None:
         """Give resident agents (m,) new Bloch vectors (m, 3), |r| ≤ 1; the last one counts."""
         self._capacity()
-        vectors = checks.bloch_vectors("r", r, self._lsb)
-        numbers = checks.agents("agents", agents, self._resident)
+        vectors = operands.bloch_vectors("r", r, self._q)
+        numbers = operands.agents("agents", agents, self._resident)
         if len(numbers) != len(vectors):
             raise InvalidInput(f"r: {len(vectors)} states of {len(numbers)} agents")
         self._write(numbers, vectors)
@@ -200,7 +208,7 @@ class Device(Closing):
         self._capacity()
         if agents is None:
             return self._read(np.arange(self._resident))
-        return self._read(checks.agents("agents", agents, self._resident))
+        return self._read(operands.agents("agents", agents, self._resident))
 
     def gossip(
         self, pairs: npt.ArrayLike, u: npt.ArrayLike, write: Literal["first", "both"] = "first"
@@ -213,15 +221,14 @@ class Device(Closing):
         weight is below 2⁻⁸ nothing happens to the pair, and ``ValueError`` says so in the end.
         """
         self._capacity()
-        if write not in ("first", "both"):
-            raise InvalidInput(f"write must be 'first' or 'both', not {write!r}")
-        meetings = checks.pairs("pairs", pairs, self._resident)
+        both = checks.choice("write", write, ("first", "both")) == "both"
+        meetings = operands.pairs("pairs", pairs, self._resident)
         operator = self._one_operator(u)
-        if checks.is_unitary(operator, self._lsb):
-            self._gossip(meetings, pauli.rows(operator), write == "both")
+        if operands.is_unitary(operator, self._q.lsb):
+            self._gossip(meetings, pauli.rows(operator), both)
             return
         self._need_rounds()
-        vanished = self._gossip_weighted(meetings, pauli.rows(operator), write == "both")
+        vanished = self._gossip_weighted(meetings, pauli.rows(operator), both)
         if np.any(vanished):
             a, b = meetings[np.argmax(vanished)].tolist()
             raise InvalidInput(f"u: the weight of the pair ({a}, {b}) is below 2⁻⁸")
@@ -230,7 +237,8 @@ class Device(Closing):
         """Resident agents interfere, one pair of `pairs` (m, 2) after another: the first of each
         takes r' = 2(a+b)/(3+a·b). The visibilities (3+a·b)/4, (m,)."""
         self._need_rounds()
-        return self._swap_test(checks.pairs("pairs", pairs, self._resident))
+        visibilities = self._swap_test(operands.pairs("pairs", pairs, self._resident))
+        return np.clip(visibilities, 0.5, 1)
 
     def update(
         self,
@@ -247,18 +255,17 @@ class Device(Closing):
         its likelier outcome, both (m,).
         """
         self._need_rounds()
-        if kappa not in KAPPAS:
-            raise InvalidInput(f"kappa must be 1, 2, 4 or 8, not {kappa!r}")
-        own = checks.agents("agents", agents, self._resident)
-        others = checks.neighbours("neighbours", neighbours, len(own), self._resident)
+        order, only_z = checks.choice("kappa", kappa, KAPPAS), checks.flag("dephase", dephase)
+        own = operands.agents("agents", agents, self._resident)
+        others = operands.neighbours("neighbours", neighbours, len(own), self._resident)
         members = np.concatenate([own[:, None], others], axis=1)
-        return self._update(members, KAPPAS.index(kappa), dephase)
+        return self._update(members, KAPPAS.index(order), only_z)
 
     def joint(self, pairs: npt.ArrayLike, u: npt.ArrayLike) -> ComplexArray:
         """U (a⊗b) U†, (m, 4, 4), of pairs (m, 2) of resident agents, which stay as they are: what
         `conjugate` of `kron` gives."""
         self._capacity()
-        meetings, operator = checks.pairs("pairs", pairs, self._resident), self._one_operator(u)
+        meetings, operator = operands.pairs("pairs", pairs, self._resident), self._one_operator(u)
         rho = density(self._read(meetings.reshape(-1))).reshape(-1, 2, 2, 2)
         (operator, a, b), _ = _broadcast(operator, rho[:, 0], rho[:, 1])
         return self._joint_state(operator, a, b)
@@ -266,10 +273,16 @@ class Device(Closing):
     def observe(self, agents: npt.ArrayLike) -> Observation:
         """What there is to know of the states of resident agents (m,)."""
         self._need_rounds()
-        return self._observe(checks.agents("agents", agents, self._resident))
+        seen = self._observe(operands.agents("agents", agents, self._resident))
+        return Observation(
+            eigenvalues=np.clip(seen.eigenvalues, 0, 1),
+            entropy=seen.entropy,
+            purity=np.clip(seen.purity, 0.5, 1),
+            diagonal=np.clip(seen.diagonal, 0, 1),
+        )
 
     def _one_operator(self, u: npt.ArrayLike) -> ComplexArray:
-        operator = checks.contraction("u", checks.matrices("u", u, 4), self._lsb)
+        operator = operands.contraction("u", u, self._q)
         if operator.ndim != 2:
             raise InvalidInput(f"u must be one operator, not of shape {operator.shape}")
         return operator
@@ -285,12 +298,12 @@ class Device(Closing):
             raise NotSupported("this configuration has no rounds of agents (rounds = 0)")
 
     def _spectral(self, x: npt.ArrayLike) -> tuple[tuple[ComplexArray, ...], tuple[int, ...]]:
-        array = checks.hermitian("x", checks.square("x", x), self._lsb)
-        return _broadcast(checks.bounded("x", array))
+        array = operands.hermitian("x", operands.matrices("x", x, 2, 4), self._q)
+        return _broadcast(operands.bounded("x", array, self._q))
 
     def _joint(self, name: str, x: npt.ArrayLike) -> ComplexArray:
-        array = checks.hermitian(name, checks.matrices(name, x, 4), self._lsb)
-        return checks.bounded(name, array)
+        array = operands.hermitian(name, operands.matrices(name, x, 4), self._q)
+        return operands.bounded(name, array, self._q)
 
     @abc.abstractmethod
     def _kron(self, a: ComplexArray, b: ComplexArray) -> ComplexArray: ...
@@ -361,7 +374,7 @@ class Device(Closing):
 def check_weight(p: FloatArray) -> FloatArray:
     """Refuse weights too small to divide by."""
     lowest = float(np.min(p, initial=1.0))
-    if lowest < MINIMUM_WEIGHT:
+    if not lowest >= MINIMUM_WEIGHT:
         raise InvalidInput(f"u: the weight {lowest:.6g} is below 2⁻⁸")
     return p
 

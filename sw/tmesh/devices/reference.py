@@ -4,6 +4,7 @@ import numpy as np
 
 from tmesh import schedule
 from tmesh.config import CoreConfig
+from tmesh.devices import operands
 from tmesh.devices.interface import (
     MINIMUM_WEIGHT,
     Device,
@@ -11,9 +12,9 @@ from tmesh.devices.interface import (
     Observation,
     check_weight,
 )
-from tmesh.golden import pauli, reference
+from tmesh.golden import bounds, fixed, pauli, reference, rounds
 from tmesh.golden.reference import ComplexArray, FloatArray
-from tmesh.numbers import BoolArray, IntArray
+from tmesh.numbers import BoolArray, IntArray, Q
 
 
 class ReferenceDevice(Device):
@@ -24,6 +25,7 @@ class ReferenceDevice(Device):
     def __init__(self, config: str | CoreConfig = "default") -> None:
         super().__init__(config)
         self._states: FloatArray = np.zeros((0, 3))
+        self._longest = 1 + operands.EXCESS * self._q.lsb
 
     @property
     def info(self) -> DeviceInfo:
@@ -41,7 +43,13 @@ class ReferenceDevice(Device):
     def _evolve(
         self, u: ComplexArray, a: ComplexArray, b: ComplexArray
     ) -> tuple[ComplexArray, ComplexArray, FloatArray]:
-        check_weight(reference.weight(u, a, b))
+        p = reference.weight(u, a, b)
+        near = _near(p, self._q)
+        if np.any(near):
+            u_near, a_near, b_near = (operands.integers(x[near], self._q) for x in (u, a, b))
+            core = fixed.evolve(u_near, a_near, b_near, self._q.f)
+            p[near] = np.where(core.vanished, 0.0, np.maximum(p[near], MINIMUM_WEIGHT))
+        check_weight(p)
         return reference.evolve(u, a, b)
 
     def _purify(self, a: ComplexArray, kappa: int) -> ComplexArray:
@@ -73,7 +81,8 @@ class ReferenceDevice(Device):
         return reference.conjugate(u, reference.kron(a, b))
 
     def _gossip(self, pairs: IntArray, c: FloatArray, both: bool) -> None:
-        reference.meet_in_order(self._states, pairs, c[:6].reshape(2, 3, 4, 4), both)
+        forms = c[:6].reshape(2, 3, 4, 4)
+        reference.meet_in_order(self._states, pairs, forms, both, self._longest)
 
     def _gossip_weighted(self, pairs: IntArray, c: FloatArray, both: bool) -> BoolArray:
         r, (first, second) = self._states, pauli.forms(c)
@@ -82,12 +91,31 @@ class ReferenceDevice(Device):
             a, b = meetings.T
             own, other = r[a].T, r[b].T
             *vector, p = reference.meet(first, own, other)
-            small = vanished[events] = p < MINIMUM_WEIGHT
+            small = vanished[events] = self._vanished(p, c, own, other, both)
             p = np.where(small, 1.0, p)
-            r[a] = np.where(small, own, vector / p).T
+            r[a] = np.where(small, own, self._shortened(vector / p)).T
             if both:
-                r[b] = np.where(small, other, reference.meet(second[:3], other, own) / p).T
+                met = self._shortened(reference.meet(second[:3], other, own) / p)
+                r[b] = np.where(small, other, met).T
         return vanished
+
+    def _vanished(
+        self, p: FloatArray, c: FloatArray, own: FloatArray, other: FloatArray, both: bool
+    ) -> BoolArray:
+        """Which weights (m,) are below 2⁻⁸, of meetings of vectors (3, m) under the rows `c`."""
+        vanished, near = p < MINIMUM_WEIGHT, _near(p, self._q)
+        if np.any(near):
+            a, b = (self._q.quantise(vectors.T[near]) for vectors in (own, other))
+            first, second = pauli.forms(operands.form(c, self._q))
+            # Where both are written, the weight of the second counts.
+            sides = (second, b, a) if both else (first, a, b)
+            vanished[near] = rounds.weigh(*sides, self._q.f).vanished
+        return vanished
+
+    def _shortened(self, r: FloatArray) -> FloatArray:
+        """Vectors (3, m), none longer than 1 by more than a device lets stand."""
+        length = np.sqrt(np.sum(r * r, axis=0))
+        return np.where(length > self._longest, r / np.maximum(length, 1), r)
 
     def _swap_test(self, pairs: IntArray) -> FloatArray:
         r, visibility = self._states, np.zeros(len(pairs))
@@ -119,3 +147,15 @@ class ReferenceDevice(Device):
             purity=(1 + length**2) / 2,
             diagonal=0.5 + r[:, 2:] * half,
         )
+
+
+def _near(p: FloatArray, q: Q) -> BoolArray:
+    """Which weights are so close to 2⁻⁸ that the core's roundings may decide: the integer model is
+    asked then, so that all devices refuse the same meetings.
+
+    The core's weight is off by at most `bounds.WEIGHT`, and rounding the operands adds as much. A
+    weight of half the limit is refused whatever the model says: where roundings reach that far, in
+    formats below 11 bits, the weight of a core means nothing.
+    """
+    margin = min(4 * bounds.WEIGHT * q.lsb, MINIMUM_WEIGHT / 2)
+    return np.abs(p - MINIMUM_WEIGHT) <= margin

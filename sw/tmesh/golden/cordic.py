@@ -9,13 +9,12 @@ Vectoring gives the principal value, atan(y/x) in [−½, ½], and the length wi
 import dataclasses
 import functools
 import math
-import operator
 from fractions import Fraction
 
 import numpy as np
 
+from tmesh import checks
 from tmesh.compiled import compiled
-from tmesh.errors import InvalidInput
 from tmesh.numbers import IntArray
 
 
@@ -30,8 +29,7 @@ class CordicFormat:
     f: int
 
     def __post_init__(self) -> None:
-        if not 4 <= operator.index(self.f) <= 16:
-            raise InvalidInput(f"f must be from 4 to 16, not {self.f!r}")
+        object.__setattr__(self, "f", checks.integer("f", self.f, least=4, most=16))
 
     @property
     def fraction(self) -> int:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tmesh import packets
 from tmesh.config import CoreConfig
+from tmesh.errors import InvalidInput
 from tmesh.golden import fixed, pauli, rounds
 from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
@@ -36,7 +37,11 @@ class EngineModel:
 
     def execute(self, packet: Words) -> Words:
         """The reply (words, link/32) to a packet (words, link/32)."""
-        parts = packet.shape[1]
+        parts = self.config.link // packets.INTEGER
+        if packet.dtype != np.uint32 or packet.ndim != 2 or packet.shape[1] != parts:
+            raise InvalidInput(
+                f"packet must be uint32 (n, {parts}), not {packet.dtype} {packet.shape}"
+            )
         flat = packet.reshape(-1)
         padded = np.zeros(_HEADER, dtype=np.uint32)
         padded[: flat.size] = flat[:_HEADER]

@@ -25,8 +25,10 @@ import dataclasses
 
 import numpy as np
 
+from tmesh import checks
+from tmesh.errors import InvalidInput
 from tmesh.golden import entropy, jacobi
-from tmesh.numbers import BoolArray, IntArray, any_flag, round_shift, saturate
+from tmesh.numbers import BoolArray, IntArray, Q, any_flag, round_shift, saturate
 from tmesh.opcodes import Opcode
 
 #: Fine-format LSBs by which a valid state or operator may reach beyond 1.0 (traces and norms are
@@ -198,7 +200,11 @@ def block_diagonal(a: IntArray, b: IntArray) -> IntArray:
 
 
 def execute(opcode: Opcode, u: IntArray, x: IntArray, f: int) -> Reply:
-    """One command of the core on a batch; a and b are the diagonal blocks of `x`."""
+    """One command of the core on a batch; a and b are the diagonal blocks of `x`.
+
+    Raises ``ValueError`` for operands that are not integers of Q(2, f).
+    """
+    u, x = _operand("u", u, f), _operand("x", x, f)
     a, b = x[..., :2, :2, :], x[..., 2:, 2:, :]
     zeros = np.zeros(x.shape[:-3], dtype=np.int64)
     blank = Reply(
@@ -233,6 +239,16 @@ def execute(opcode: Opcode, u: IntArray, x: IntArray, f: int) -> Reply:
         case _:
             return _eigensystem(opcode, x, f, blank)
     return dataclasses.replace(blank, y=y, saturated=saturated)
+
+
+def _operand(name: str, value: IntArray, f: int) -> IntArray:
+    array, q = checks.integers(name, value, " (..., 4, 4, 2)"), Q(2, f)
+    if array.ndim < 3 or array.shape[-3:] != (4, 4, 2):
+        raise InvalidInput(f"{name} must be integers (..., 4, 4, 2), not of shape {array.shape}")
+    outside = (array < q.min) | (array > q.max)
+    if np.any(outside):
+        raise InvalidInput(f"{name} holds {array[outside][0]}, which does not fit {q}")
+    return array
 
 
 def _eigensystem(opcode: Opcode, x: IntArray, f: int, blank: Reply) -> Reply:

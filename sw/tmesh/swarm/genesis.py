@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from tmesh import checks
 from tmesh.golden.reference import FloatArray, entropy
 from tmesh.states import density
 
@@ -28,6 +29,7 @@ class Genesis:
 
 def genesis(seeds: int = 10_000, seed: int = 0) -> Genesis:
     """Run the baseline for many seeds at once."""
+    seeds, seed = checks.integer("seeds", seeds, least=1), checks.seed("seed", seed)
     rng = np.random.default_rng(seed)
     r = rng.normal(size=(seeds, AGENTS, 3))
     r /= np.linalg.norm(r, axis=-1, keepdims=True)

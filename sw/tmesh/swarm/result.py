@@ -139,4 +139,11 @@ class Result:
 
     def to_json(self) -> str:
         """`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+        return json.dumps(self.to_dict(), indent=2, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """A NumPy scalar as Python's: JSON has no others."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} is no part of a result")

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from tmesh import checks
 from tmesh.adversaries import View, adversary
 from tmesh.devices import Device
 from tmesh.errors import InvalidInput
@@ -94,6 +95,7 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
 
     Raises ``ValueError`` where the device has no room for the states of all.
     """
+    seeds, seed = checks.integer("seeds", seeds, least=1), checks.seed("seed", seed)
     if scenario.direction:
         raise InvalidInput("direction: the round model has no frames of agents")
     if scenario.decisions != 1 or scenario.subsets:

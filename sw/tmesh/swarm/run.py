@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tmesh import checks
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
 from tmesh.errors import InvalidInput
@@ -41,6 +42,7 @@ def run(
 
     Raises ``ValueError`` where a subset cannot decide, or the device has no room.
     """
+    seed = checks.seed("seed", seed)
     if device is None:
         config = core_config(scenario.config)
         needed = int(np.count_nonzero(Roster.of(scenario).members)) + 4 * scenario.k

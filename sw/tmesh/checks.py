@@ -1,0 +1,218 @@
+"""Checks of arguments: type, shape, range and finiteness, before anything is converted.
+
+Every public call that takes numbers or arrays uses these, so one value gets one verdict everywhere.
+NumPy's scalars are accepted wherever Python's are. A value that conversion would change is refused:
+strings, objects, dates, truth values as numbers, floats as indices, complex numbers as reals, and
+ragged lists. So are subclasses of `numpy.ndarray`, since conversion drops what they add: a mask, a
+unit, another product.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tmesh.errors import InvalidInput
+
+#: Kinds of `numpy.dtype` that each kind of argument may have.
+_KINDS = {"integers": "iu", "real numbers": "iuf", "complex numbers": "iufc"}
+
+#: Classes of arrays that are no more than their entries.
+_PLAIN = (np.ndarray, np.memmap)
+
+_Option = TypeVar("_Option", int, str)
+
+
+def integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
+    """`value` as an int from `least` to `most`. Truth values and floats are refused."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidInput(f"{name} must be an integer, not {_shown(value)}") from None
+    if (least is not None and number < least) or (most is not None and number > most):
+        limits = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise InvalidInput(f"{name} must be {limits}, not {_shown(number)}")
+    return number
+
+
+def seed(name: str, value: object) -> int:
+    """`value` as the seed of a random generator, from 0 to 2⁶⁴ − 1."""
+    return integer(name, value, least=0, most=(1 << 64) - 1)
+
+
+def positive(name: str, value: object) -> float:
+    """`value` as a finite float greater than 0."""
+    array = reals(name, value)
+    if array.ndim:
+        raise InvalidInput(f"{name} must be one number, not of shape {array.shape}")
+    if not array > 0:
+        raise InvalidInput(f"{name} must be positive, not {array:g}")
+    return float(array)
+
+
+def flag(name: str, value: object) -> bool:
+    """`value` as a bool. Numbers and words are refused."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInput(f"{name} must be True or False, not {_shown(value)}")
+    return bool(value)
+
+
+def choice(name: str, value: object, options: Sequence[_Option]) -> _Option:
+    """The one of `options`, all ints or all strings, that equals `value`."""
+    found: object = value
+    if not isinstance(value, str | bool):
+        try:
+            found = operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            found = None
+    for option in options:
+        if isinstance(found, type(option)) and not isinstance(found, bool) and found == option:
+            return option
+    first, last = ", ".join(map(repr, options[:-1])), repr(options[-1])
+    raise InvalidInput(f"{name} must be {first} or {last}, not {_shown(value)}")
+
+
+def integers(name: str, value: object, form: str = "") -> npt.NDArray[np.int64]:
+    """`value` as int64 of any shape; `form` describes the shape in the error.
+
+    Floats are refused, as NumPy refuses them as indices. A list without entries is of integers.
+    """
+    array = _numeric(name, value, "integers", form)
+    if array.dtype == np.uint64 and np.any(array > np.iinfo(np.int64).max):
+        raise InvalidInput(f"{name} holds {np.max(array)}, which takes more than 64 bits")
+    return array.astype(np.int64, copy=False)
+
+
+def reals(name: str, value: object, reason: str = "") -> npt.NDArray[np.float64]:
+    """`value` as finite float64 of any shape; `reason` ends the error where it is not finite."""
+    return _finite(name, _numeric(name, value, "real numbers"), np.dtype(np.float64), reason)
+
+
+def complexes(name: str, value: object) -> npt.NDArray[np.complex128]:
+    """`value` as finite complex128 of any shape."""
+    return _finite(name, _numeric(name, value, "complex numbers"), np.dtype(np.complex128))
+
+
+def matrices(name: str, value: object, *sizes: int) -> npt.NDArray[np.complex128]:
+    """`value` as finite complex128 of shape (..., n, n), n one of `sizes`."""
+    array = complexes(name, value)
+    if array.ndim < 2 or array.shape[-1] not in sizes or array.shape[-2] != array.shape[-1]:
+        n = str(sizes[0])
+        shape = f"(..., {n}, {n})"
+        if len(sizes) > 1:
+            shape = f"(..., n, n) with n {' or '.join(map(str, sizes))}"
+        raise InvalidInput(f"{name} must have shape {shape}, not {array.shape}")
+    return array
+
+
+def vectors(name: str, value: object, size: int) -> npt.NDArray[np.float64]:
+    """`value` as finite float64 of shape (..., size)."""
+    array = reals(name, value)
+    if array.ndim < 1 or array.shape[-1] != size:
+        raise InvalidInput(f"{name} must have shape (..., {size}), not {array.shape}")
+    return array
+
+
+def rows(name: str, value: object, width: int) -> npt.NDArray[np.int64]:
+    """`value` as integers (m, width); an empty list is no rows."""
+    form = f" (m, {width})"
+    array = integers(name, value, form)
+    if array.shape == (0,) and isinstance(value, list | tuple):
+        return array.reshape(0, width)
+    if array.ndim != 2 or array.shape[1] != width:
+        raise InvalidInput(f"{name} must be integers{form}, not {array.dtype} {array.shape}")
+    return array
+
+
+def column(name: str, value: object) -> npt.NDArray[np.int64]:
+    """`value` as integers (m,)."""
+    array = integers(name, value, " (m,)")
+    if array.ndim != 1:
+        raise InvalidInput(f"{name} must be integers (m,), not {array.dtype} {array.shape}")
+    return array
+
+
+def numbered(
+    name: str, array: npt.NDArray[np.int64], end: int, things: str
+) -> npt.NDArray[np.int64]:
+    """`array`, if it holds numbers of `things` from 0 to before `end`."""
+    outside = np.asarray((array < 0) | (array >= end))
+    if np.any(outside):
+        found = array[outside].flat[0]
+        raise InvalidInput(f"{name}: {things} are numbered 0 to {end - 1}, not {found}")
+    return array
+
+
+def finite(name: str, result: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`result`, unless float64 has no room for it: then argument `name` was too large."""
+    if not np.all(np.isfinite(result)):
+        raise InvalidInput(f"{name} is too large: the result is beyond float64")
+    return result
+
+
+def _numeric(name: str, value: object, kind: str, form: str = "") -> npt.NDArray[Any]:
+    """`value` as an array of its own type, if that is one of `kind`."""
+    try:
+        _check_leaves(name, value, kind, form)
+        array = np.asarray(value)
+    except InvalidInput:
+        raise
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(f"{name} must be {kind}{form}, but is no array: {reason}") from None
+    if array.size == 0 and isinstance(value, list | tuple) and kind == "integers":
+        return array.astype(np.int64)
+    if array.dtype.kind not in _KINDS[kind]:
+        raise _refusal(name, array, kind, form)
+    return array
+
+
+def _check_leaves(name: str, value: object, kind: str, form: str) -> None:
+    """Refuse what a list or tuple would hide: NumPy converts truth values beside numbers, and drops
+    the masks of arrays."""
+    if isinstance(value, list | tuple):
+        for entry in value:
+            _check_leaves(name, entry, kind, form)
+    elif isinstance(value, np.ndarray) and type(value) not in _PLAIN:
+        what = type(value).__name__
+        raise InvalidInput(f"{name} must be a plain array, not {what} {value.dtype} {value.shape}")
+    elif isinstance(value, bool) or (
+        isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in _KINDS[kind]
+    ):
+        raise _refusal(name, np.asarray(value), kind, form)
+
+
+def _refusal(name: str, array: npt.NDArray[Any], kind: str, form: str) -> InvalidInput:
+    """The error for entries of another type; it shows one that conversion would change."""
+    entries, changed = array.reshape(-1), np.zeros(array.size, dtype=np.bool_)
+    if array.dtype.kind == "c":
+        changed = np.asarray(entries.imag != 0)
+    elif array.dtype.kind == "f":
+        changed = np.asarray(entries != np.floor(entries))
+    shown = f" with {_shown(entries[np.argmax(changed)])}" if entries.size else ""
+    return InvalidInput(f"{name} must be {kind}{form}, not {array.dtype} {array.shape}{shown}")
+
+
+def _finite(
+    name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], reason: str = ""
+) -> npt.NDArray[Any]:
+    """A finite array as `dtype`; numbers of extended precision must be finite in it, too."""
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype, copy=False)
+    bad = ~np.isfinite(converted)
+    if np.any(bad):
+        raise InvalidInput(f"{name} holds {array[bad].flat[0]}{reason}")
+    return converted
+
+
+def _shown(value: object) -> str:
+    """`value` on one line of moderate length."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"one of {value.bit_length()} bits"
+    text = str(value) if isinstance(value, np.generic) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
