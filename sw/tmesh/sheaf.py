@@ -100,7 +100,7 @@ class CellularSheaf:
         pairs = _cells("edges", edges, 2, nodes)
         if maps is None:
             maps = np.broadcast_to(np.eye(dim), (len(pairs), 2, dim, dim))
-        maps = checks.reals("maps", maps)
+        maps = _maps("maps", maps)
         if maps.ndim != 4 or maps.shape[:2] != (len(pairs), 2) or maps.shape[3] != dim:
             raise InvalidInput(f"maps must be ({len(pairs)}, 2, d, {dim}), not {maps.shape}")
         incidence = Incidence(
@@ -134,7 +134,7 @@ class CellularSheaf:
                 raise InvalidInput(f"hyperedges: {some.tolist()} names an agent twice")
         maps = np.broadcast_to(np.eye(dim), (len(agent), 2, dim, dim)).copy()
         if frames is not None:
-            turns = checks.reals("frames", frames)
+            turns = _maps("frames", frames)
             if turns.shape != (agents, dim, dim):
                 raise InvalidInput(f"frames must be ({agents}, {dim}, {dim}), not {turns.shape}")
             maps[:, 0] = turns[agent]
@@ -372,15 +372,15 @@ def _incidence(k: int, given: Incidence, faces: int, cofaces: int) -> Incidence:
         edge = int(np.argmax(ends != 2))
         raise InvalidInput(f"{name}: an edge has two nodes, but edge {edge} has {ends[edge]}")
     if isinstance(given.maps, np.ndarray):
-        return Incidence(coface, face, sign, _maps(name, given.maps))
-    return Incidence(coface, face, sign, [_maps(name, block) for block in given.maps])
+        return Incidence(coface, face, sign, _maps(f"{name}.maps", given.maps))
+    return Incidence(coface, face, sign, [_maps(f"{name}.maps", block) for block in given.maps])
 
 
 def _maps(name: str, value: npt.ArrayLike) -> FloatArray:
-    maps = checks.reals(f"{name}.maps", value)
+    maps = checks.reals(name, value)
     largest = float(np.max(np.abs(maps), initial=0.0))
     if not largest <= LARGEST:
-        raise InvalidInput(f"{name}.maps must have entries up to {LARGEST:g}, not {largest:g}")
+        raise InvalidInput(f"{name} must have entries up to {LARGEST:g}, not {largest:g}")
     return maps.copy()
 
 

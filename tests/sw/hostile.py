@@ -68,7 +68,8 @@ WIDTHS: dict[str, Callable[[Any], object]] = {
 NUMBERS = [np.nan, np.inf, -np.inf, 1e200, -1e200, 1e308, -1e308, np.float64(1e155)]
 
 
-def _numbers(good: Any, value: float) -> object:
+def with_number(good: Any, value: complex) -> object:
+    """`good` with `value` for its first entry."""
     spoiled = np.array(good, dtype=np.result_type(np.asarray(good).dtype, np.float64))
     spoiled.flat[0] = value
     return spoiled
@@ -105,10 +106,10 @@ def spoiled(kind: str, good: Any) -> st.SearchStrategy[object]:
     """`good`, an array of a kind, spoiled."""
     ways = [st.sampled_from(sorted(KINDS[kind])).map(lambda way: KINDS[kind][way](good))]
     if kind in ("complex", "real"):
-        ways.append(st.sampled_from(NUMBERS).map(lambda value: _numbers(good, value)))
+        ways.append(st.sampled_from(NUMBERS).map(lambda value: with_number(good, value)))
     if kind == "complex":
         turned = np.asarray(good) + 0j
-        ways.append(st.sampled_from(NUMBERS).map(lambda value: _numbers(turned, value * 1j)))
+        ways.append(st.sampled_from(NUMBERS).map(lambda value: with_number(turned, value * 1j)))
     return st.one_of(ways)
 
 

@@ -14,7 +14,7 @@ from tmesh.network import Network
 from tmesh.numbers import IntArray
 from tmesh.swarm.ballots import Ballot, Ballots, Expire, Proposed, Request
 from tmesh.swarm.histories import Histories, Missing, Sync
-from tmesh.swarm.opinions import SLACK, Opinions, Statements
+from tmesh.swarm.opinions import Opinions, Statements
 from tmesh.swarm.proposals import OUTCOME_BYTES, Leaf
 from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
@@ -492,7 +492,7 @@ class Gossip:
         except ValueError as error:
             return str(error)
         lengths = np.linalg.norm(said.vectors, axis=1)  # NaN for silence
-        wrong = lengths[lengths > 1 + SLACK]
+        wrong = lengths[lengths > self.opinions.longest]
         return f"a vector has length {wrong.max():.3g}" if len(wrong) else None
 
     def _read(self, event: Event) -> Statements:

@@ -12,8 +12,9 @@ from tmesh.golden.reference import FloatArray
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm.scenario import Scenario
 
-#: A received vector may be longer than 1 by so much: two LSB of the coarsest format.
-SLACK = 2.0**-13
+#: LSBs by which a received vector may be longer than 1: two that a device lets stand, and one for
+#: turning it into another frame. A device takes four, so no statement makes it refuse a round.
+SLACK = 3
 
 #: What an epoch begins from, where it is no outcome.
 NONE, SEVERAL = -1, -2
@@ -103,7 +104,7 @@ class Opinions:
                 f"agents: {rows} states and {rules.k} statements, but the device has room for "
                 f"{device.info.capacity}"
             )
-        self._room = room
+        self._room, self.longest = room, 1 + SLACK * device.config.q.lsb
         self._original = evidence.copy(), start
         self.epoch = np.ones(rows, dtype=np.int64)
         self.prefix, self.length = np.zeros((2, rows), dtype=np.int64)
@@ -318,7 +319,7 @@ class Opinions:
         if self._frames is not None:
             turned = np.einsum("mkij,mkj->mki", self._frames[senders], vectors)
             vectors = np.einsum("mji,mkj->mki", self._frames[rows], turned)
-        valid = np.einsum("mki,mki->mk", vectors, vectors) <= (1 + SLACK) ** 2
+        valid = np.einsum("mki,mki->mk", vectors, vectors) <= self.longest**2
         if not self.rules.direction:
             own, prefix = self.length[rows, None], self.prefix[rows, None]
             ahead = np.maximum(heard.length - own, 0)

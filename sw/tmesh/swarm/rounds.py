@@ -96,6 +96,10 @@ def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Swee
     Raises ``ValueError`` where the device has no room for the states of all.
     """
     seeds, seed = checks.integer("seeds", seeds, least=1), checks.seed("seed", seed)
+    if not isinstance(scenario, Scenario):
+        raise InvalidInput(f"scenario must be a Scenario, not {type(scenario).__name__}")
+    if not isinstance(device, Device):
+        raise InvalidInput(f"device must be an open device, not {type(device).__name__}")
     if scenario.direction:
         raise InvalidInput("direction: the round model has no frames of agents")
     if scenario.decisions != 1 or scenario.subsets:

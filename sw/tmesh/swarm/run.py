@@ -43,6 +43,10 @@ def run(
     Raises ``ValueError`` where a subset cannot decide, or the device has no room.
     """
     seed = checks.seed("seed", seed)
+    if not isinstance(scenario, Scenario):
+        raise InvalidInput(f"scenario must be a Scenario, not {type(scenario).__name__}")
+    if not isinstance(device, Device | None):
+        raise InvalidInput(f"device must be an open device, not {type(device).__name__}")
     if device is None:
         config = core_config(scenario.config)
         needed = int(np.count_nonzero(Roster.of(scenario).members)) + 4 * scenario.k
