@@ -39,6 +39,14 @@ def integer(name: str, value: object, least: int | None = None, most: int | None
     return number
 
 
+def power_of_two(name: str, value: object) -> int:
+    """`value` as 1, 2, 4 and so on."""
+    number = integer(name, value, least=1)
+    if number & (number - 1):
+        raise InvalidInput(f"{name} must be a power of two, not {_shown(number)}")
+    return number
+
+
 def seed(name: str, value: object) -> int:
     """`value` as the seed of a random generator, from 0 to 2⁶⁴ − 1."""
     return integer(name, value, least=0, most=(1 << 64) - 1)

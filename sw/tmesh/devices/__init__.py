@@ -35,6 +35,8 @@ DEVICES: dict[str, Callable[[str | CoreConfig], Device]] = {
 
 def device_name(name: str) -> str:
     """`name`, if `open_device` knows it. Raises ``ValueError`` with those it knows."""
+    if not isinstance(name, str):
+        raise InvalidInput(f"device must be a name, not {type(name).__name__}")
     kind, _, path = name.partition(":")
     if name not in DEVICES and not (kind == "serial" and path):
         raise InvalidInput(f"device must be one of {', '.join(DEVICES)}, serial:PATH, not {name!r}")

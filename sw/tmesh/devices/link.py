@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tmesh import packets
+from tmesh import checks, packets
 from tmesh.config import CoreConfig
 from tmesh.devices.client import EngineClient, Words
 from tmesh.devices.core import device_info
@@ -42,6 +42,10 @@ class LinkDevice(EngineDevice):
         super().__init__(config)
         if not self.config.gossip_lanes:
             raise NotSupported("a board has an engine: gossip_lanes must not be 0")
+        timeout, patience = (
+            checks.positive("timeout", timeout),
+            checks.positive("patience", patience),
+        )
         self._path = path
         self.link = Link(path, transport, self.config.link, timeout, patience, clock)
         self._clock = self._counter_packet(Counter.CYCLES)

@@ -8,6 +8,8 @@ in the LSB except where a division amplifies it.
 
 import math
 
+from tmesh import checks
+
 #: Kronecker product: its one rounding.
 KRON = 0.5
 
@@ -35,7 +37,7 @@ WEIGHTED = 2 * (0.5 * (1 + 3**0.5) ** 2 + 0.25 * 3**0.5) + SWAP_TEST
 def agent_round(kappa: int) -> float:
     """A component after a round: the mean is off by a vector of √3/2 LSB at most, each squaring
     doubles that and adds as much; then the correction of the length."""
-    return 0.5 * 3**0.5 * (2 * kappa - 1) + 1.5
+    return 0.5 * 3**0.5 * (2 * checks.power_of_two("kappa", kappa) - 1) + 1.5
 
 
 #: The weight p of an evolve.
@@ -66,7 +68,7 @@ def entropy(f: int) -> float:
 def evolve(p: float, f: int) -> float:
     """Both states of an evolve with weight `p`, any operator with ‖U‖₂ ≤ 1; infinite where the
     error of the weight may reach the weight itself (f < 11)."""
-    share = WEIGHT * 2.0**-f / p
+    share = WEIGHT * 2.0**-f / checks.positive("p", p)
     return 4.8 / p / (1 - share) + NORMALISE if share < 1 else float("inf")
 
 
@@ -75,7 +77,7 @@ def purify(kappa: int) -> float:
 
     Errors of one component turn into errors of any other, hence the norm √3·NORMALISE.
     """
-    bound, earlier = 0.0, 0.0
+    bound, earlier, kappa = 0.0, 0.0, checks.power_of_two("kappa", kappa)
     while kappa > 1:
         bound = 2 * earlier + NORMALISE
         earlier = 2 * earlier + 3**0.5 * NORMALISE

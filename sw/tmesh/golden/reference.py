@@ -148,9 +148,7 @@ def _entropy(values: FloatArray) -> FloatArray:
 
 def purify(a: ComplexArray, kappa: int) -> ComplexArray:
     """ρ^κ / Tr ρ^κ for κ a power of two, by repeated squaring."""
-    a, kappa = checks.matrices("a", a, 2, 4), checks.integer("kappa", kappa, least=1)
-    if kappa & (kappa - 1):
-        raise InvalidInput(f"kappa must be a power of two, not {kappa}")
+    a, kappa = checks.matrices("a", a, 2, 4), checks.power_of_two("kappa", kappa)
     while kappa > 1:
         with np.errstate(over="ignore", invalid="ignore"):
             a = checks.finite("a", a @ a)
