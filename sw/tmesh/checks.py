@@ -180,7 +180,7 @@ def _numeric(name: str, value: object, kind: str, form: str = "") -> npt.NDArray
 
 
 def _check_leaves(name: str, value: object, kind: str, form: str) -> None:
-    """Refuse what a list or tuple would hide: NumPy converts truth values beside numbers, and drops
+    """Refuse entries that a list would hide: NumPy converts truth values beside numbers, and drops
     the masks of arrays."""
     if isinstance(value, list | tuple):
         for entry in value:

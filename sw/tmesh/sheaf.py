@@ -394,7 +394,7 @@ def _unit(x: FloatArray) -> tuple[FloatArray, int]:
 
 
 def _restored(name: str, x: FloatArray, exponent: int) -> FloatArray:
-    """What `_unit` divided by, multiplied again."""
+    """`x` multiplied again by the power of two that `_unit` divided by."""
     with np.errstate(over="ignore"):
         return checks.finite(name, np.ldexp(x, exponent))
 

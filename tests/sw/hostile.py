@@ -113,7 +113,7 @@ def spoiled(kind: str, good: Any) -> st.SearchStrategy[object]:
     return st.one_of(ways)
 
 
-#: What no integer may be, besides one out of range.
+#: Values that are no integers.
 NO_INTEGERS = [
     True,
     False,
@@ -130,5 +130,5 @@ NO_INTEGERS = [
     np.ma.masked,
 ]
 
-#: What no flag may be.
+#: Values that are no flags.
 NO_FLAGS = [0, 1, 1.0, "True", None, [True], np.int64(1)]

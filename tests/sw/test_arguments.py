@@ -188,7 +188,7 @@ directions = st.integers(0, 10**6).map(lambda seed: np.random.default_rng(seed).
 
 
 def probabilities(device: Device, agents: int) -> None:
-    """What is given out of the resident states are probabilities, and rows of them sum to 1."""
+    """Observations of resident states are probabilities, and their rows sum to 1."""
     seen = device.observe(np.arange(agents))
     for rows in (seen.eigenvalues, seen.diagonal):
         assert np.all((rows >= 0) & (rows <= 1))

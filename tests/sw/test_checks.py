@@ -61,7 +61,7 @@ ARRAYS: list[tuple[str, str, Any, Callable[[Any], object]]] = [
 ]
 
 
-#: What is wrong elsewhere: the default is none, and events may have any number of members.
+#: Exceptions: the default of some arguments is None, and events may have any number of members.
 FINE = {("maps", "none"), ("frames", "none"), ("weights", "none"), ("members", "no entries")}
 
 
@@ -99,7 +99,7 @@ def finite_or_refused(argument: str, call: Callable[[], object]) -> None:
 @settings(deadline=None, derandomize=True, max_examples=20)
 @given(st.integers(-1000, 900), st.integers(0, 10**6))
 def test_sheaves_measure_any_scale(exponent: int, seed: int) -> None:
-    """Residuals and what is unexplained are homogeneous: no square overflows or vanishes."""
+    """Residuals and obstructions scale with their cochain: no square overflows or vanishes."""
     rng = np.random.default_rng(seed)
     x, b = rng.normal(size=(2, 3, 3))
     sheaf, scale = graph(), 2.0**exponent
@@ -158,7 +158,7 @@ def test_a_sheaf_that_is_none_is_refused(reason: str, call: Callable[[], object]
         call()
 
 
-#: The functions behind the devices: what they cannot compute, they refuse by name.
+#: Calls of the functions behind the devices, each with a bad argument.
 HUGE = (1 + 1j) * 1e200 * np.eye(4)
 PURE: list[tuple[str, Callable[[], object]]] = [
     ("u or x is too large", lambda: reference.conjugate(HUGE, np.eye(4) / 4)),
@@ -259,7 +259,7 @@ def test_a_bad_seed_is_refused(number: int) -> None:
 
 
 def test_a_result_with_numpys_numbers_is_json() -> None:
-    """Whoever makes or changes a result may put NumPy's scalars into it."""
+    """A caller may put NumPy's scalars into a result that it makes or changes."""
     result = dataclasses.replace(
         tmesh.run(SMALL), seed=np.int64(7), frames=np.int32(5), seconds=np.float32(0.5)
     )
