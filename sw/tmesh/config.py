@@ -1,50 +1,19 @@
 """The configuration of a core: the only generator parameters there are."""
 
 import dataclasses
-import numbers
-import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from tmesh import checks
 from tmesh.errors import InvalidInput
 from tmesh.numbers import MULTIPLIER_WIDTH, Q
 from tmesh.opcodes import SPECTRAL, Opcode
 
-
-def _integer(name: str, value: object) -> int:
-    """An integer of Python's, from any but a truth value."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InvalidInput(f"{name} must be an integer, not {value!r}")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise InvalidInput(f"{name} must be an integer, not {value!r}") from None
-
-
-def _truth(name: str, value: object) -> bool:
-    """A truth value of Python's, from one of NumPy's, too."""
-    if not isinstance(value, bool | np.bool):
-        raise InvalidInput(f"{name} must be True or False, not {value!r}")
-    return bool(value)
-
-
-def _number(name: str, value: object) -> float:
-    """A float of Python's, from any real number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InvalidInput(f"{name} must be a number, not {value!r}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise InvalidInput(f"{name} must fit a float, not {value!r}") from None
-
-
-#: How a field of each type is checked and converted.
-_CONVERTERS: dict[Any, Callable[[str, object], object]] = {
-    int: _integer,
-    bool: _truth,
-    float: _number,
+#: The check and conversion of a field of each type.
+_CHECKS: dict[Any, Callable[[str, object], object]] = {
+    int: checks.integer,
+    bool: checks.flag,
+    float: checks.positive,
 }
 
 
@@ -81,30 +50,17 @@ class CoreConfig:
         # Equal configurations are one circuit. The digest of a build is made of their text, so each
         # value needs the exact type of its field.
         for field in dataclasses.fields(self):
-            value = _CONVERTERS[field.type](field.name, getattr(self, field.name))
+            value = _CHECKS[field.type](field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-        self._check_range("f", 8, MULTIPLIER_WIDTH - 2)
-        self._check_choice("lanes", (0, 1, 2, 4, 8, 16))
-        self._check_choice("gossip_lanes", (0, 1, 2, 3))
-        self._check_range("agents", 2, 1 << 18)
-        self._check_range("operators", 1, 1024)
-        self._check_range("rounds", 0, 16)
-        self._check_choice("link", (32, 64, 128))
-        self._check_choice("cordics", (0, 1, 2, 4, 8))
-        if not 0 < self.clock_hz < float("inf"):
-            raise InvalidInput(f"clock_hz must be positive, not {self.clock_hz!r}")
+        checks.integer("f", self.f, 8, MULTIPLIER_WIDTH - 2)
+        checks.choice("lanes", self.lanes, (0, 1, 2, 4, 8, 16))
+        checks.choice("gossip_lanes", self.gossip_lanes, (0, 1, 2, 3))
+        checks.integer("agents", self.agents, 2, 1 << 18)
+        checks.integer("operators", self.operators, 1, 1024)
+        checks.integer("rounds", self.rounds, 0, 16)
+        checks.choice("link", self.link, (32, 64, 128))
+        checks.choice("cordics", self.cordics, (0, 1, 2, 4, 8))
         self._check_together()
-
-    def _check_range(self, name: str, least: int, most: int) -> None:
-        value = getattr(self, name)
-        if not least <= value <= most:
-            raise InvalidInput(f"{name} must be from {least} to {most}, not {value!r}")
-
-    def _check_choice(self, name: str, choices: tuple[int, ...]) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            *most, last = map(str, choices)
-            raise InvalidInput(f"{name} must be {', '.join(most)} or {last}, not {value!r}")
 
     def _check_together(self) -> None:
         """Fields that exclude each other."""

@@ -75,7 +75,7 @@ STATES = {
     "an array too large": (archive("r.npy", header("(1000000000000, 3)")), "not an NPZ archive"),
     "a shape of nothing": (archive("r.npy", header("(-1, 3)", b"12345678")), "not an NPZ archive"),
     "a header that is code": (archive("r.npy", header("(__import__('os'),)")), "not an NPZ"),
-    "a bomb": (archive("r.npy", bytes(1 << 21)), r"r\.npy has 2,097,152 bytes, over 1,048,576"),
+    "a bomb": (archive("r.npy", bytes(1 << 21)), r"not .*: r\.npy has 2,097,152 bytes, over"),
 }
 
 

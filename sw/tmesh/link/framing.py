@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from cobs import cobs
 
-from tmesh import frames
+from tmesh import checks, frames
 from tmesh.errors import InvalidInput
 from tmesh.frames import Kind
 from tmesh.packets import fields
@@ -48,12 +48,8 @@ class Frame:
     def __post_init__(self) -> None:
         limits = dict.fromkeys(("session", "position", "acknowledged", "limit"), 1 << 16)
         for name, limit in {**limits, "version": 1 << frames.KIND["version"]}.items():
-            value = getattr(self, name)
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not (whole and 0 <= value < limit):
-                raise InvalidInput(f"{name} must be from 0 to {limit - 1}, not {value!r}")
-        if self.link not in _LINKS:
-            raise InvalidInput(f"link must be one of {_LINKS}, not {self.link!r}")
+            checks.integer(name, getattr(self, name), 0, limit - 1)
+        checks.choice("link", self.link, _LINKS)
         shape = (len(self.words), self.link // 32)
         if self.words.dtype != np.uint32 or self.words.shape != shape:
             raise InvalidInput(

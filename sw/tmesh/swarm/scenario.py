@@ -1,13 +1,15 @@
 """Scenario files: TOML, validated, with one line per mistake."""
 
 import tomllib
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from tmesh import checks
 from tmesh.adversaries import adversary
 from tmesh.config import core_config
 from tmesh.devices import device_name
@@ -26,6 +28,9 @@ LONGEST_FILE = 1 << 20
 
 #: A number of rounds, messages or kills.
 Count = Annotated[int, Field(ge=0, le=1 << 31)]
+
+#: An order of purification. 4.0 and True equal integers, so a Literal alone lets them in.
+Kappa = Annotated[Literal[1, 2, 4, 8], BeforeValidator(partial(checks.integer, "it"))]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -91,7 +96,7 @@ class Scenario(Settings):
     patience: Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)] = 3.0
     ledger: bool = False
     mixing: Count = 12
-    kappa: Literal[1, 2, 4, 8] = 4
+    kappa: Kappa = 4
     epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
     beta: Annotated[Count, Field(ge=1)] = 3
     rounds: Annotated[Count, Field(ge=1)] = 200

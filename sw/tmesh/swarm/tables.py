@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmesh.errors import FileError, InvalidInput
-from tmesh.golden.reference import FloatArray
+from tmesh.golden.reference import FloatArray, dagger
 from tmesh.numbers import IntArray
 from tmesh.states import bloch, density
 
@@ -51,6 +51,7 @@ def states(path: Path, agents: int) -> FloatArray:
             )
         # No entry of a density matrix is larger than 1, and no larger one gets near an overflow.
         _rows(path, "states", np.all(np.abs(rho) <= 1 + TOLERANCE, axis=(1, 2)))
+        _rows(path, "states", np.all(np.abs(rho - dagger(rho)) <= TOLERANCE, axis=(1, 2)))
         r = bloch(rho)
         _rows(path, "states", np.all(np.abs(rho - density(r)) <= TOLERANCE, axis=(1, 2)))
     else:
@@ -130,11 +131,9 @@ def _archive(path: Path, data: bytes, names: tuple[str, ...]) -> dict[str, npt.N
             for one in found:
                 if one.file_size > LARGEST:
                     raise InvalidInput(
-                        f"{path}: {one.filename} has {one.file_size:,} bytes, over {LARGEST:,}"
+                        f"{one.filename} has {one.file_size:,} bytes, over {LARGEST:,}"
                     )
             return {members[one.filename]: _array(archive.read(one)) for one in found}
-    except InvalidInput:
-        raise
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:120]
         raise InvalidInput(f"{path}: not an NPZ archive of numbers: {reason}") from None
