@@ -10,7 +10,7 @@ from tmesh.finality import Act, Decision, Signed, Summary, Vote, Voter, pack, un
 from tmesh.finality.rules import HORIZON
 from tmesh.ledger import Journal, KeySet
 
-from ..nursery import nursery
+from ..crash_harness import crash_harness
 
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = Decision.of_all(b"slot 1", 4)
@@ -235,7 +235,7 @@ def lives(folder: Path, count: int, manner: str) -> tuple[int, int]:
     and how many decisions it saw end."""
     rng, votes, ended = random.Random(1), 0, 0
     log, air = folder / "log", folder / "air"
-    with nursery(AGENT, str(log), str(air), manner) as life:
+    with crash_harness(AGENT, str(log), str(air), manner) as life:
         for number in range(count):
             torn = rng.choice([0, rng.randrange(1, 12)])
             seconds = rng.random() * 0.02 + 0.1 * (torn > 0)

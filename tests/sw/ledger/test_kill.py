@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tmesh.ledger import Event, Journal, KeySet, Ledger
 
-from ..nursery import nursery
+from ..crash_harness import crash_harness
 
 #: An agent signs events, keeps each, and then sends it: to a file, which outlives it.
 AGENT = """
@@ -48,7 +48,7 @@ def lives(folder: Path, count: int, manner: str) -> tuple[int, int]:
     rng = random.Random(1)
     log, air = folder / "log", folder / "air"
     torn_tails = 0
-    with nursery(AGENT, str(log), str(air), manner) as life:
+    with crash_harness(AGENT, str(log), str(air), manner) as life:
         for number in range(count):
             torn = rng.choice([0, rng.randrange(1, 20)])
             life(torn, rng.randrange(1000), number, None if torn else rng.random() * 0.05)

@@ -43,7 +43,7 @@ Life = Callable[[int, int, int, float | None], None]
 
 
 @contextlib.contextmanager
-def nursery(agent: str, *arguments: str) -> Iterator[Life]:
+def crash_harness(agent: str, *arguments: str) -> Iterator[Life]:
     """A function that lets an agent, Python that defines `live(seed)`, live and be killed."""
     command = [sys.executable, "-c", agent + SOURCE, *arguments]
     with subprocess.Popen(
