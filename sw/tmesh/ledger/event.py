@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Self
 
 import cbor2
 
-from tmesh.errors import InvalidEvent, InvalidSignature
+from tmesh.errors import InvalidEvent, InvalidInput, InvalidSignature
+from tmesh.ledger.encoding import array, loaded, number, octets, shown
 from tmesh.ledger.keys import SIGNATURE_BYTES, KeySet, Signer
 
 #: First in everything that is signed, so that no signature means something elsewhere.
@@ -17,22 +18,19 @@ DOMAIN = "tmesh event 1"
 
 ID_BYTES = 32
 
-#: An event has at most so many bytes, and an author so many events.
-LARGEST, LONGEST = 1 << 16, 1 << 32
+#: The most bytes of an event.
+LARGEST = 1 << 16
 
 #: Events of at most so many bytes are decoded once for all that read them.
 SHARED = 1 << 10
 
 
 class Kind(enum.IntEnum):
-    """What an event is about."""
+    """The subject of an event. Votes and certificates are no events: they travel by themselves."""
 
     STATEMENT = 1  # an agent's opinions, after it used its parents
     MEETING = 2  # statements that all their authors use together
-    ATTESTATION = 3
-    COMMIT = 4
-    CERTIFICATE = 5
-    PROPOSAL = 6
+    PROPOSAL = 6  # an outcome that the agents did not know
 
 
 class Reference(NamedTuple):
@@ -52,6 +50,8 @@ class Event:
     authors of parents of a meeting, in order. The id is the SHA-256 of the body, not of any
     signature: signed twice, or by more witnesses, it is the same event. Two events of the same
     author and number with different ids are an equivocation.
+
+    Raises `InvalidEvent` for fields that `decode` would refuse, so before anything is signed.
     """
 
     author: int
@@ -63,6 +63,12 @@ class Event:
     payload: bytes
     signature: bytes = b""
     witnesses: tuple[tuple[int, bytes], ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            self._check()
+        except InvalidInput as error:
+            raise InvalidEvent(str(error)) from None
 
     @cached_property
     def body(self) -> bytes:
@@ -81,6 +87,12 @@ class Event:
         """What others cite it by."""
         return Reference(self.author, self.seq, self.id)
 
+    @cached_property
+    def cited(self) -> tuple[Reference, ...]:
+        """The events that it stands on, its author's own one first."""
+        own = (Reference(self.author, self.seq - 1, self.previous),) if self.seq else ()
+        return own + self.parents
+
     def signed(self, signer: Signer) -> Self:
         """The event with its author's signature."""
         return dataclasses.replace(self, signature=signer.sign(self.body))
@@ -93,9 +105,11 @@ class Event:
 
     @cached_property
     def encoded(self) -> bytes:
-        """The bytes that travel: body, signature and witnesses."""
-        witnesses = [list(witness) for witness in self.witnesses]
-        return cbor2.dumps([self.body, self.signature, witnesses], canonical=True)
+        """The bytes that travel: body, signature and witnesses. Raises `InvalidEvent` for an event
+        that nobody has signed."""
+        if not self.signature:
+            raise InvalidEvent(f"event {self.seq} of agent {self.author} is not signed")
+        return self._encoded(self.signature)
 
     @classmethod
     def decode(cls, data: bytes) -> "Event":
@@ -103,79 +117,75 @@ class Event:
 
         Raises `InvalidEvent` for any others; the signatures are checked by `verify`.
         """
-        return _shared(bytes(data)) if len(data) <= SHARED else _decoded(bytes(data))
+        if not isinstance(data, bytes):
+            raise InvalidEvent(f"event: {shown(data)} is not bytes")
+        return _shared(data) if len(data) <= SHARED else _decoded(data)
 
     def verify(self, keys: KeySet) -> None:
-        """Raise `InvalidEvent` unless its author and witnesses, some of `keys`, signed it, it
-        cites events of such agents, and its bytes could be decoded."""
-        _ = self._sound
+        """Raise `InvalidEvent` unless its author and witnesses, some of `keys`, signed it, and it
+        cites events of such agents."""
         for author in (self.author, *(parent.author for parent in self.parents)):
             if author >= len(keys):
                 raise InvalidEvent(f"there is no agent {author}")
-        if len(self.encoded) > LARGEST:
-            raise InvalidEvent(f"{len(self.encoded)} bytes are more than {LARGEST}")
         for member, signature in ((self.author, self.signature), *self.witnesses):
             if not keys.verify(member, self.body, signature):
                 raise InvalidSignature(
                     f"agent {member} did not sign event {self.seq} of agent {self.author}"
                 )
 
-    @cached_property
-    def _sound(self) -> bool:
-        """True; raises `InvalidEvent` for fields of other types, sizes or ranges."""
-        _number("author", self.author)
-        _number("seq", self.seq)
-        if self.kind not in _KINDS:
-            raise InvalidEvent(f"there is no kind {_shown(self.kind)}")
-        _bytes("decision", self.decision, ID_BYTES)
-        _bytes("previous", self.previous, ID_BYTES if self.seq else 0)
-        for parent in self.parents:
-            _number("parent: author", parent.author)
-            _number("parent: seq", parent.seq)
-            _bytes("parent: id", parent.id, ID_BYTES)
+    def _encoded(self, signature: bytes) -> bytes:
+        witnesses = [list(witness) for witness in self.witnesses]
+        return cbor2.dumps([self.body, signature, witnesses], canonical=True)
+
+    def _check(self) -> None:
+        """Raise `InvalidInput` for fields of other types, sizes or ranges, and give them exactly
+        the types that they are declared with."""
+        seq, kind = number("seq", self.seq), number("kind", self.kind)
+        if kind not in _KINDS:
+            raise InvalidInput(f"there is no kind {kind}")
+        fields = {
+            "author": number("author", self.author),
+            "seq": seq,
+            "kind": Kind(kind),
+            "decision": octets("decision", self.decision, ID_BYTES),
+            "previous": octets("previous", self.previous, ID_BYTES if seq else 0),
+            "parents": tuple(_reference(one) for one in array("parents", self.parents)),
+            "payload": octets("payload", self.payload, most=LARGEST),
+            "signature": octets(
+                "signature", self.signature, SIGNATURE_BYTES if self.signature else 0
+            ),
+            "witnesses": tuple(_witness(one) for one in array("witnesses", self.witnesses)),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
         authors = {parent.author for parent in self.parents}
         if self.author in authors:
-            raise InvalidEvent("a parent is the author's own")
+            raise InvalidInput("a parent is the author's own")
         if any(a >= b for a, b in itertools.pairwise(self.parents)):
-            raise InvalidEvent("parents are not in order, or twice")
-        _bytes("payload", self.payload, None)
-        _bytes("signature", self.signature, SIGNATURE_BYTES if self.signature else 0)
-        for member, signature in self.witnesses:
-            _number("witness", member)
-            _bytes("witness: signature", signature, SIGNATURE_BYTES)
+            raise InvalidInput("parents are not in order, or twice")
+        for member, _ in self.witnesses:
             if self.kind != Kind.MEETING or member not in authors:
-                raise InvalidEvent(f"agent {member} has no part in it to witness")
+                raise InvalidInput(f"agent {member} has no part in it to witness")
         if any(a[0] >= b[0] for a, b in itertools.pairwise(self.witnesses)):
-            raise InvalidEvent("witnesses are not in order, or twice")
-        return True
+            raise InvalidInput("witnesses are not in order, or twice")
+        size = len(self._encoded(bytes(SIGNATURE_BYTES)))
+        if size > LARGEST:
+            raise InvalidInput(f"{size} bytes are more than {LARGEST}")
 
 
 def _decoded(data: bytes) -> Event:
-    if len(data) > LARGEST:
-        raise InvalidEvent(f"{len(data)} bytes are more than {LARGEST}")
-    body, signature, witnesses = _array("event", _loaded(data), 3)
-    _bytes("body", body, None)
-    _bytes("signature", signature, SIGNATURE_BYTES)
-    domain, author, seq, kind, decision, previous, parents, payload = _array(
-        "body", _loaded(body), 8
-    )
+    try:
+        body, signature, witnesses = array("event", loaded(data, LARGEST), 3)
+        octets("signature", signature, SIGNATURE_BYTES)
+        domain, author, seq, kind, decision, previous, parents, payload = array(
+            "body", loaded(octets("body", body), LARGEST), 8
+        )
+    except InvalidInput as error:
+        raise InvalidEvent(str(error)) from None
     if domain != DOMAIN:
-        raise InvalidEvent(f"the body is of {_shown(domain)}, not of {DOMAIN!r}")
-    _number("kind", kind)
-    if kind not in _KINDS:
-        raise InvalidEvent(f"there is no kind {kind}")
-    event = Event(
-        author,
-        seq,
-        Kind(kind),
-        decision,
-        previous,
-        tuple(Reference(*_array("parent", one, 3)) for one in _array("parents", parents, None)),
-        payload,
-        signature,
-        tuple(_witness(one) for one in _array("witnesses", witnesses, None)),
-    )
-    if not event._sound or event.encoded != data:
+        raise InvalidEvent(f"the body is of {shown(domain)}, not of {DOMAIN!r}")
+    event = Event(author, seq, kind, decision, previous, parents, payload, signature, witnesses)
+    if event.encoded != data:
         raise InvalidEvent("the encoding is not canonical")
     return event
 
@@ -186,36 +196,15 @@ _shared = lru_cache(maxsize=1 << 15)(_decoded)
 _KINDS = frozenset(Kind)
 
 
-def _loaded(data: bytes) -> Any:
-    try:
-        return cbor2.loads(data)
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidEvent(f"no CBOR: {str(error).splitlines()[0][:80]}") from None
-
-
-def _array(name: str, value: Any, size: int | None) -> list[Any]:
-    if not isinstance(value, list) or size not in (None, len(value)):
-        raise InvalidEvent(f"{name}: no array{'' if size is None else f' of {size}'}")
-    return value
+def _reference(value: Any) -> Reference:
+    author, seq, name = array("parent", value, 3)
+    return Reference(
+        number("parent: author", author),
+        number("parent: seq", seq),
+        octets("parent: id", name, ID_BYTES),
+    )
 
 
 def _witness(value: Any) -> tuple[int, bytes]:
-    member, signature = _array("witness", value, 2)
-    return member, signature
-
-
-def _number(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LONGEST:
-        raise InvalidEvent(f"{name}: {_shown(value)} is no number below 2³²")
-
-
-def _bytes(name: str, value: Any, size: int | None) -> None:
-    if not isinstance(value, bytes) or size not in (None, len(value)):
-        raise InvalidEvent(f"{name}: not {'' if size is None else f'{size} '}bytes")
-
-
-def _shown(value: Any) -> str:
-    """Short, whatever it is: Python refuses to print a very long number."""
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a huge number"
-    return repr(value)[:40] if isinstance(value, int | str | bytes) else type(value).__name__
+    member, signature = array("witness", value, 2)
+    return number("witness", member), octets("witness: signature", signature, SIGNATURE_BYTES)

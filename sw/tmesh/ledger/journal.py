@@ -1,14 +1,17 @@
 """An append-only file of records that survives being killed at any moment."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tmesh.closing import Closing
-from tmesh.errors import CorruptJournal, InvalidInput
+from tmesh.errors import CorruptJournal, FileError, InvalidInput
+from tmesh.ledger.encoding import octets
 
 #: The file begins with this, a salt, and the salt's digest. Then records: length (4 bytes, little-
 #: endian), digest and so many bytes. Digests are keyed by the salt: what others have us write may
@@ -30,72 +33,60 @@ class Journal(Closing):
     (`torn` bytes); nobody was told that it had been written. Raises `CorruptJournal` where a record
     before the last is damaged; the file then stays as it is. Raises ``OSError`` where another
     process has the journal open, as a lock on the file's name with `.lock` after it says.
+
+    If a call raises ``OSError``, the journal is as before that call, and the same call works when
+    the disk does again. A record whose write failed can still be on disk after a kill, like one
+    that was complete when the kill came.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file = -1
-        self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self.records: list[bytes] = []
+        self.torn = 0
+        self._file = self._lock = -1
+        self._intact = True  # whether the kernel is known to hold what the disk does
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.records: list[bytes] = []
-            self.torn = 0
-            if self.path.exists():
-                data = self.path.read_bytes()
-                self._salt, self.records, self._end = _read(self.path, data)
-                self.torn = len(data) - self._end
-                self._file = os.open(self.path, os.O_RDWR)
-                os.ftruncate(self._file, self._end)
-            else:
-                self.rewrite([])
+            with _named(self.path):
+                self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self.path.exists():
+                    self._open()
+                else:
+                    self.rewrite([])
         except BaseException:
             self.close()
             raise
 
     def append(self, record: bytes) -> None:
-        """Write one record and wait until it is on disk.
+        """Write one record and wait until it is on disk. A kill leaves all of the record or none.
 
-        Raises ``OSError`` where it cannot be written; the file is then as before, or, where not
-        even that can be had, the journal is closed.
+        Raises ``OSError`` where it cannot be written; the journal is then as before.
         """
-        if self._file < 0:
-            raise OSError(f"{self.path}: the journal is closed")
         framed = _framed(self._salt, record)
-        try:
-            _put(self._file, framed, self._end)
-        except OSError:
+        with _named(self.path):
+            self._check_open()
+            if not self._intact:
+                self._renew()
             try:
-                os.ftruncate(self._file, self._end)
-            except OSError:
-                self.close()
-            raise
+                _write(self._file, framed, self._end)
+                self._sync()
+            except BaseException:
+                self._cut()
+                raise
         self._end += len(framed)
 
-    def rewrite(self, records: list[bytes]) -> None:
-        """Put other records in the place of all: after a kill either these are there or those.
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        """Replace all records by others. A kill leaves the old ones or the new ones.
 
-        Raises ``OSError`` where they cannot be written; the journal is then as before, or closed.
+        Raises ``OSError`` where they cannot be written; the journal is then as before.
         """
         salt = secrets.token_bytes(_SALT)
         data = MAGIC + salt + _digest(salt, salt)
         data += b"".join(_framed(salt, record) for record in records)
-        new = Path(f"{self.path}.new")
-        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            _put(file, data, 0)
-            new.replace(self.path)
-        except BaseException:
-            os.close(file)
-            new.unlink(missing_ok=True)
-            raise
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._salt, self._end = file, salt, len(data)
-        try:
-            _sync_folder(self.path.parent)
-        except BaseException:
-            self.close()  # a power failure may bring the old file back, without what follows
-            raise
+        with _named(self.path):
+            self._check_open()
+            self._replace(data)
+        self._salt = salt
 
     def close(self) -> None:
         """Let go of the file."""
@@ -105,13 +96,87 @@ class Journal(Closing):
                     os.close(file)
         self._file = self._lock = -1
 
+    def _check_open(self) -> None:
+        if self._lock < 0:
+            raise FileError(f"{self.path}: the journal is closed")
 
-def _put(file: int, data: bytes, at: int) -> None:
-    """Write all of it and wait until it is on disk."""
+    def _open(self) -> None:
+        """Read an existing file, and cut off the rest of a torn write."""
+        data = self.path.read_bytes()
+        self._salt, self.records, self._end = _read(self.path, data)
+        self.torn = len(data) - self._end
+        self._file = os.open(self.path, os.O_RDWR)
+        if self.torn:
+            os.ftruncate(self._file, self._end)
+        _sync_folder(self.path.parent)  # a kill may have come before the first one
+
+    def _sync(self) -> None:
+        # After a failed fsync the kernel may take pages for clean that never reached the disk, and
+        # the next fsync reports success. So nothing more is written to this file, see `_renew`.
+        self._intact = False
+        os.fsync(self._file)
+        self._intact = True
+
+    def _cut(self) -> None:
+        """Remove a record that failed: a shorter one over it would leave its end in the file."""
+        try:
+            os.ftruncate(self._file, self._end)
+        except OSError:
+            self._intact = False
+
+    def _renew(self) -> None:
+        """Write all again, into a new file, after a failure that leaves the old one in doubt."""
+        data = b""
+        while len(data) < self._end:
+            some = os.pread(self._file, self._end - len(data), len(data))
+            if not some:
+                raise CorruptJournal(f"{self.path}: it ends at byte {len(data)}, not {self._end}")
+            data += some
+        if _read(self.path, data)[2] != self._end:
+            raise CorruptJournal(f"{self.path}: a record was lost when the disk failed")
+        self._replace(data)
+
+    def _replace(self, data: bytes) -> None:
+        """Put a new file in the place of the old one. The old one stays open until the new name is
+        on disk: if that fails, the next call restores its records."""
+        new = Path(f"{self.path}.new")
+        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            _write(file, data, 0)
+            os.fsync(file)
+            self._intact = False
+            new.replace(self.path)
+            _sync_folder(self.path.parent)
+        except BaseException:
+            os.close(file)
+            with contextlib.suppress(OSError):  # the next one truncates it
+                new.unlink(missing_ok=True)
+            raise
+        old, self._file, self._end, self._intact = self._file, file, len(data), True
+        if old >= 0:
+            with contextlib.suppress(OSError):  # nothing in it is needed
+                os.close(old)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error of the operating system name the journal."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _write(file: int, data: bytes, at: int) -> None:
+    """Write all of it."""
     done = 0
     while done < len(data):
-        done += os.pwrite(file, data[done:], at + done)
-    os.fsync(file)
+        some = os.pwrite(file, data[done:], at + done)
+        if not some:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done += some
 
 
 def _digest(salt: bytes, data: bytes) -> bytes:
@@ -119,7 +184,7 @@ def _digest(salt: bytes, data: bytes) -> bytes:
 
 
 def _framed(salt: bytes, record: bytes) -> bytes:
-    if not 0 < len(record) <= LARGEST:
+    if not 0 < len(octets("record", record)) <= LARGEST:
         raise InvalidInput(f"a record has from 1 to {LARGEST} bytes, not {len(record)}")
     return len(record).to_bytes(4, "little") + _digest(salt, record) + record
 

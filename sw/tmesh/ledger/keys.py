@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from tmesh.errors import InvalidInput
+from tmesh.ledger.curve import flaw
+from tmesh.ledger.encoding import array, number, octets
 
 KEY_BYTES, SIGNATURE_BYTES = 32, 64
 
@@ -22,8 +25,8 @@ class Signer:
     """Agent number `author` with his private key, from 32 secret bytes."""
 
     def __init__(self, author: int, secret: bytes) -> None:
-        self.author = author
-        self.secret = secret
+        self.author = number("author", author)
+        self.secret = octets("secret", secret, KEY_BYTES)
         self._key = Ed25519PrivateKey.from_private_bytes(secret)
 
     @classmethod
@@ -47,30 +50,62 @@ class Signer:
 
 
 class KeySet:
-    """The public keys (32 bytes each) of all agents, in the order of their numbers."""
+    """The public keys (32 bytes each) of all agents, in the order of their numbers.
+
+    Raises `InvalidInput` for two equal keys, as one agent would count twice, and for a key that
+    is not in the group of the base point (`tmesh.ledger.curve`), as anyone could sign for it.
+    """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        for number, key in enumerate(keys):
-            if len(key) != KEY_BYTES:
-                raise InvalidInput(
-                    f"keys: that of agent {number} has {len(key)} bytes, not {KEY_BYTES}"
-                )
-        self._keys = tuple(keys)
+        for agent, key in enumerate(array("keys", keys)):
+            octets(f"keys: agent {agent}", key, KEY_BYTES)
+            wrong = flaw(bytes(key))
+            if wrong:
+                raise InvalidInput(f"keys: agent {agent}: {key.hex()} {wrong}")
+        self._keys = _distinct(keys)
 
     @classmethod
-    def simulated(cls, agents: int, seed: int) -> tuple["KeySet", list[Signer]]:
+    def of(cls, signers: Sequence[Signer]) -> Self:
+        """The keys of signers, agents 0 to n − 1 in order. Each is a multiple of the base point, so
+        the only check is that they differ."""
+        made = cls(())
+        for agent, signer in enumerate(signers):
+            if signer.author != agent:
+                raise InvalidInput(f"signers: number {agent} is of agent {signer.author}")
+        made._keys = _distinct([signer.public for signer in signers])
+        return made
+
+    @classmethod
+    def simulated(cls, agents: int, seed: int) -> tuple[Self, list[Signer]]:
         """The keys of a simulated swarm, and its signers."""
         signers = [Signer.simulated(author, seed) for author in range(agents)]
-        return cls([signer.public for signer in signers]), signers
+        return cls.of(signers), signers
+
+    def __getitem__(self, author: int) -> bytes:
+        return self._keys[author]
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def verify(self, author: int, message: bytes, signature: bytes) -> bool:
-        """Whether `author`, one of these agents, signed the message."""
+        """Whether `author`, one of these agents, signed the message.
+
+        As RFC 8032, 5.1.7 without the factor 8, on OpenSSL: S < L, and [S]B − [k]A, encoded, is R
+        byte for byte. So R has one encoding, and for a key of order L it has order L too; R is the
+        neutral point only if the key's owner chose it.
+        """
         if not 0 <= author < len(self._keys) or len(signature) != SIGNATURE_BYTES:
             return False
         return _verified(self._keys[author], message, signature)
+
+
+def _distinct(keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    agents: dict[bytes, int] = {}
+    for agent, key in enumerate(keys):
+        other = agents.setdefault(bytes(key), agent)
+        if other != agent:
+            raise InvalidInput(f"keys: agent {agent}: {key.hex()} is the key of agent {other} too")
+    return tuple(agents)
 
 
 # Many replicas in one process check the same signatures. Digests stand for messages, which may be

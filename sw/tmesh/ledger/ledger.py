@@ -3,22 +3,30 @@
 import contextlib
 import dataclasses
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import cbor2
 
 from tmesh.errors import CorruptJournal, InvalidEvent, InvalidInput
+from tmesh.ledger.encoding import array, loaded, number, octets
+from tmesh.ledger.event import LARGEST as LARGEST_EVENT
 from tmesh.ledger.event import Event, Kind, Reference
+from tmesh.ledger.journal import LARGEST as LARGEST_RECORD
 from tmesh.ledger.journal import Journal
 from tmesh.ledger.keys import KeySet, Signer
+from tmesh.ledger.waiting import Waiting
 
-#: Events whose parents are missing wait, at most so many; the oldest go first.
-WAITING = 1 << 12
+#: Events with one author and number that a ledger admits by themselves: two are the proof.
+FORKS = 2
+
+
+Get = Callable[[bytes], Event | None]
 
 
 class Admission(enum.Enum):
-    """What became of an event: `ADMITTED`, already `KNOWN`, or `WAITING` for its parents."""
+    """The fate of an event: `ADMITTED`, already `KNOWN`, or `WAITING` for others."""
 
     ADMITTED = enum.auto()
     KNOWN = enum.auto()
@@ -48,12 +56,10 @@ class Equivocation:
     def decode(cls, data: bytes) -> "Equivocation":
         """From its bytes. Raises `InvalidEvent` for any that are no two events."""
         try:
-            first, second = cbor2.loads(data)
-            proof = cls(Event.decode(first), Event.decode(second))
-        except InvalidEvent:
-            raise
-        except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError):
-            raise InvalidEvent("a proof is an array of two events") from None
+            first, second = array("proof", loaded(data, 2 * LARGEST_EVENT + 16), 2)
+        except InvalidInput as error:
+            raise InvalidEvent(str(error)) from None
+        proof = cls(Event.decode(first), Event.decode(second))
         if proof.encoded != data:
             raise InvalidEvent("the encoding is not canonical")
         return proof
@@ -63,7 +69,14 @@ class Ledger:
     """A set of events that is closed: with each event it has those that the event used.
 
     Merging is the union, so it is commutative, associative and idempotent; both sides of an
-    equivocation stay in, as evidence. An event that comes before its parents waits for them.
+    equivocation stay in, as evidence. An event that comes before its parents waits for them. A
+    third event with one author and number proves no more: it waits until an event of another
+    author stands on it.
+
+    A call computes its changes, writes them, and only then changes anything. So if it raises
+    ``OSError``, the ledger is as before, and the same call works when the disk does again. One
+    record of the journal holds 128 KiB of events. A call that admits more takes several such
+    steps, and the next call continues after the last one.
 
     Parameters
     ----------
@@ -88,8 +101,8 @@ class Ledger:
         self._places: dict[tuple[int, int], list[bytes]] = {}
         self._forks: set[tuple[int, int]] = set()
         self._last: dict[int, int] = {}
-        self._waiting: dict[bytes, tuple[Event, Reference]] = {}  # and the first that it lacks
-        self._wanted: dict[bytes, set[bytes]] = {}
+        self._waiting = Waiting()
+        self._unblocked: list[Event] = []  # waiting events that lack only a working disk
         self._floors: dict[int, int] = {}
         self._journal: Journal | None = None
         if journal is not None:
@@ -105,11 +118,13 @@ class Ledger:
         Raises `InvalidEvent` with the reason where it is not signed by its author and witnesses,
         contradicts the events that it cites, or fails the check; the ledger is then as before.
         With a journal the event is on disk when this returns. Raises ``OSError`` where it cannot
-        be written; then it is not in the ledger, unless one that waited for it could not be.
+        be written.
         """
-        if event.id in self._events or self._below(event.reference):
+        known = self._known(event.reference)
+        self.merge([event])
+        if known:
             return Admission.KNOWN
-        return self._take(event)
+        return Admission.ADMITTED if event.id in self._events else Admission.WAITING
 
     def next(
         self,
@@ -140,15 +155,27 @@ class Ledger:
 
         Raises `InvalidEvent` at the first that is not valid; those before it are then in.
         """
-        before = len(self)
-        for event in other:
-            self.append(event)
+        before, draft = len(self), _Draft(self._events)
+        try:
+            for event in self._unblocked:
+                if event.id in self._waiting:
+                    self._consider(event, draft)
+            for event in other:
+                if not self._known(event.reference) and event.id not in draft.events:
+                    self._valid(event)
+                    self._consider(event, draft)
+        finally:
+            self._admit(list(draft.events.values()))
         return len(self) - before
 
     def missing(self) -> set[bytes]:
-        """Ids of events to fetch: those that others, which wait, have used."""
-        cited = (cited for event, _ in self._waiting.values() for cited in _cited(event))
-        return {one.id for one in cited if not self._known(one)} - set(self._waiting)
+        """Ids of events to fetch, because waiting events cite them."""
+        cited = {one.id: one for event in self._waiting for one in event.cited}
+        return {
+            name
+            for name, one in cited.items()
+            if name not in self._waiting and not self._known(one)
+        }
 
     def equivocators(self) -> dict[int, Equivocation]:
         """A proof for every author who signed two events with one number."""
@@ -164,7 +191,7 @@ class Ledger:
         id, so that equal sets have equal orders."""
         generations: dict[bytes, int] = {}
         for event in self:
-            above = (generations.get(cited.id, 0) for cited in _cited(event))
+            above = (generations.get(cited.id, 0) for cited in event.cited)
             generations[event.id] = 1 + max(above, default=0)
         return sorted(
             self, key=lambda event: (generations[event.id], event.author, event.seq, event.id)
@@ -177,11 +204,11 @@ class Ledger:
             if Event.decode(event.encoded) != event:
                 raise InvalidEvent(f"event {event.id.hex()} is not what its bytes say")
             self._valid(event)
-            for cited in _cited(event):
+            for cited in event.cited:
                 # Those that it cites came before it, so there is no cycle.
                 if cited.id not in seen and not self._below(cited):
                     raise InvalidEvent(f"event {event.id.hex()} lacks {cited.id.hex()}")
-            _fits(event, seen)
+            _fits(event, seen.get)
             seen[event.id] = event
 
     def head(self, author: int) -> Event | None:
@@ -206,29 +233,25 @@ class Ledger:
         floor that is not here, ``OSError`` where the journal cannot be rewritten; nothing is
         forgotten then.
         """
+        floors = {number("floors", one): number("floors", floors[one]) for one in floors}
         for author, floor in floors.items():
             if floor > self._floors.get(author, 0) and (author, floor) not in self._places:
                 raise InvalidInput(f"floors: event {floor} of agent {author} is not here")
-        before = self._floors
-        self._floors = _highest(before, floors)
+        after = type(self)(self.keys, self._check)
+        after._floors = _highest(self._floors, floors)
         kept = set(keep).union(*(self._places[fork] for fork in self._forks))
-        left = [event for event in self if event.id in kept or not self._below(event.reference)]
-        if self._journal is not None:
-            try:
-                records = [event.encoded for event in left]
-                self._journal.rewrite([_floors(self._floors), *records])
-            except OSError:
-                self._floors = before
-                raise
-        gone = len(self) - len(left)
-        self._events, self._places = {}, {}
+        left = [e for e in self if e.id in kept or not after._below(e.reference)]
         for event in left:
-            self._enter(event)
-        waiting = [event for event, _ in self._waiting.values()]
-        self._waiting, self._wanted = {}, {}
-        for event in waiting:  # some lack no longer what they waited for
+            after._enter(event)
+        for event in self._waiting:  # some lack no longer what they waited for
             with contextlib.suppress(InvalidEvent):
-                self.append(event)
+                after.append(event)
+        if self._journal is not None:
+            records = [_batch(some) for some in _portions(list(after))]
+            self._journal.rewrite([_floors(after._floors), *records])
+        gone = len(self) - len(left)
+        self._events, self._places, self._forks = after._events, after._places, after._forks
+        self._floors, self._waiting, self._unblocked = after._floors, after._waiting, []
         return gone
 
     def get(self, name: bytes) -> Event | None:
@@ -239,6 +262,12 @@ class Ledger:
     def ids(self) -> set[bytes]:
         """Ids of all events."""
         return set(self._events)
+
+    @property
+    def surplus(self) -> list[Event]:
+        """Third and later events with one author and number that no other author has cited. They
+        are not in the ledger, but need not be fetched again."""
+        return [event for event in self._waiting if self._waiting.complete(event.id)]
 
     @property
     def floors(self) -> dict[int, int]:
@@ -264,12 +293,14 @@ class Ledger:
         return other
 
     def _restore(self, journal: Journal) -> None:
-        floors, *events = journal.records
+        floors, *records = journal.records
         self._floors = _decoded_floors(journal, floors)
-        for record in events:
-            event = Event.decode(record)
-            if self._take(event) is not Admission.ADMITTED:
+        for event in [event for record in records for event in _decoded_batch(journal, record)]:
+            self._valid(event)
+            if any(not self._known(cited) for cited in event.cited):
                 raise InvalidEvent(f"{journal.path}: event {event.id.hex()} lacks its parents")
+            _fits(event, self._events.get)
+            self._enter(event)
 
     def _known(self, cited: Reference) -> bool:
         return cited.id in self._events or self._below(cited)
@@ -283,37 +314,83 @@ class Ledger:
         if reason:
             raise InvalidEvent(reason)
 
-    def _take(self, event: Event) -> Admission:
-        self._valid(event)
-        if self._wait(event):
-            return Admission.WAITING
-        _fits(event, self._events)
-        self._admit(event)
+    def _consider(self, event: Event, draft: "_Draft") -> None:
+        """Add an event to a draft with all that waited for it, or let it wait.
+
+        Raises `InvalidEvent` where it says of events that it cites what is not true.
+        """
+        todo = self._drafted(event, draft)
+        while todo:
+            with contextlib.suppress(InvalidEvent):  # it cites an event by a wrong author or number
+                todo += self._drafted(todo.pop(), draft)
+
+    def _drafted(self, event: Event, draft: "_Draft") -> list[Event]:
+        """The events to consider after this one has been added to a draft, or waits."""
+        if event.id in draft.events:
+            return []
+        ready = self._ready(event, draft)
+        for one in ready:
+            draft.add(one)
+        if ready:
+            return [later for one in ready for later in self._waiting.wanting(one.id)]
+        # Events of other authors may lack only this one, if it is a third event of one number. If
+        # not, they wait from now on for the same event as this one.
+        wanting = self._waiting.wanting(event.id)
+        return [one for one in wanting if one.author != event.author]
+
+    def _ready(self, event: Event, draft: "_Draft") -> list[Event]:
+        """The event, after the waiting ones that it stands on; or none, and it waits.
+
+        Only surplus forks can be complete and still wait. An author's own events admit none of its
+        forks: otherwise a chain could grow from every fork.
+        """
+        found: dict[bytes, Event] = {}
+        stack = [(event, iter(event.cited))]
+        while stack:
+            current, cited = stack[-1]
+            for one in cited:
+                if one.id in found or one.id in draft.events or self._known(one):
+                    continue
+                waiting = self._waiting.get(one.id)
+                if waiting is None or waiting.author == event.author:
+                    self._waiting.put(event, one)
+                    return []
+                stack.append((waiting, iter(waiting.cited)))
+                break
+            else:
+                stack.pop()
+                if not self._fits(current, event, lambda name: found.get(name) or draft.get(name)):
+                    return []
+                found[current.id] = current
+        place = event.author, event.seq
+        if len(self._places.get(place, ())) + draft.places[place] >= FORKS:
+            self._waiting.put(event, None)
+            return []
+        return list(found.values())
+
+    def _fits(self, current: Event, event: Event, get: Get) -> bool:
+        """Whether `current`, on which an event stands, cites events as they are. If not, it never
+        can be admitted and is dropped. Raises `InvalidEvent` if `current` is the event itself."""
         try:
-            self._release(event.id)
-        except OSError:
-            self._waiting, self._wanted = {}, {}  # they come again when ledgers are reconciled
-            raise
-        return Admission.ADMITTED
+            _fits(current, get)
+        except InvalidEvent:
+            self._waiting.drop(current.id)
+            if current is event:
+                raise
+            self._waiting.put(event, current.reference)
+            return False
+        return True
 
-    def _release(self, name: bytes) -> None:
-        """Admit those that waited for an event, and those that waited for them."""
-        ready = sorted(self._wanted.pop(name, ()))
-        while ready:
-            event, _ = self._waiting.pop(ready.pop())
-            if self._wait(event):
-                continue
-            try:
-                _fits(event, self._events)
-            except InvalidEvent:
-                continue  # it waited in vain: it says of its parents what is not true
-            self._admit(event)
-            ready += sorted(self._wanted.pop(event.id, ()))
-
-    def _admit(self, event: Event) -> None:
-        if self._journal is not None:
-            self._journal.append(event.encoded)
-        self._enter(event)
+    def _admit(self, events: list[Event]) -> None:
+        """Write events, as many as one record holds at a time, and then take them in."""
+        self._unblocked = [event for event in events if event.id in self._waiting]
+        for some in _portions(events):
+            if self._journal is not None:
+                self._journal.append(_batch(some))
+            for event in some:
+                self._enter(event)
+                self._waiting.drop(event.id)
+        self._unblocked = []
 
     def _enter(self, event: Event) -> None:
         self._events[event.id] = event
@@ -323,33 +400,29 @@ class Ledger:
             self._forks.add((event.author, event.seq))
         self._last[event.author] = max(event.seq, self._last.get(event.author, 0))
 
-    def _wait(self, event: Event) -> bool:
-        """Whether it lacks something that it cites; then it waits for that."""
-        lacking = next((cited for cited in _cited(event) if not self._known(cited)), None)
-        if lacking is None:
-            return False
-        if event.id not in self._waiting:
-            if len(self._waiting) >= WAITING:
-                oldest = next(iter(self._waiting))
-                _, wanted = self._waiting.pop(oldest)
-                self._wanted[wanted.id].remove(oldest)
-                if not self._wanted[wanted.id]:
-                    del self._wanted[wanted.id]
-            self._waiting[event.id] = event, lacking
-            self._wanted.setdefault(lacking.id, set()).add(event.id)
-        return True
+
+class _Draft:
+    """The events of a ledger, and the events that a call is about to admit, causes first."""
+
+    def __init__(self, present: Mapping[bytes, Event]) -> None:
+        self.events: dict[bytes, Event] = {}
+        self.places: Counter[tuple[int, int]] = Counter()
+        self._present = present
+
+    def add(self, event: Event) -> None:
+        """Another event that is to be admitted."""
+        self.events[event.id] = event
+        self.places[event.author, event.seq] += 1
+
+    def get(self, name: bytes) -> Event | None:
+        """The event with this id, None if it is neither here nor about to be."""
+        return self._present.get(name) or self.events.get(name)
 
 
-def _cited(event: Event) -> list[Reference]:
-    """The events that it stands on, its own chain first."""
-    own = [Reference(event.author, event.seq - 1, event.previous)] if event.seq else []
-    return own + list(event.parents)
-
-
-def _fits(event: Event, events: Mapping[bytes, Event]) -> None:
+def _fits(event: Event, get: Get) -> None:
     """Raise `InvalidEvent` where it says of events that it cites what is not true."""
-    for cited in _cited(event):
-        there = events.get(cited.id)
+    for cited in event.cited:
+        there = get(cited.id)
         if there is not None and there.reference != cited:
             raise InvalidEvent(
                 f"event {event.seq} of agent {event.author} cites event {there.seq} of agent "
@@ -368,8 +441,35 @@ def _floors(floors: Mapping[int, int]) -> bytes:
 
 
 def _decoded_floors(journal: Journal, record: bytes) -> dict[int, int]:
-    with contextlib.suppress(cbor2.CBORDecodeError):
-        floors = cbor2.loads(record)
+    with contextlib.suppress(InvalidInput):
+        floors = loaded(record, LARGEST_RECORD)
         if isinstance(floors, dict):
-            return floors
+            return {number("author", one): number("floor", floors[one]) for one in floors}
     raise CorruptJournal(f"{journal.path}: no journal of a ledger")
+
+
+def _portions(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """Events in order, in lists that each fit into a record."""
+    some, size = list[Event](), 0
+    for event in events:
+        more = len(event.encoded) + 5  # the head of a byte string, as that of the array
+        if some and size + more + 5 > LARGEST_RECORD:
+            yield some
+            some, size = [], 0
+        some.append(event)
+        size += more
+    if some:
+        yield some
+
+
+def _batch(events: Iterable[Event]) -> bytes:
+    """A record of a journal: events that are admitted together."""
+    return cbor2.dumps([event.encoded for event in events], canonical=True)
+
+
+def _decoded_batch(journal: Journal, record: bytes) -> list[Event]:
+    try:
+        parts = [octets("event", one) for one in array("record", loaded(record, LARGEST_RECORD))]
+    except InvalidInput as error:
+        raise CorruptJournal(f"{journal.path}: no journal of a ledger: {error}") from None
+    return [Event.decode(part) for part in parts]

@@ -10,34 +10,48 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import cbor2
 
-from tmesh.errors import InvalidEvent, InvalidMessage
+from tmesh.errors import InvalidEvent, InvalidInput, InvalidMessage
+from tmesh.ledger.encoding import array, loaded, octets
 from tmesh.ledger.event import ID_BYTES, Event
 from tmesh.ledger.ledger import Ledger
 
 #: A range is cut into so many, and listed when it holds at most so many ids.
 CUTS, LISTED = 16, 4
 
-#: A message has at most so many ranges; what it has no room for, the next exchange finds.
-RANGES = 1 << 14
+#: The most ranges, ids and bytes of a message; the next exchange finds the rest. So many bytes hold
+#: the most ranges and ids.
+RANGES, IDS, BYTES = 1 << 14, 1 << 16, 1 << 22
 
 _LAST = b"\xff" * (ID_BYTES + 1)  # above all ids
+_FINGERPRINT_BYTES = 16
+
+
+class _Range(NamedTuple):
+    """Ids from `low` on and below `high`: their fingerprint, or a list of them. A final list
+    answers another list, and needs no answer."""
+
+    low: bytes
+    high: bytes
+    fingerprint: bytes
+    ids: list[bytes] | None
+    final: bool
 
 
 class Reconciler:
     """One side of an exchange, about the ids (32 bytes) that it has.
 
     A fingerprint is the SHA-256 of the number of ids and their sum modulo 2²⁵⁶, cut to 16 bytes.
-    Who signs tens of thousands of events can find two sets of them with one sum (Wagner 2002) and
-    give one to each side: these look equal for as long as all else does. An event that cites one
-    of them still has it asked for by `Ledger.missing`.
+    An author of tens of thousands of events can find two sets of them with one sum (Wagner 2002)
+    and give one to each side. Both sides look equal for as long as all else does. An event that
+    cites one of them still has it asked for by `Ledger.missing`.
     """
 
     def __init__(self, ids: Iterable[bytes]) -> None:
-        self._ids = sorted(ids)
+        self._ids = sorted({octets("id", one, ID_BYTES) for one in ids})
         self._sums = [0]
         for one in self._ids:
             self._sums.append((self._sums[-1] + int.from_bytes(one)) % (1 << 256))
@@ -52,38 +66,42 @@ class Reconciler:
 
         Raises `InvalidMessage` for bytes that are no message.
         """
-        reply: list[list[Any]] = []
+        reply, listed = list[_Range](), 0
         they, we = set[bytes](), set[bytes]()
         for low, high, fingerprint, ids, final in _decoded(message):
             first, last = (bisect.bisect_left(self._ids, bound) for bound in (low, high))
-            mine = set(self._ids[first:last])
             if ids is not None:
+                mine = set(self._ids[first:last])
                 they |= mine - set(ids)
                 we |= set(ids) - mine
-                if not final and mine != set(ids):
-                    reply.append([low, high, b"", sorted(mine), True])
+                # A list that is too long is left out: the other side gets these events, and then
+                # finds the remaining difference in shorter ranges.
+                if not final and mine != set(ids) and listed + len(mine) <= IDS:
+                    reply.append(_Range(low, high, b"", sorted(mine), True))
+                    listed += len(mine)
             elif fingerprint != self._fingerprint(first, last):
                 reply += self._cut(low, high, first, last)
-            if len(reply) > RANGES - CUTS:
+                listed += len(reply[-1].ids or ())
+            if len(reply) > RANGES - CUTS or listed > IDS - LISTED:
                 break
         return (_encoded(reply) if reply else None), they, we
 
-    def _cut(self, low: bytes, high: bytes, first: int, last: int) -> list[list[Any]]:
+    def _cut(self, low: bytes, high: bytes, first: int, last: int) -> list[_Range]:
         if last - first <= LISTED:
-            return [[low, high, b"", self._ids[first:last], False]]
+            return [_Range(low, high, b"", self._ids[first:last], False)]
         step = -(-(last - first) // CUTS)
         inside = (_between(*self._ids[at - 1 : at + 1]) for at in range(first + step, last, step))
         bounds = [low, *inside, high]
         return [self._described(a, b) for a, b in itertools.pairwise(bounds)]
 
-    def _described(self, low: bytes, high: bytes) -> list[Any]:
+    def _described(self, low: bytes, high: bytes) -> _Range:
         first, last = (bisect.bisect_left(self._ids, bound) for bound in (low, high))
-        return [low, high, self._fingerprint(first, last), None, False]
+        return _Range(low, high, self._fingerprint(first, last), None, False)
 
     def _fingerprint(self, first: int, last: int) -> bytes:
         total = (self._sums[last] - self._sums[first]) % (1 << 256)
         data = (last - first).to_bytes(8) + total.to_bytes(32)
-        return hashlib.sha256(data).digest()[:16]
+        return hashlib.sha256(data).digest()[:_FINGERPRINT_BYTES]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,33 +171,38 @@ def _between(a: bytes, b: bytes) -> bytes:
     return b[:size]
 
 
-def _encoded(ranges: list[list[Any]]) -> bytes:
-    return cbor2.dumps(ranges, canonical=True)
+def _encoded(ranges: list[_Range]) -> bytes:
+    return cbor2.dumps([list(_checked(one)) for one in ranges], canonical=True)
 
 
-def _decoded(message: bytes) -> list[list[Any]]:
+def _decoded(message: bytes) -> list[_Range]:
     try:
-        ranges = cbor2.loads(message)
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidMessage(f"no CBOR: {str(error).splitlines()[0][:80]}") from None
-    if not isinstance(ranges, list) or not 0 < len(ranges) <= RANGES:
-        raise InvalidMessage(f"no array of 1 to {RANGES} ranges")
-    end = b""
-    for entry in ranges:
-        if not isinstance(entry, list) or len(entry) != 5:
-            raise InvalidMessage("a range has five fields")
-        low, high, fingerprint, ids, final = entry
-        if not all(isinstance(field, bytes) for field in (low, high, fingerprint)):
-            raise InvalidMessage("bounds and fingerprint are bytes")
-        if not isinstance(final, bool) or low >= high:
-            raise InvalidMessage("a range is empty, or its flag is none")
-        if low < end:
-            raise InvalidMessage("ranges are not in order, or overlap")
-        end = high
-        if ids is not None and not (
-            isinstance(ids, list)
-            and all(isinstance(one, bytes) and len(one) == ID_BYTES for one in ids)
-            and all(low <= one < high for one in ids)
-        ):
-            raise InvalidMessage("ids are not in their range")
+        ranges = [_checked(one) for one in array("message", loaded(message, BYTES))]
+        if not 0 < len(ranges) <= RANGES:
+            raise InvalidInput(f"message: {len(ranges)} ranges, not 1 to {RANGES}")
+        if any(a.high > b.low for a, b in itertools.pairwise(ranges)):
+            raise InvalidInput("message: ranges are not in order, or overlap")
+        if sum(len(one.ids or ()) for one in ranges) > IDS:
+            raise InvalidInput(f"message: more than {IDS} ids")
+        if _encoded(ranges) != message:
+            raise InvalidInput("message: the encoding is not canonical")
+    except InvalidInput as error:
+        raise InvalidMessage(str(error)) from None
     return ranges
+
+
+def _checked(value: Any) -> _Range:
+    """A range with fields that `Reconciler` can make. Raises `InvalidInput` for any others."""
+    low, high, fingerprint, ids, final = array("range", value, 5)
+    octets("range: low", low, most=len(_LAST))
+    octets("range: high", high, most=len(_LAST))
+    octets("range: fingerprint", fingerprint, _FINGERPRINT_BYTES if ids is None else 0)
+    if low >= high or not isinstance(final, bool) or (final and ids is None):
+        raise InvalidInput("range: it is empty, or its flag is none")
+    if ids is not None:
+        ids = [octets("range: id", one, ID_BYTES) for one in array("range: ids", ids)]
+        if any(a >= b for a, b in itertools.pairwise(ids)):
+            raise InvalidInput("range: ids are not in order, or twice")
+        if ids and not low <= ids[0] <= ids[-1] < high:
+            raise InvalidInput("range: ids are not in their range")
+    return _Range(low, high, fingerprint, ids, final)

@@ -554,7 +554,9 @@ class Gossip:
             return last
         lie = dataclasses.replace(last, payload=payload, signature=b"")
         if self._liar.forges:
-            lie = dataclasses.replace(lie, author=(agent + 1) % len(self.said))
+            other = (agent + 1) % len(self.said)
+            parents = tuple(parent for parent in lie.parents if parent.author != other)
+            lie = dataclasses.replace(lie, author=other, parents=parents)
         return lie.signed(self._signers[agent])
 
     def _record(self, agent: int, event: Event) -> None:

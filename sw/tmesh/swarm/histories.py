@@ -62,7 +62,7 @@ class Histories:
 
     def synchronise(self, agent: int, other: int) -> None:
         """Begin an exchange."""
-        self._sync(agent, other, Reconciler(self.ledgers[agent].ids).open())
+        self._sync(agent, other, Reconciler(self._ids(agent)).open())
 
     def receive(self, agent: int, message: Sync | Missing) -> None:
         """Go on with one."""
@@ -75,13 +75,14 @@ class Histories:
             return
         ledger = self.ledgers[agent]
         try:
-            reply, lacking, _ = Reconciler(ledger.ids).answer(message.data)
+            reply, lacking, _ = Reconciler(self._ids(agent)).answer(message.data)
         except InvalidMessage:
             self.refused["sync"] += 1
             return
         if reply is not None:
             self._sync(agent, message.sender, reply)
-        events = [event.encoded for event in ledger if event.id in lacking]
+        held = [*ledger, *ledger.surplus]
+        events = [event.encoded for event in held if event.id in lacking]
         for first in range(0, len(events), EVENTS):
             some = tuple(events[first : first + EVENTS])
             size = sum(map(len, some))
@@ -111,7 +112,9 @@ class Histories:
         return {author for agent in self._honest for author in self.ledgers[agent].equivocators()}
 
     def _ids(self, agent: int) -> set[bytes]:
-        return self.ledgers[agent].ids
+        """Of all events that an agent need not be sent."""
+        ledger = self.ledgers[agent]
+        return ledger.ids | {event.id for event in ledger.surplus}
 
     def _sync(self, agent: int, other: int, data: bytes) -> None:
         self._send(agent, other, Sync(agent, data), len(data), "reconciliation")

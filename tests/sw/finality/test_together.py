@@ -13,7 +13,6 @@ from tmesh.ledger import Event, Journal, KeySet, Kind, Ledger, reconcile
 AGENTS = 4
 KEYS, SIGNERS = KeySet.simulated(AGENTS, 0)
 DECISION = Decision.of_all(b"slot 7", AGENTS)
-KINDS = {Act.ENTER: Kind.STATEMENT, Act.ATTEST: Kind.ATTESTATION, Act.COMMIT: Kind.COMMIT}
 
 honest = st.integers(0, AGENTS - 2)
 anyone = st.integers(0, AGENTS - 1)
@@ -56,7 +55,7 @@ class Swarm(RuleBasedStateMachine):
                     signature = DECISION.sign(SIGNERS[agent], vote)
                     payload = pack([Signed(agent, vote, signature)])
                     if payload not in held:
-                        ledger.next(SIGNERS[agent], KINDS[vote.act], DECISION.id, payload=payload)
+                        ledger.next(SIGNERS[agent], Kind.STATEMENT, DECISION.id, payload=payload)
 
     @rule(agent=honest, outcome=st.integers(0, 1))
     def collapse(self, agent: int, outcome: int) -> None:
@@ -81,7 +80,7 @@ class Swarm(RuleBasedStateMachine):
         ledger = self.ledgers[3]
         last = ledger.head(3)
         seq, previous = (0, b"") if last is None or fork else (last.seq + 1, last.id)
-        event = Event(3, seq, KINDS[act], DECISION.id, previous, (), payload).signed(SIGNERS[3])
+        event = Event(3, seq, Kind.STATEMENT, DECISION.id, previous, (), payload).signed(SIGNERS[3])
         ledger.append(event)
         reconcile(ledger, self.ledgers[to])
         self.follow(to)

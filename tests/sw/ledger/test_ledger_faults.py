@@ -1,0 +1,136 @@
+"""A ledger whose disk fails, or that is killed, at every single write."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from tmesh.ledger import Event, Journal, KeySet, Kind, Ledger, ledger
+
+from ..faults import Disk, Killed, again, each_failure
+
+KEYS, SIGNERS = KeySet.simulated(4, 0)
+DECISION = bytes(32)
+
+
+def seen(one: Ledger) -> tuple[object, ...]:
+    """All that a ledger says."""
+    return list(one), one.floors, one.missing(), one.equivocators(), [one.head(a) for a in range(4)]
+
+
+class Life:
+    """An agent with a journal, that repeats each call that fails, and starts again when killed.
+
+    sent: its own events that it showed to anyone.
+    """
+
+    def __init__(self, folder: Path, me: int, disk: Disk) -> None:
+        self.path, self.me, self.disk = folder / "events", me, disk
+        self.sent: dict[int, Event] = {}
+        self.journal: Journal | None = None
+        self.ledger = self.start()
+
+    def start(self) -> Ledger:
+        """From its journal, which may not be there yet."""
+        for _ in range(3):
+            try:
+                if self.journal is None:
+                    self.journal = Journal(self.path)
+                return Ledger(KEYS, journal=self.journal)
+            except OSError:
+                self.disk.free()
+            except Killed:
+                self.end()
+        raise AssertionError("it does not start")
+
+    def end(self) -> None:
+        """What the kernel does for a process that is gone."""
+        self.disk.free()
+        if self.journal is not None:
+            self.journal.close()
+            self.journal = None
+
+    def do(self, call: Callable[[Ledger], object]) -> None:
+        """A call of the ledger."""
+        try:
+            again(self.disk, lambda: call(self.ledger), lambda: seen(self.ledger))
+        except Killed:
+            self.end()
+            self.ledger = self.start()
+            call(self.ledger)
+        for event in self.ledger.chain(self.me):
+            assert self.sent.setdefault(event.seq, event) == event, "it contradicts itself"
+
+
+def grown() -> list[Event]:
+    """Events of agents 1 and 2 that cite each other."""
+    made, events = Ledger(KEYS), list[Event]()
+    for number in range(8):
+        events.append(made.next(SIGNERS[1 + number % 2], Kind.STATEMENT, DECISION, events[-1:]))
+    return events
+
+
+@pytest.mark.parametrize("me", [0, 3])
+def test_nothing_is_lost_or_half_done_whichever_write_fails(me: int) -> None:
+    """Of `next`, `append`, `merge`, `prune`, and events that were waiting for others."""
+    events = grown()
+
+    def scenario(disk: Disk) -> None:
+        with TemporaryDirectory() as folder:
+            life = Life(Path(folder), me, disk)
+            life.do(lambda one: one.next(SIGNERS[me], Kind.STATEMENT, DECISION, payload=b"1"))
+            for event in events[4:1:-1]:
+                life.do(lambda one, event=event: one.append(event))  # type: ignore[misc]
+            life.do(lambda one: one.merge(events[:2]))  # and those that waited
+            life.do(lambda one: one.merge(events[:5]))  # as none did after a kill
+            life.do(lambda one: one.next(SIGNERS[me], Kind.STATEMENT, DECISION, events[:1]))
+            life.do(lambda one: one.prune({1: 1}))
+            life.do(lambda one: one.merge(events))
+            life.do(lambda one: one.next(SIGNERS[me], Kind.STATEMENT, DECISION, events[-1:]))
+            assert {event.id for event in events[1:]} <= life.ledger.ids
+            assert events[0].id not in life.ledger
+            life.ledger.verify()
+            before = seen(life.ledger)
+            life.end()
+            disk.stop()
+            with Journal(life.path) as journal:
+                back = Ledger(KEYS, journal=journal)
+            assert set(back) >= {*life.sent.values()}, "an event was sent and is lost"
+            assert seen(back)[1:] == before[1:]
+            assert back.ids == life.ledger.ids
+
+    assert sum(1 for _ in each_failure(scenario)) > 80
+
+
+def test_a_cascade_of_many_records_goes_on_where_it_was() -> None:
+    """Events that wait are more than a record of the journal holds; the same call, or a start
+    after a kill and the same events, admit the rest."""
+    made = Ledger(KEYS)
+    events = [
+        made.next(SIGNERS[1], Kind.STATEMENT, DECISION, payload=bytes(50_000)) for _ in range(5)
+    ]
+    assert sum(len(event.encoded) for event in events) > ledger.LARGEST_RECORD
+
+    def scenario(disk: Disk) -> None:
+        with TemporaryDirectory() as folder:
+            life = Life(Path(folder), 0, disk)
+            some = events[::-1]
+            for _ in range(3):
+                try:
+                    for event in some:
+                        life.ledger.append(event)
+                    break
+                except OSError:
+                    disk.free()
+                    some = events[:1]
+                except Killed:
+                    life.end()
+                    life.ledger, some = life.start(), events[::-1]
+                assert list(life.ledger) == events[: len(life.ledger)]
+            assert list(life.ledger) == events
+            life.end()
+            disk.stop()
+            with Journal(life.path) as journal:
+                assert list(Ledger(KEYS, journal=journal)) == events
+
+    assert sum(1 for _ in each_failure(scenario)) > 30
