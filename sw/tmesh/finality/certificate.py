@@ -8,33 +8,45 @@ from functools import cached_property
 import cbor2
 
 from tmesh.errors import InvalidCertificate, InvalidInput
-from tmesh.finality.encoding import bits, fields, loaded, number, octets, packed, unpacked
+from tmesh.finality.encoding import AGENTS, BYTES, bits, packed, unpacked
 from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.ledger import KeySet, Signer
+from tmesh.ledger.encoding import array, loaded, number, octets, shown
 from tmesh.ledger.keys import SIGNATURE_BYTES
 
 #: First in what is signed or named, so that nothing means something elsewhere.
 VOTE, DECISION, CERTIFICATE = "tmesh vote 1", "tmesh decision 1", "tmesh certificate 1"
 
+#: The most bytes of the name of a contested resource.
+RESOURCE_BYTES = 1 << 10
+
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
     """A conflict set: all outcomes of one contested `resource` (bytes that name a token or a
-    command slot), who decides, `agents` as the bits of a number, and how many of them may lie,
-    `faults`."""
+    command slot). `agents` decide, as the bits of a number, and `faults` of them may be Byzantine.
+    Raises `InvalidInput` for fields of other types, sizes or ranges."""
 
     resource: bytes
     agents: int
     faults: int
 
     def __post_init__(self) -> None:
-        if self.agents < 1:
+        fields = {
+            "resource": octets("resource", self.resource, most=RESOURCE_BYTES),
+            "agents": _bitmap("agents", self.agents),
+            "faults": number("faults", self.faults),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        if not self.agents:
             raise InvalidInput("agents: nobody decides")
         quorum(self.agents.bit_count(), self.faults)
 
     @classmethod
     def of_all(cls, resource: bytes, agents: int, faults: int | None = None) -> "Decision":
         """By agents 0 to `agents` − 1; faults: default ⌊(n − 1)/3⌋, the most there can be."""
+        agents = number("agents", agents, least=1, below=AGENTS + 1)
         return cls(resource, (1 << agents) - 1, tolerated(agents) if faults is None else faults)
 
     @cached_property
@@ -49,8 +61,9 @@ class Decision:
         return quorum(self.agents.bit_count(), self.faults)
 
     def body(self, vote: Vote) -> bytes:
-        """The bytes that are signed: deterministic CBOR (RFC 8949, 4.2.1)."""
-        return cbor2.dumps([VOTE, self.id, *map(int, vote)], canonical=True)
+        """The bytes that are signed: deterministic CBOR (RFC 8949, 4.2.1). Raises `InvalidInput`
+        for a vote that nobody may sign."""
+        return cbor2.dumps([VOTE, self.id, *map(int, Vote.checked(*vote))], canonical=True)
 
     def sign(self, signer: Signer, vote: Vote) -> bytes:
         """An agent's signature of a vote."""
@@ -58,8 +71,12 @@ class Decision:
 
     def verify(self, keys: KeySet, author: int, vote: Vote, signature: bytes) -> bool:
         """Whether `author`, who decides here, signed the vote."""
-        there = author >= 0 and self.agents >> author & 1 == 1
-        return there and keys.verify(author, self.body(vote), signature)
+        try:
+            author, body = number("author", author, below=AGENTS), self.body(vote)
+            signature = octets("signature", signature, SIGNATURE_BYTES)
+        except InvalidInput:
+            return False
+        return self.agents >> author & 1 == 1 and keys.verify(author, body, signature)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +93,35 @@ class Certificate:
     signers: int
     signatures: bytes
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.decision, Decision):
+            raise InvalidInput(f"decision: {shown(self.decision)} is none")
+        fields = {
+            "vote": Vote.checked(*array("vote", self.vote, 3)),
+            "signers": _bitmap("signers", self.signers),
+            "signatures": octets("signatures", self.signatures),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
     @classmethod
     def of(cls, decision: Decision, vote: Vote, signed: Mapping[int, bytes]) -> "Certificate":
         """From the signatures of a quorum by author; of more the lowest authors are taken.
 
-        Raises ``ValueError`` where there are fewer.
+        Raises ``ValueError`` for fewer signatures, or for one by an agent that has no part.
         """
-        authors = sorted(signed)[: decision.quorum]
+        authors = sorted(number("author", author, below=AGENTS) for author in signed)
+        authors = authors[: decision.quorum]
         if len(authors) < decision.quorum:
             raise InvalidInput(f"signed: {len(authors)} signatures, not {decision.quorum}")
-        bits = sum(1 << author for author in authors)
-        return cls(decision, vote, bits, b"".join(signed[author] for author in authors))
+        signers = sum(1 << author for author in authors)
+        for author in bits(signers & ~decision.agents):
+            raise InvalidCertificate(f"agent {author} did not sign it: it has no part")
+        signatures = [octets("signature", signed[one], SIGNATURE_BYTES) for one in authors]
+        made = cls(decision, vote, signers, b"".join(signatures))
+        if made.vote.act == Act.ENTER:
+            raise InvalidInput("vote: signatures of enter prove nothing")
+        return made
 
     @property
     def outcome(self) -> int:
@@ -121,12 +156,11 @@ class Certificate:
         Raises `InvalidCertificate` for any others.
         """
         try:
-            some = fields(loaded(data), 9)
+            some = array("certificate", loaded(data, BYTES), 9)
             if some[0] != CERTIFICATE:
                 raise InvalidInput("it is of another kind")
-            decision = Decision(octets(some[1]), unpacked(some[2]), number(some[3]))
-            vote = Vote(Act(number(some[4])), number(some[5]), number(some[6]))
-            certificate = cls(decision, vote, unpacked(some[7]), octets(some[8]))
+            decision = Decision(some[1], unpacked("agents", some[2]), some[3])
+            certificate = cls(decision, Vote(*some[4:7]), unpacked("signers", some[7]), some[8])
             if certificate.encoded != data:
                 raise InvalidInput("the encoding is not canonical")
         except ValueError as error:
@@ -146,3 +180,8 @@ class Certificate:
         for author, signature in self.signed.items():
             if not self.decision.verify(keys, author, self.vote, signature):
                 raise InvalidCertificate(f"agent {author} did not sign it")
+
+
+def _bitmap(name: str, value: object) -> int:
+    """A bitmap of agents, also one that does not fit into 64 bits."""
+    return number(name, value, below=1 << AGENTS)

@@ -1,46 +1,12 @@
-"""Parts of messages: numbers, bitmaps, and what is to be refused before it costs anything."""
+"""Sets of agents as bitmaps: bit a of a number stands for agent a."""
 
 from collections.abc import Iterator
 from typing import Any
 
-import cbor2
+from tmesh.ledger.encoding import octets
 
-from tmesh.errors import InvalidInput
-
-#: Numbers in votes are below this.
-LARGEST = 1 << 32
-
-
-def loaded(data: bytes) -> list[Any]:
-    """A CBOR array. Raises ``ValueError`` for anything else."""
-    try:
-        value = cbor2.loads(data)
-    except (cbor2.CBORDecodeError, TypeError, ArithmeticError, RecursionError) as error:
-        raise InvalidInput(f"no CBOR: {str(error)[:80]}") from None
-    if not isinstance(value, list):
-        raise InvalidInput(f"{type(value).__name__}, not an array")
-    return value
-
-
-def fields(value: Any, count: int) -> list[Any]:
-    """An array of so many. Raises ``ValueError`` for anything else."""
-    if not isinstance(value, list) or len(value) != count:
-        raise InvalidInput(f"no array of {count}")
-    return value
-
-
-def number(value: Any) -> int:
-    """A number below `LARGEST`. Raises ``ValueError`` for anything else."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LARGEST:
-        raise InvalidInput("no number below 2³²")
-    return value
-
-
-def octets(value: Any) -> bytes:
-    """Bytes. Raises ``ValueError`` for anything else."""
-    if not isinstance(value, bytes):
-        raise InvalidInput(f"{type(value).__name__}, not bytes")
-    return value
+#: Numbers of agents in a bitmap are below this; and the most bytes of a message of votes.
+AGENTS, BYTES = 1 << 20, 1 << 24
 
 
 def packed(bitmap: int) -> bytes:
@@ -48,14 +14,11 @@ def packed(bitmap: int) -> bytes:
     return bitmap.to_bytes((bitmap.bit_length() + 7) // 8, "little")
 
 
-def unpacked(value: Any) -> int:
-    """A bitmap from its bytes."""
-    return int.from_bytes(octets(value), "little")
+def unpacked(name: str, value: Any) -> int:
+    """A bitmap from its bytes. Raises ``InvalidInput`` for anything else."""
+    return int.from_bytes(octets(name, value, most=AGENTS // 8), "little")
 
 
 def bits(bitmap: int) -> Iterator[int]:
-    """The places of the ones."""
-    while bitmap:
-        low = bitmap & -bitmap
-        yield low.bit_length() - 1
-        bitmap ^= low
+    """The places of the ones, ascending."""
+    return (place for place, one in enumerate(reversed(bin(bitmap)[2:])) if one == "1")

@@ -15,12 +15,14 @@ v, or to a later lock, which, e′ being the first for another outcome, was for 
 import dataclasses
 import enum
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tmesh.errors import InvalidInput
+from tmesh.ledger.encoding import NUMBERS, number
 
-#: Votes of so many epochs ahead are kept; of later ones only that their author is there.
-HORIZON = 64
+#: An agent keeps votes of epochs within this distance of its own. A vote of a later epoch counts as
+#: its author's entry, and of earlier ones an agent keeps the proof of its highest lock.
+HORIZON = 16
 
 
 class Act(enum.IntEnum):
@@ -31,12 +33,25 @@ class Act(enum.IntEnum):
     COMMIT = 2  # I have seen it locked
 
 
+_ACTS = frozenset(Act)
+
+
 class Vote(NamedTuple):
     """What a signature in a decision is about."""
 
     act: Act
     epoch: int
     outcome: int
+
+    @classmethod
+    def checked(cls, act: Any, epoch: Any, outcome: Any) -> "Vote":
+        """The one check of votes, an agent's own and those of others. Raises `InvalidInput` for a
+        vote that no rule leads to."""
+        kind = number("act", act)
+        if kind not in _ACTS:
+            raise InvalidInput(f"act: {kind} is not a valid one")
+        outcome = number("outcome", outcome, below=1 if kind == Act.ENTER else NUMBERS)
+        return cls(Act(kind), number("epoch", epoch, least=1), outcome)
 
 
 class Lock(NamedTuple):
@@ -106,8 +121,12 @@ Reply = Sign | Start | Begin | Final
 class State:
     """Of one agent in one decision.
 
-    bound: its own last commit. locks: those that it has seen, in that order. tallies: signers of
-    each vote that it knows of. timed: whether the clock of the epoch runs.
+    bound: its own last commit. locks: the last one of each outcome that it has seen, in that order.
+    tallies: signers of each vote that it knows of. timed: whether the clock of the epoch runs.
+
+    The tallies have at most 5 (2 `HORIZON` + 1) + 2 votes of one author. An epoch has two commits
+    and two attestations, or three if one of them has a quorum. To these come the author's last
+    entry and its attestation of the highest lock.
     """
 
     epoch: int = 1
@@ -143,6 +162,11 @@ class Rules:
     agents: int
     faults: int
 
+    def __post_init__(self) -> None:
+        quorum(self.agents.bit_count(), self.faults)
+        if not self.agents >> self.me & 1:
+            raise InvalidInput(f"me: agent {self.me} has no part in the decision")
+
     @property
     def quorum(self) -> int:
         """Signers that lock, or make final."""
@@ -167,7 +191,7 @@ class Rules:
                 if epoch != state.epoch:
                     return state, ()
                 state = self._enter(state, epoch + 1, replies)
-        return self._follow(state, replies), tuple(replies)
+        return self._trimmed(self._follow(state, replies)), tuple(replies)
 
     def begin(self) -> tuple[State, tuple[Reply, ...]]:
         """The first epoch."""
@@ -180,13 +204,13 @@ class Rules:
         state = State(
             epoch=max((vote.epoch for vote in votes), default=1),
             bound=max(commits, default=None),
-            locks=tuple(sorted(commits)),
+            locks=_last(commits),
         )
         for vote in votes:
             state = self._count(state, vote, 1 << self.me)
         replies: list[Reply] = []
         state = self._enter(state, state.epoch, replies)
-        return self._follow(state, replies), tuple(replies)
+        return self._trimmed(self._follow(state, replies)), tuple(replies)
 
     # What follows from a state
 
@@ -212,10 +236,11 @@ class Rules:
 
     def _advance(self, state: State, replies: list[Reply]) -> State:
         """Go on to an epoch where f + 1 agents are, one of them honest, or that has a lock."""
+        seen = {lock.outcome: lock.epoch for lock in state.locks}
         known = [Lock(vote.epoch, vote.outcome) for vote in self._locked(state)]
-        new = tuple(lock for lock in known if lock not in state.locks)
+        new = [lock for lock in known if lock.epoch > seen.get(lock.outcome, 0)]
         if new:
-            state = dataclasses.replace(state, locks=state.locks + new)
+            state = dataclasses.replace(state, locks=_last([*state.locks, *new]))
         epoch = max([self._reached(state, self.faults + 1), *(lock.epoch for lock in new)])
         return self._enter(state, epoch, replies) if epoch > state.epoch else state
 
@@ -293,10 +318,22 @@ class Rules:
         return self._count(state, vote, 1 << self.me)
 
     def _count(self, state: State, vote: Vote, signers: int) -> State:
-        """Add signers to a vote: the same state if none of them is new."""
-        far = vote.epoch > state.epoch + HORIZON and signers.bit_count() < self.quorum
-        if far:
-            vote = Vote(Act.ENTER, vote.epoch, 0)
+        """Add signers to a vote: the same state if none of them is new, or of use."""
+        rivals = [
+            there
+            for other, there in state.tallies
+            if other[:2] == vote[:2] and other.outcome != vote.outcome
+        ]
+        # A second quorum in one epoch takes more than f Byzantine agents.
+        many = signers.bit_count() >= self.quorum > max(map(int.bit_count, rivals), default=0)
+        if not many:
+            if vote.epoch > state.epoch + HORIZON:
+                vote, rivals = Vote(Act.ENTER, vote.epoch, 0), []
+            elif vote.act != Act.ENTER and vote.epoch < state.epoch - HORIZON:
+                return state
+            signers &= ~_twice(
+                rivals
+            )  # these are Byzantine, and no agent needs more of their votes
         tallies = dict(state.tallies)
         if vote.act == Act.ENTER:  # the last epoch of each is enough
             for other, there in state.tallies:
@@ -310,3 +347,39 @@ class Rules:
         tallies[vote] = tallies.get(vote, 0) | signers
         known = ((vote, there) for vote, there in tallies.items() if there)
         return dataclasses.replace(state, tallies=tuple(sorted(known)))
+
+    def _trimmed(self, state: State) -> State:
+        """Without votes that are far from the epoch. The proof of the highest lock stays: agents
+        that are bound to a lower one have to see it."""
+        last = max(state.locks, default=None)
+        tallies = tuple(
+            (vote, there)
+            for vote, there in state.tallies
+            if vote.act == Act.ENTER
+            or abs(vote.epoch - state.epoch) <= HORIZON
+            or vote == state.final
+            or (last is not None and vote == Vote(Act.ATTEST, *last))
+        )
+        if len(tallies) == len(state.tallies):
+            return state
+        return dataclasses.replace(state, tallies=tallies)
+
+
+def _last(locks: Iterable[Lock]) -> tuple[Lock, ...]:
+    """The last lock of each outcome, in the order in which these came."""
+    last: dict[int, Lock] = {}
+    for lock in locks:
+        known = last.get(lock.outcome)
+        if known is None or known.epoch < lock.epoch:
+            last.pop(lock.outcome, None)
+            last[lock.outcome] = lock
+    return tuple(last.values())
+
+
+def _twice(sets: Iterable[int]) -> int:
+    """Agents that are in two sets or more."""
+    once = twice = 0
+    for one in sets:
+        twice |= once & one
+        once |= one
+    return twice

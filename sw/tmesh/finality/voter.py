@@ -1,24 +1,16 @@
 """One agent's part in one decision: the rules, with keys, signatures and a journal."""
 
 import dataclasses
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cbor2
 
-from tmesh.errors import InvalidInput
+from tmesh.errors import CorruptJournal, InvalidInput
 from tmesh.finality.certificate import Certificate, Decision
-from tmesh.finality.encoding import (
-    LARGEST,
-    bits,
-    fields,
-    loaded,
-    number,
-    octets,
-    packed,
-    unpacked,
-)
+from tmesh.finality.encoding import AGENTS, BYTES, bits, packed, unpacked
 from tmesh.finality.rules import (
     HORIZON,
     Act,
@@ -33,8 +25,12 @@ from tmesh.finality.rules import (
     Vote,
 )
 from tmesh.ledger import Journal, KeySet, Signer
+from tmesh.ledger.encoding import array, loaded, number, octets
 from tmesh.ledger.journal import LARGEST as LARGEST_RECORD
 from tmesh.ledger.keys import SIGNATURE_BYTES
+
+#: Different votes that a voter counts at once: one record of a journal has room for their effects.
+TOGETHER = 32
 
 
 class Signed(NamedTuple):
@@ -47,38 +43,51 @@ class Signed(NamedTuple):
 
 def pack(votes: Iterable[Signed]) -> bytes:
     """The bytes of votes on air: each vote once, ascending, with its authors as a bitmap and their
-    signatures in order."""
+    signatures in order. Raises ``ValueError`` for votes that `unpack` would refuse."""
     by_vote: dict[Vote, dict[int, bytes]] = {}
     for author, vote, signature in votes:
-        by_vote.setdefault(vote, {})[author] = signature
+        author = number("author", author, below=AGENTS)
+        signature = octets("signature", signature, SIGNATURE_BYTES)
+        by_vote.setdefault(Vote.checked(*vote), {})[author] = signature
     parts = []
     for vote, signed in sorted(by_vote.items()):
         signatures = b"".join(signed[author] for author in sorted(signed))
         parts.append([*map(int, vote), packed(sum(1 << author for author in signed)), signatures])
-    return cbor2.dumps(parts, canonical=True)
+    return octets("votes", cbor2.dumps(parts, canonical=True), most=BYTES)
 
 
 def unpack(data: bytes) -> list[Signed]:
     """Votes from their bytes, exactly those that `pack` gives. Raises ``ValueError`` for others."""
     votes = []
-    for one in loaded(data):
-        act, epoch, outcome, authors, signatures = fields(one, 5)
-        vote, signers = Vote(Act(number(act)), number(epoch), number(outcome)), unpacked(authors)
-        if len(octets(signatures)) != SIGNATURE_BYTES * signers.bit_count():
-            raise InvalidInput(f"{signers.bit_count()} signers, but {len(signatures)} bytes")
+    for one in array("votes", loaded(data, BYTES)):
+        *vote, authors, signatures = array("vote", one, 5)
+        signers = unpacked("authors", authors)
+        octets("signatures", signatures, SIGNATURE_BYTES * signers.bit_count())
         for place, author in enumerate(bits(signers)):
             first = place * SIGNATURE_BYTES
-            votes.append(Signed(author, vote, signatures[first : first + SIGNATURE_BYTES]))
+            signature = signatures[first : first + SIGNATURE_BYTES]
+            votes.append(Signed(author, Vote.checked(*vote), signature))
     if pack(votes) != data:
-        raise InvalidInput("the encoding is not canonical")
+        raise InvalidInput("votes: the encoding is not canonical")
     return votes
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What an agent knows: signers of each vote, as the bits of a number."""
+    """The signers of each vote that an agent knows, as the bits of a number; votes ascend. Raises
+    ``ValueError`` for fields that `decode` would refuse."""
 
     known: tuple[tuple[Vote, int], ...]
+
+    def __post_init__(self) -> None:
+        known = []
+        for one in array("summary", self.known):
+            vote, signers = array("summary", one, 2)
+            signers = number("signers", signers, least=1, below=1 << AGENTS)
+            known.append((Vote.checked(*array("vote", vote, 3)), signers))
+        if any(a[0] >= b[0] for a, b in itertools.pairwise(known)):
+            raise InvalidInput("summary: votes are not in order, or twice")
+        object.__setattr__(self, "known", tuple(known))
 
     def has(self, vote: Vote) -> int:
         """Agents whose signature of a vote it has, or one that says as much: that they are in a
@@ -97,22 +106,28 @@ class Summary:
 
     @classmethod
     def decode(cls, data: bytes) -> "Summary":
-        """From its bytes. Raises ``ValueError`` for others."""
+        """From its bytes, exactly those that `encoded` gives. Raises ``ValueError`` for others."""
         known = []
-        for one in loaded(data):
-            act, epoch, outcome, signers = fields(one, 4)
-            vote = Vote(Act(number(act)), number(epoch), number(outcome))
-            known.append((vote, unpacked(signers)))
-        return cls(tuple(known))
+        for one in array("summary", loaded(data, BYTES)):
+            *vote, signers = array("summary", one, 4)
+            known.append((Vote(*vote), unpacked("signers", signers)))
+        summary = cls(tuple(known))
+        if summary.encoded != data:
+            raise InvalidInput("summary: the encoding is not canonical")
+        return summary
 
 
 class Voter:
     """Runs `Rules` for the agent of `signer`, keeps everyone's signatures, and counts none that
     does not verify.
 
-    Replies are left in `replies` for who drives it: `Begin`, `Start` and `Final`. An own signature
-    is in the `journal` before anyone can ask for it; who starts again with the same journal goes on
-    where it was, with what it has signed and nothing else. A journal is of one decision.
+    The caller acts on the replies in `replies`: `Begin`, `Start` and `Final`. An own signature
+    is in the `journal` before anyone can ask for it. An agent that starts again with the same
+    journal has all that it signed, and the proof of its last commit. A journal is of one decision.
+
+    A call computes its effects, writes them in one record, and only then changes anything. So if it
+    raises ``OSError``, the voter is as before, and the same call works when the disk does again.
+    `hear` does this for every 32 different votes; the same call continues after the last of them.
     """
 
     def __init__(
@@ -124,23 +139,32 @@ class Voter:
         journal: Journal | None = None,
     ) -> None:
         self.decision, self._keys, self._signer, self._journal = decision, keys, signer, journal
-        self.me, self._outcomes = signer.author, outcomes
+        self.me, self._outcomes = signer.author, number("outcomes", outcomes, least=1)
         if not decision.agents >> self.me & 1:
             raise InvalidInput(f"signer: agent {self.me} has no part in the decision")
-        if journal is not None and decision.quorum * SIGNATURE_BYTES > LARGEST_RECORD // 2:
-            raise InvalidInput(f"journal: {decision.quorum} signatures do not fit into a record")
+        if decision.agents >> len(keys):
+            raise InvalidInput(f"decision: agents without keys, there are {len(keys)}")
+        if keys[self.me] != signer.public:
+            raise InvalidInput(f"signer: its key is not that of agent {self.me}")
+        proof = decision.quorum * SIGNATURE_BYTES + 2 * len(packed(decision.agents))
+        if journal is not None and proof > LARGEST_RECORD // 2:  # the other half is for votes
+            raise InvalidInput(f"journal: a proof of {proof} bytes does not fit into a record")
         self._rules = Rules(self.me, decision.agents, decision.faults)
         self._signatures: dict[Vote, dict[int, bytes]] = {}
-        self._said: dict[tuple[int, Act, int], set[int]] = {}
         self.certificate: Certificate | None = None
         self.replies: list[Reply] = []
-        own = self._restored()
+        own, certificates = self._restored()
         self.state, replies = self._rules.resume(own)
-        self._act(replies)
-        self._forget_entries()
-        if self.certificate is not None:
-            self.state = dataclasses.replace(self.state, final=self.certificate.vote)
-            self.replies.clear()
+        final = next((one for one in certificates if one.final), None)
+        if final is not None:
+            self.state = dataclasses.replace(self.state, final=final.vote)
+            self.certificate = final
+            return
+        draft = _Draft(self)
+        draft.act(replies)
+        for lock in certificates:
+            draft.hear(lock.vote, lock.signed)
+        self._adopt(draft)
 
     @property
     def epoch(self) -> int:
@@ -149,7 +173,8 @@ class Voter:
 
     @property
     def tombstones(self) -> list[Vote]:
-        """Its own attestations of what has lost, once a decision is final; they stay signed."""
+        """Its own attestations of outcomes that lost, once a decision is final. They stay signed;
+        those of epochs far from the last one are left out."""
         final = self.state.final
         if final is None:
             return []
@@ -160,12 +185,13 @@ class Voter:
         )
 
     def collapsed(self, outcome: int) -> None:
-        """The agent's opinion settled on an outcome, in its present epoch."""
-        self._step(Collapsed(self.epoch, outcome))
+        """The agent's opinion settled on an outcome, in its present epoch. Raises ``ValueError``
+        for an outcome that this decision cannot have."""
+        self._step(Collapsed(self.epoch, self._checked((Act.ATTEST, self.epoch, outcome)).outcome))
 
     def expired(self, epoch: int) -> None:
         """The clock of an epoch has run out."""
-        self._step(Expired(epoch))
+        self._step(Expired(number("epoch", epoch)))
 
     def hear(self, heard: Iterable[Signed]) -> int:
         """Count votes of others; how many were refused, as they say nothing or their signatures do
@@ -177,16 +203,15 @@ class Voter:
             if author in self._signatures.get(vote, ()):
                 continue
             if self._sensible(vote) and self.decision.verify(self._keys, author, vote, signature):
-                new.setdefault(vote, {})[author] = signature
+                new.setdefault(self._checked(vote), {})[author] = signature
             else:
                 refused += 1
-        for vote, signed in sorted(new.items()):
-            if len(signed) < self.decision.quorum:
-                signed = {author: one for author, one in signed.items() if self._room(author, vote)}
-            near = vote.act == Act.ENTER or vote.epoch <= self.epoch + HORIZON
-            if near or len(signed) >= self.decision.quorum:
-                self._store(vote, signed)
-            self._step(Heard(vote, sum(1 << author for author in signed)))
+        votes = sorted(new.items())
+        for first in range(0, len(votes), TOGETHER):
+            draft = _Draft(self)
+            for vote, signed in votes[first : first + TOGETHER]:
+                draft.hear(vote, signed)
+            self._adopt(draft)
         return refused
 
     def settle(self, certificate: Certificate) -> None:
@@ -209,9 +234,10 @@ class Voter:
         return Summary(self.state.tallies)
 
     def lacking(self, summary: Summary, limit: int | None = None) -> list[Signed]:
-        """Signatures that the author of a summary does not have, at most `limit` of them, those of
-        epochs near one's own first, one's own before those of others; once all is final, only those
-        that make it so, and all of them."""
+        """Signatures that the author of a summary lacks, at most `limit` of them. Those of near
+        epochs come first, and an agent's own before those of others. Once the decision is final,
+        these are the signatures of its certificate, all of them. The proof of an old lock goes as
+        a whole, in addition: an agent that is far from its epoch counts no part of it."""
         if self.certificate is not None:
             vote, has = self.certificate.vote, summary.has(self.certificate.vote)
             signed = self.certificate.signed
@@ -222,8 +248,13 @@ class Voter:
         def urgency(vote: Vote) -> tuple[int, int]:
             return abs(vote.epoch - self.epoch), -vote.act
 
-        missing, everyone = list[Signed](), self.decision.agents.bit_length()
+        missing, everyone = self._old_proof(summary), self.decision.agents.bit_length()
+        proof = missing[0].vote if missing else None
+        if limit is not None:
+            limit += len(missing)
         for vote in sorted(self._signatures, key=urgency):
+            if vote == proof:
+                continue
             signed, has = self._signatures[vote], summary.has(vote)
             authors = [author for author in signed if not has >> author & 1]
             authors.sort(key=lambda author: (author - self.me) % everyone)
@@ -232,74 +263,138 @@ class Voter:
                 return missing[:limit]
         return missing
 
-    # The rules' replies
+    def _old_proof(self, summary: Summary) -> list[Signed]:
+        """The signatures of the highest lock, if it is old and the other side has no later one."""
+        last = max(self.state.locks, default=None)
+        if last is None or last.epoch > self.epoch - HORIZON // 2:
+            return []
+        vote = Vote(Act.ATTEST, *last)
+        signed = self._signatures.get(vote, {})
+        later = any(
+            known.act == Act.ATTEST
+            and known.epoch >= last.epoch
+            and signers.bit_count() >= self.decision.quorum
+            for known, signers in summary.known
+        )
+        if later or len(signed) < self.decision.quorum:
+            return []
+        return [Signed(author, vote, signed[author]) for author in sorted(signed)]
+
+    def _checked(self, vote: Any) -> Vote:
+        """The one check of votes in this decision, for own ones and those of others."""
+        vote = Vote.checked(*array("vote", vote, 3))
+        number("outcome", vote.outcome, below=self._outcomes)
+        return vote
 
     def _sensible(self, vote: Vote) -> bool:
-        outcomes = 1 if vote.act == Act.ENTER else self._outcomes
-        return 0 < vote.epoch < LARGEST and 0 <= vote.outcome < outcomes
-
-    def _room(self, author: int, vote: Vote) -> bool:
-        """Whether to keep another vote of this act and epoch by an author: two outcomes show that
-        he lies, and the honest need none of his."""
-        if vote.act == Act.ENTER:
-            return True
-        said = self._said.setdefault((author, vote.act, vote.epoch), set())
-        if len(said) < 2:
-            said.add(vote.outcome)
-        return vote.outcome in said
-
-    def _store(self, vote: Vote, signed: dict[int, bytes]) -> None:
-        if signed:
-            self._signatures.setdefault(vote, {}).update(signed)
-
-    def _forget_entries(self) -> None:
-        """Of who entered which epoch, keep the signatures that the rules still count."""
-        for vote in [one for one in self._signatures if one.act == Act.ENTER]:
-            signers = self.state.signers(vote)
-            signed = self._signatures.pop(vote)
-            kept = {author: one for author, one in signed.items() if signers >> author & 1}
-            if kept:
-                self._signatures[vote] = kept
+        try:
+            self._checked(vote)
+        except InvalidInput:
+            return False
+        return True
 
     def _step(self, message: Message) -> None:
-        self.state, replies = self._rules.step(self.state, message)
-        self._act(replies)
-        self._forget_entries()
+        draft = _Draft(self)
+        draft.step(message)
+        self._adopt(draft)
 
-    def _act(self, replies: Iterable[Reply]) -> None:
+    def _adopt(self, draft: "_Draft") -> None:
+        """Write what is new in a draft, and then let it be so."""
+        record = draft.record()
+        if record is not None and self._journal is not None:
+            self._journal.append(record)
+        self.state, self.certificate = draft.state, draft.certificate
+        self._signatures = draft.counted()
+        self.replies += draft.replies
+
+    def _restored(self) -> tuple[list[Vote], list[Certificate]]:
+        """Own votes and the certificates from the journal. Raises ``ValueError`` for one of another
+        decision, or another agent."""
+        own, certificates = [], []
+        for record in self._journal.records if self._journal is not None else ():
+            try:
+                votes, proof = array("record", loaded(record, LARGEST_RECORD), 2)
+                signed = [Signed(self.me, Vote(*one[:3]), one[3]) for one in votes]
+            except (InvalidInput, TypeError, IndexError) as error:
+                path = self._journal.path if self._journal is not None else ""
+                raise CorruptJournal(f"{path}: no journal of a voter: {error}") from None
+            for _, vote, signature in signed:
+                vote = self._checked(vote)
+                if not self.decision.verify(self._keys, self.me, vote, signature):
+                    raise InvalidInput("journal: it is of another decision, or of another agent")
+                self._signatures.setdefault(vote, {})[self.me] = signature
+                own.append(vote)
+            if proof:
+                certificates.append(Certificate.decode(proof))
+                if certificates[-1].decision != self.decision:
+                    raise InvalidInput("journal: it is of another decision")
+                certificates[-1].verify(self._keys)
+        return own, certificates
+
+
+class _Draft:
+    """A voter's next state, until the journal has it.
+
+    The record has the new signatures, and the proof of the last commit or of the final vote. A
+    killed agent can still show that proof to agents that are bound to another lock.
+    """
+
+    def __init__(self, voter: Voter) -> None:
+        self._voter, self._rules = voter, voter._rules
+        self.state, self.certificate = voter.state, voter.certificate
+        self.signatures = dict(voter._signatures)
+        self.replies: list[Reply] = []
+        self._votes: list[Sequence[int | bytes]] = []
+        self._proof: Certificate | None = None
+
+    def hear(self, vote: Vote, signed: dict[int, bytes]) -> None:
+        """Count signatures that hold."""
+        self._store(vote, signed)
+        self.step(Heard(vote, sum(1 << author for author in signed)))
+
+    def step(self, message: Message) -> None:
+        """Follow the rules."""
+        self.state, replies = self._rules.step(self.state, message)
+        self.act(replies)
+
+    def act(self, replies: Iterable[Reply]) -> None:
+        """Sign votes, and collect the proof of each commit."""
         for reply in replies:
             match reply:
                 case Sign(vote):
-                    signature = self.decision.sign(self._signer, vote)
-                    self._keep([int(vote.act), vote.epoch, vote.outcome, signature])
-                    self._store(vote, {self.me: signature})
+                    signature = self._voter.decision.sign(self._voter._signer, vote)
+                    self._votes.append([*map(int, vote), signature])
+                    self._store(vote, {self._voter.me: signature})
+                    if vote.act == Act.COMMIT:
+                        self._prove(vote._replace(act=Act.ATTEST))
                 case Final(vote):
-                    signed = self._signatures[vote]
-                    self.certificate = Certificate.of(self.decision, vote, signed)
-                    self._keep(self.certificate.encoded)
+                    self.certificate = self._prove(vote)
                     self.replies.append(reply)
                 case _:
                     self.replies.append(reply)
 
-    def _keep(self, record: list[int | bytes] | bytes) -> None:
-        if self._journal is not None:
-            self._journal.append(cbor2.dumps(record, canonical=True))
+    def record(self) -> bytes | None:
+        """The record for a journal, None if no vote or proof is new."""
+        if not self._votes and self._proof is None:
+            return None
+        proof = b"" if self._proof is None else self._proof.encoded
+        return cbor2.dumps([self._votes, proof], canonical=True)
 
-    def _restored(self) -> list[Vote]:
-        """Own votes and the final certificate from the journal. Raises ``ValueError`` for one of
-        another decision, or another agent."""
-        own = []
-        for record in self._journal.records if self._journal is not None else ():
-            value = cbor2.loads(record)
-            if isinstance(value, bytes):
-                self.certificate = Certificate.decode(value)
-                if self.certificate.decision != self.decision:
-                    raise InvalidInput("journal: it is of another decision")
-            else:
-                act, epoch, outcome, signature = value
-                vote = Vote(Act(act), epoch, outcome)
-                if not self.decision.verify(self._keys, self.me, vote, signature):
-                    raise InvalidInput("journal: it is of another decision, or of another agent")
-                self._store(vote, {self.me: signature})
-                own.append(vote)
-        return own
+    def counted(self) -> dict[Vote, dict[int, bytes]]:
+        """The signatures that the rules count, and no others."""
+        counted, tallies = {}, dict(self.state.tallies)
+        for vote, signed in self.signatures.items():
+            signers = tallies.get(vote, 0)
+            if vote.act == Act.ENTER or signers.bit_count() != len(signed):
+                signed = {author: one for author, one in signed.items() if signers >> author & 1}
+            if signed:
+                counted[vote] = signed
+        return counted
+
+    def _prove(self, vote: Vote) -> Certificate:
+        proof = Certificate.of(self._voter.decision, vote, self.signatures[vote])
+        self._proof = proof
+        return proof
+
+    def _store(self, vote: Vote, signed: dict[int, bytes]) -> None:
+        self.signatures[vote] = {**self.signatures.get(vote, {}), **signed}

@@ -17,6 +17,7 @@ from tmesh.finality.rules import (
     Rules,
     Sign,
     Start,
+    State,
     Vote,
     quorum,
 )
@@ -107,11 +108,97 @@ def test_the_clock_starts_when_enough_are_there() -> None:
     assert RULES.step(state, Heard(enter(1), 0b1000))[1] == ()
 
 
-def test_liars_fill_no_memory() -> None:
-    state, _ = RULES.begin()
-    for epoch in range(1, 10_000, 7):
-        state, _ = RULES.step(state, Heard(attest(epoch, 0), 0b1000))
-    assert len(state.tallies) < HORIZON
+def votes_of(state: State, author: int) -> int:
+    return sum(signers >> author & 1 for _, signers in state.tallies)
+
+
+#: Of one author, as docs/finality.md has it.
+MOST = 5 * (2 * HORIZON + 1) + 2
+
+epochs = st.sampled_from([1, 2, HORIZON, 1000, 10_000, (1 << 32) - 1])
+floods = st.lists(
+    st.tuples(epochs, st.integers(1, 40), st.sampled_from([1, -1]), st.sampled_from(Act)),
+    max_size=5,
+)
+
+
+@given(st.integers(0, 6), st.integers(1, 127), floods, st.integers(1, 127))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_nobody_fills_the_memory_of_an_agent(
+    me: int, voters: int, some: list[tuple[int, int, int, Act]], movers: int
+) -> None:
+    """Alone or as any set, up to quorums that no f agents make; of epochs that rise or fall, of
+    many outcomes, and while others move the agent on."""
+    rules = Rules(me, 0b1111111, 2)
+    state, _ = rules.begin()
+    for first, count, step, act in some:
+        for number in range(count):
+            epoch = max(1, first + step * number)
+            for outcome in range(1 if act == Act.ENTER else 5):
+                state, _ = rules.step(state, Heard(Vote(act, epoch, outcome), voters))
+            if number % 5 == 0:
+                state, _ = rules.step(state, Heard(enter(epoch), movers))
+    assert all(votes_of(state, author) <= MOST for author in range(7))
+    assert len(state.locks) <= 5
+
+
+def test_each_author_fills_its_own_part_only() -> None:
+    """Two Byzantine agents, one of them agent 0, with different epochs: the others' votes stay."""
+    rules = Rules(3, 0b1111111, 2)
+    state, _ = rules.begin()
+    for author in (1, 2):
+        state, _ = rules.step(state, Heard(attest(1, 1), 1 << author))
+    for number in range(5000):
+        for author, epoch in ((0, 10_000 + number), (6, 60_000 - 7 * number)):
+            state, _ = rules.step(state, Heard(attest(epoch, number % 3), 1 << author))
+            state, _ = rules.step(state, Heard(attest(1 + number % 40, number % 7), 1 << author))
+    assert state.epoch == 1
+    assert votes_of(state, 0) <= MOST
+    assert votes_of(state, 6) <= MOST
+    assert state.signers(attest(1, 1)) & 0b110 == 0b110
+    state, _ = rules.step(state, Collapsed(1, 1))
+    state, replies = rules.step(state, Heard(attest(1, 1), 0b110000))
+    assert Sign(commit(1, 1)) in replies
+
+
+def test_who_is_far_behind_follows_f_plus_one_agents() -> None:
+    """Whatever was left out of their votes; and a quorum is counted as soon as it is heard."""
+    for me in range(4):
+        rules = Rules(me, 0b1111, 1)
+        state, _ = rules.begin()
+        others = [agent for agent in range(4) if agent != me]
+        for epoch, author in ((10**6, others[0]), (999, others[1])):
+            state, _ = rules.step(state, Heard(attest(epoch, 1), 1 << author))
+        assert state.epoch == 999
+        together = sum(1 << agent for agent in others)
+        state, replies = rules.step(state, Heard(attest(2_000_000, 1), together))
+        assert state.epoch == 2_000_000
+        assert Sign(commit(2_000_000, 1)) in replies
+
+
+def test_an_old_lock_is_counted_as_a_whole_and_its_proof_kept() -> None:
+    for me in range(4):
+        rules = Rules(me, 0b1111, 1)
+        state, _ = rules.begin()
+        others = sum(1 << agent for agent in range(4) if agent != me)
+        state, _ = rules.step(state, Heard(enter(9 * HORIZON), others))
+        state, _ = rules.step(state, Heard(attest(5, 1), others))
+        assert state.locks == (Lock(5, 1),)
+        assert state.signers(attest(5, 1)) == others
+        state, _ = rules.step(state, Heard(attest(4, 0), others))
+        assert set(state.locks) == {Lock(5, 1), Lock(4, 0)}
+        assert state.signers(attest(4, 0)) == 0
+        state, replies = rules.step(state, Heard(commit(2, 1), others))
+        assert replies == (Final(commit(2, 1)),)
+
+
+def test_every_agent_resumes_with_its_own_votes() -> None:
+    for me in range(4):
+        rules = Rules(me, 0b1111, 1)
+        state, replies = rules.resume([enter(1), attest(1, 1), commit(1, 1), enter(2)])
+        assert state.bound == Lock(1, 1)
+        assert state.signers(commit(1, 1)) == 1 << me
+        assert replies == (Begin(2, (1,)), Sign(attest(2, 1)))
 
 
 @given(st.lists(st.tuples(st.sampled_from(Act), st.integers(1, 4), st.integers(0, 1)), max_size=9))
