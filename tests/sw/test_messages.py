@@ -30,6 +30,8 @@ from tmesh.ledger import (
     event,
 )
 
+from . import fuzz_parsers
+
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = Decision.of_all(b"slot 1", 4)
 #: For each parser; `TMESH_FUZZ` sets another number.
@@ -258,3 +260,8 @@ def test_references_are_tuples_with_names() -> None:
     cited = [[1, 0, b"a" * 32]]
     one = Event(0, 0, Kind.STATEMENT, bytes(32), b"", cited, b"")  # type: ignore[arg-type]
     assert one.parents == (Reference(1, 0, b"a" * 32),)
+
+
+def test_bytes_that_are_almost_right_raise_only_what_is_declared() -> None:
+    """Faster, so many more of them: `python tests/sw/fuzz_parsers.py` tries a million."""
+    assert fuzz_parsers.main(3000) == 0

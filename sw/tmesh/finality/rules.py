@@ -325,7 +325,8 @@ class Rules:
             if other[:2] == vote[:2] and other.outcome != vote.outcome
         ]
         # A second quorum in one epoch takes more than f Byzantine agents.
-        many = signers.bit_count() >= self.quorum > max(map(int.bit_count, rivals), default=0)
+        together = (signers | state.signers(vote)).bit_count()
+        many = together >= self.quorum > max(map(int.bit_count, rivals), default=0)
         if not many:
             if vote.epoch > state.epoch + HORIZON:
                 vote, rivals = Vote(Act.ENTER, vote.epoch, 0), []

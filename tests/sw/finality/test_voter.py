@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cbor2
 import pytest
-from tmesh.finality import Act, Decision, Signed, Summary, Vote, Voter, pack, unpack
+from tmesh.finality import Act, Certificate, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.finality.rules import HORIZON, State
 from tmesh.ledger import Journal, KeySet
 
@@ -59,6 +59,20 @@ def test_who_was_away_takes_over_the_certificate() -> None:
     other = Voter(Decision.of_all(b"slot 2", 4), KEYS, SIGNERS[3])
     with pytest.raises(ValueError, match="another decision"):
         other.settle(certificate)
+
+
+def test_a_certificate_settles_whatever_its_signers_signed_before() -> None:
+    """A Byzantine signer of it has shown two other outcomes, and some signatures are known."""
+    vote = Vote(Act.COMMIT, 1, 2)
+    made = {agent: signed(agent, vote).signature for agent in (1, 2, 3)}
+    for known in ((), (1,), (1, 2)):
+        one = Voter(DECISION, KEYS, SIGNERS[0], outcomes=3)
+        one.hear([signed(3, Vote(Act.COMMIT, 1, outcome)) for outcome in (0, 1)])
+        one.hear([signed(agent, vote) for agent in known])
+        one.hear([signed(3, vote)])
+        one.settle(Certificate.of(DECISION, vote, made))
+        assert one.certificate is not None
+        assert one.certificate.outcome == 2
 
 
 def test_votes_that_nobody_signed_do_not_count() -> None:
@@ -237,7 +251,7 @@ def test_an_agent_stands_by_what_it_signed(tmp_path: Path) -> None:
 #: a file that outlives it.
 AGENT = """
 import os, random, sys
-from tmesh.finality import Act, Decision, Signed, Vote, Voter
+from tmesh.finality import Act, Certificate, Decision, Signed, Vote, Voter
 from tmesh.ledger import Journal, KeySet
 
 keys, signers = KeySet.simulated(4, 0)
