@@ -113,13 +113,13 @@ def main(count: int) -> int:
             inputs, read, longest = count // 6 if name != "journal" else count // 600, 0, 0.0
             for _ in range(inputs):
                 data = changed(rng, good)
-                started = time.perf_counter()
+                started = time.process_time()
                 try:
                     value = decode(data)
                     read += 1
                 except InvalidInput:
                     value = None
-                longest = max(longest, time.perf_counter() - started)
+                longest = max(longest, time.process_time() - started)
                 assert value is None or encode is None or encode(value) == data, data.hex()
             print(f"{name}: {inputs:,} inputs, {read:,} read, at most {1000 * longest:.1f} ms")
     return 0

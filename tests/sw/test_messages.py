@@ -7,6 +7,7 @@ Either a decoder refuses them, or the object that it gives has just these bytes.
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -254,6 +255,18 @@ def test_a_list_of_ids_has_a_limit_in_both_directions(monkeypatch: pytest.Monkey
     listed = cbor2.dumps([[b"", b"\xff" * 33, b"", many[:51], True]])
     with pytest.raises(InvalidMessage, match="more than 50 ids"):
         other.answer(listed)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_tag_is_refused_before_it_is_read(name: str) -> None:
+    """A fraction of two numbers of 60 kB takes its parser a second, and one of 8 MB hours."""
+    fraction = cbor2.CBORTag(30, [(1 << 240_000) - 1, (1 << 240_001) - 3])
+    _, decode, _ = PARSERS[name]
+    for data in (cbor2.dumps(fraction), cbor2.dumps([[fraction]])):
+        started = time.process_time()
+        with pytest.raises(InvalidInput, match=r"tag|bytes are more"):
+            decode(data)
+        assert time.process_time() - started < 0.1
 
 
 def test_references_are_tuples_with_names() -> None:
