@@ -59,7 +59,7 @@ def _refuse(*_: object) -> NoReturn:
 
 # No message has tags. Each stands for a parser, of patterns, dates or fractions: 128 KiB of a
 # fraction take seconds. The tags 2 and 3, of long numbers, cost nothing; later tags have no parser.
-_REFUSED = dict.fromkeys(range(4, 1 << 16), _refuse)
+_REFUSED = {tag: _refuse for tag in range(1 << 16) if tag not in (2, 3)}
 
 
 def shown(value: Any) -> str:
