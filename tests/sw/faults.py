@@ -96,7 +96,7 @@ def each_failure(scenario: Callable[[Disk], object]) -> Iterator[Disk]:
 
 
 def again(disk: Disk, call: Callable[[], Any], look: Callable[[], Any]) -> Any:
-    """What a call gives, made once more if the disk failed: `look` must then see what it saw."""
+    """The result of a call, which is repeated if the disk failed. `look` must see no change then."""
     before = look()
     try:
         return call()

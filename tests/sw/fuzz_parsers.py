@@ -1,9 +1,9 @@
-"""Bytes of anybody's choosing for everything that reads messages and journals.
+"""Arbitrary bytes for every parser of messages and journals.
 
 Each input is a good message with a few bytes changed, cut, doubled or inserted, or nested CBOR at
-random. A parser may refuse it with an `InvalidInput`, or read it; then what it read has these very
-bytes. `python tests/sw/fuzz_parsers.py [COUNT]` tries so many inputs, 1,000,000 by default, and
-prints how many of them each parser read and the longest time that one took.
+random. A parser may refuse it with an `InvalidInput`. If not, the value that it gives must encode
+to the same bytes. `python tests/sw/fuzz_parsers.py [COUNT]` tries COUNT inputs, 1,000,000 by default, and
+prints how many of them each parser read, and the longest time of one.
 """
 
 import random
@@ -22,7 +22,7 @@ from tmesh.ledger import Equivocation, Event, Journal, KeySet, Kind, Ledger, Rec
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = Decision.of_all(b"slot 1", 4)
 
-#: A good message, what reads it, and the bytes of what it reads; None where these may differ.
+#: A good message, its decoder, and the encoder of the decoded value; None if the bytes may differ.
 Parser = tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes] | None]
 
 

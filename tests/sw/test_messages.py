@@ -1,4 +1,4 @@
-"""One check of messages for both directions: what can be made can be read, and nothing else.
+"""One check of messages for both directions: agents can read all that agents can send.
 
 Fields are drawn at random, right and wrong ones. Either a constructor refuses them, or the bytes
 that it gives decode to an equal object. Bytes are drawn at random, by changing good ones too.
@@ -39,7 +39,7 @@ DECISION = Decision.of_all(b"slot 1", 4)
 EXAMPLES = int(os.environ.get("TMESH_FUZZ") or 400)
 FUZZ = settings(max_examples=400, deadline=None, derandomize=True)
 
-#: What a caller may hand in where a number, bytes or a list is meant.
+#: Wrong values for a number, bytes or a list.
 WRONG = st.sampled_from(
     [True, 1.0, float("nan"), "1", None, -1, 1 << 32, 1 << 70, b"x", [], {}, np.float64(1)]
 )
@@ -141,7 +141,7 @@ VOTES = [Signed(agent, LOCK, DECISION.sign(SIGNERS[agent], LOCK)) for agent in r
 COMMITTED = Certificate.of(DECISION, LOCK, {one.author: one.signature for one in VOTES})
 MESSAGE = Reconciler([bytes([one]) * 32 for one in range(40)]).answer(Reconciler([]).open())[0]
 
-#: A message, what reads it, and the bytes of what was read.
+#: A message, its decoder, and the encoder of the decoded value.
 PARSERS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "event": (GOOD.encoded, Event.decode, lambda one: one.encoded),
     "proof": (PROOF.encoded, Equivocation.decode, lambda one: one.encoded),
@@ -245,7 +245,7 @@ def test_kinds_that_nobody_produces_are_refused(kind: int) -> None:
 
 
 def test_a_list_of_ids_has_a_limit_in_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is too long to be listed is sent all the same, and the rest found in the next one."""
+    """A side sends the events of a list that is too long, and leaves out the list."""
     monkeypatch.setattr(sys.modules[Reconciler.__module__], "IDS", 50)
     many = [number.to_bytes(32) for number in range(200)]
     one, other = Reconciler(many), Reconciler([])

@@ -38,7 +38,7 @@ class Life:
         self.voter = self.start()
 
     def start(self) -> Voter:
-        """From its journal, which may not be there yet."""
+        """Start from the journal, or make one."""
         for _ in range(3):
             try:
                 if self.journal is None:
@@ -51,7 +51,7 @@ class Life:
         raise AssertionError("it does not start")
 
     def end(self) -> None:
-        """What the kernel does for a process that is gone."""
+        """Close all files, as the kernel does for a dead process."""
         self.disk.free()
         if self.journal is not None:
             self.journal.close()
@@ -68,7 +68,7 @@ class Life:
         self.look()
 
     def look(self) -> tuple[object, ...]:
-        """What others see of it is sent."""
+        """Note all votes that others can see: they count as sent."""
         self.sent |= {vote for vote, who in self.voter.summary.known if who >> self.me & 1}
         return seen(self.voter)
 

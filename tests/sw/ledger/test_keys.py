@@ -9,7 +9,7 @@ from tmesh.ledger.curve import ORDER, P, flaw
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 PUBLIC = [signer.public for signer in SIGNERS]
 
-#: The eight points whose order divides 8, and what else decodes to them in lax implementations.
+#: The eight points whose order divides 8; then other bytes that lax decoders take for points.
 TORSION = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0000000000000000000000000000000000000000000000000000000000000080",

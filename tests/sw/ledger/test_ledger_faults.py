@@ -31,7 +31,7 @@ class Life:
         self.ledger = self.start()
 
     def start(self) -> Ledger:
-        """From its journal, which may not be there yet."""
+        """Start from the journal, or make one."""
         for _ in range(3):
             try:
                 if self.journal is None:
@@ -44,7 +44,7 @@ class Life:
         raise AssertionError("it does not start")
 
     def end(self) -> None:
-        """What the kernel does for a process that is gone."""
+        """Close all files, as the kernel does for a dead process."""
         self.disk.free()
         if self.journal is not None:
             self.journal.close()
