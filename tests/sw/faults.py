@@ -7,6 +7,7 @@ failing. So it needs no list of the writes, and a new one is tried as soon as it
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def disk(failing: int = 0, manner: str = "nothing") -> Iterator[Disk]:
 
 def each_failure(scenario: Callable[[Disk], object]) -> Iterator[Disk]:
     """Run a scenario once as it is, and then with each of its calls failing in each manner."""
+    tempfile.gettempdir()  # it writes a file the first time
     with disk() as counted:
         scenario(counted)
     for failing in range(1, counted.calls + 1):
@@ -96,7 +98,7 @@ def each_failure(scenario: Callable[[Disk], object]) -> Iterator[Disk]:
 
 
 def again(disk: Disk, call: Callable[[], Any], look: Callable[[], Any]) -> Any:
-    """The result of a call, which is repeated if the disk failed. `look` must see no change then."""
+    """The result of a call, repeated if the disk failed. `look` must see no change in between."""
     before = look()
     try:
         return call()

@@ -2,8 +2,8 @@
 
 Each input is a good message with a few bytes changed, cut, doubled or inserted, or nested CBOR at
 random. A parser may refuse it with an `InvalidInput`. If not, the value that it gives must encode
-to the same bytes. `python tests/sw/fuzz_parsers.py [COUNT]` tries COUNT inputs, 1,000,000 by default, and
-prints how many of them each parser read, and the longest time of one.
+to the same bytes. `python tests/sw/fuzz_parsers.py [COUNT]` tries COUNT inputs, 1,000,000 by
+default, and prints how many of them each parser read, and the longest time of one.
 """
 
 import random
