@@ -57,8 +57,10 @@ class FileError(TMeshError, OSError):
 
     @classmethod
     def of(cls, error: OSError, path: object) -> "FileError":
-        """From the operating system's error, for a file that the user named."""
-        return cls(f"{path}: {error.strerror or error}")
+        """From the operating system's error about `path`; `errno` stays."""
+        made = cls(f"{path}: {error.strerror or error}")
+        made.errno = error.errno
+        return made
 
 
 class NotSupported(TMeshError, RuntimeError):

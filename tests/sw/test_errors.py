@@ -13,6 +13,9 @@ SOURCES = [path for part in ("sw", "hw", "sim") for path in sorted((ROOT / part)
 #: Exceptions that report no mistake of a user: bugs, and protocols of Python.
 OTHERS = {"AssertionError", "AttributeError", "KeyError", "SystemExit", "TypeError"}
 
+#: Where a built-in one is raised to become another error in the same file.
+CAUGHT = {("sw/tmesh/ledger/journal.py", "OSError")}
+
 
 def test_no_file_raises_a_bare_built_in_exception() -> None:
     found = {
@@ -24,7 +27,7 @@ def test_no_file_raises_a_bare_built_in_exception() -> None:
         and isinstance(node.exc.func, ast.Name)
     }
     bare = {one for one in found if hasattr(builtins, one[1]) and one[1] not in OTHERS}
-    assert bare == set()
+    assert bare == CAUGHT
 
 
 def test_the_tree_is_drawn_as_it_is() -> None:

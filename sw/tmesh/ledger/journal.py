@@ -166,7 +166,7 @@ def _named(path: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        raise FileError(error.errno, error.strerror or str(error), str(path)) from error
+        raise FileError.of(error, path) from error
 
 
 def _write(file: int, data: bytes, at: int) -> None:
