@@ -1,4 +1,4 @@
-"""Every error that T-MESH raises on purpose, so that one ``except TMeshError`` catches them all.
+"""Every error that T-MESH raises on purpose: one ``except TMeshError`` catches them all.
 
 ::
 

@@ -84,7 +84,7 @@ def test_a_path_from_input_to_output_is_found(
 
 
 def test_the_solver_alone_has_such_paths_and_says_so(tmp_path: Path) -> None:
-    """What the queues of the export are for."""
+    """The queues of the export cut these paths."""
     source = tmp_path / "export.v"
     source.write_text(simulation_verilog(HermitianJacobi(f=8, n=2, cordics=2)))
     assert {"s_axis_tvalid", "s_axis_tdata"} <= paths(source)[0]

@@ -28,7 +28,7 @@ from tmesh_sim.engine_packets import DIGEST, engine_config, sections
 from tmesh_sim.harness import VerilatedCore
 
 #: Registers of an ``SB_MAC16`` that has one, between 8×8 products and their sum, and that sum as
-#: its output: what `tmesh_hw.boards.build.UNTIMED` is about.
+#: its output. `tmesh_hw.boards.build.UNTIMED` assumes this.
 ONE_REGISTER = {
     "A_REG": 0,
     "B_REG": 0,

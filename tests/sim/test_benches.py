@@ -17,7 +17,7 @@ def test_bench(name: str, f: int, lanes: int, tmp_path: Path) -> None:
     run(name, f, lanes, tmp_path, transactions=80, seed=f + lanes)
 
 
-#: Exports that break a rule of AXI, and what the bench says of each.
+#: Exports that break a rule of AXI, each with the message of the bench.
 FAULTS = {
     "a top that resets by the clock alone": (
         simulation_verilog,
