@@ -17,7 +17,7 @@ from tmesh.devices import DEVICES
 from tmesh.doctor import findings
 from tmesh.entry import BAD_INPUT, Interrupted, guarded
 from tmesh.errors import InvalidInput, NotSupported
-from tmesh.files import write_text
+from tmesh.files import check_writable, write_text
 from tmesh.report.table import summary
 from tmesh.swarm import Scenario, genesis
 from tmesh.swarm import run as run_swarm
@@ -56,9 +56,16 @@ def run(
     ] = False,
 ) -> None:
     """Run a swarm until every agent has collapsed."""
+    _check_outputs(json_path, picture_path)
     if baseline:
         _genesis(seed, json_path)
         return
+    save = None
+    if picture_path is not None:
+        from tmesh.report import picture  # Matplotlib writes to the home folder
+
+        picture.check_suffix(picture_path)
+        save = picture.save
     chosen = Scenario.default() if scenario is None else Scenario.load(scenario)
     given = {"device": device, "config": config}
     given = {key: value for key, value in given.items() if value is not None}
@@ -69,10 +76,8 @@ def run(
             chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
         )
     _write_json(json_path, result.to_dict())
-    if picture_path is not None:
-        from tmesh.report import picture  # Matplotlib writes to the home folder
-
-        picture.save(result, picture_path)
+    if save is not None and picture_path is not None:
+        save(result, picture_path)
     console.print(summary(result))
     if picture_path is not None:
         console.print(f"picture: {picture_path}")
@@ -88,6 +93,13 @@ def _genesis(seed: int, json_path: Path | None) -> None:
     )
 
 
+def _check_outputs(*paths: Path | None) -> None:
+    """Find a path that cannot be written before a long command, not after it."""
+    for path in paths:
+        if path is not None:
+            check_writable(path)
+
+
 def _write_json(path: Path | None, values: object) -> None:
     """Results go to their file before anything is printed, which may fail."""
     if path is not None:
@@ -101,6 +113,7 @@ def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
         from tmesh.report import bench as benchmark
     except ModuleNotFoundError as error:
         raise NotSupported(f"bench needs {error.name}: pip install 'tmesh[dev]'") from None
+    _check_outputs(json_path)
     measured: list[benchmark.Row] = []
     try:
         for row in benchmark.rows(seed):
@@ -166,6 +179,7 @@ def arena(
     kept = measure.read(json_path) if resume and json_path is not None else []
     rows = measure.rows(scenarios, events or [], seeds, seed, kept)
     total = len(scenarios) * (1 + len(events or []))
+    _check_outputs(json_path)
     measured: list[measure.Row] = []
     try:
         for row in track(
@@ -199,6 +213,7 @@ def board(
     """Run a complete board, simulated, behind a pseudo-terminal, until interrupted."""
     from tmesh_sim.board import SimulatedBoard
 
+    _check_outputs(json_path)
     simulated = SimulatedBoard(config, divisor, trace)
     with contextlib.closing(simulated):
         device = f"serial:{simulated.path}"

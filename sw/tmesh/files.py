@@ -58,6 +58,20 @@ def replacing(path: Path) -> Iterator[Path]:
         raise FileError.of(error, path) from None
 
 
+def check_writable(path: Path) -> None:
+    """Raise `FileError` now where `replacing` would later, at the end of a long command."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise FileError(f"{path}: it is a folder")
+    except TMeshError:
+        raise
+    except OSError as error:
+        raise FileError.of(error, path) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file by UTF-8 `text`; see `replacing`."""
     with replacing(path) as new:

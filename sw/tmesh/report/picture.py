@@ -35,8 +35,13 @@ def write(figure: Figure, path: Path) -> None:
 
     Raises `InvalidInput` for a suffix that Matplotlib cannot write, `FileError` where it cannot.
     """
-    formats = figure.canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".") not in formats:
-        raise InvalidInput(f"{path}: a picture ends in one of .{', .'.join(sorted(formats))}")
+    check_suffix(path)
     with rc_context({"svg.hashsalt": "tmesh"}), replacing(path) as new:
         figure.savefig(new, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise `InvalidInput` for a suffix that Matplotlib cannot write."""
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".") not in formats:
+        raise InvalidInput(f"{path}: a picture ends in one of .{', .'.join(sorted(formats))}")
