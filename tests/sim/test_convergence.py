@@ -34,6 +34,13 @@ def test_the_search_for_8x8_eigenvectors_does_not_beat_the_solver() -> None:
     assert largest[56] < bounds.RESIDUAL[8]
 
 
+def test_the_search_for_8x8_eigenvalues_does_not_beat_the_solver() -> None:
+    """Graded spectra are the worst."""
+    graded = spectra(np.random.default_rng(3), 400, 8, 16)["graded"]
+    _, largest = climb(graded, 16, 49, 8, 3, eigenvalue_errors, survivors=40)
+    assert largest[49] < bounds.INNER_EIGENVALUE[8]
+
+
 def test_the_search_beats_seven_sweeps_that_spare_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rotations inside a cluster of eigenvalues bring back what sweeps remove between clusters."""
     with monkeypatch.context() as plain:

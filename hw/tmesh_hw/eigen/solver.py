@@ -23,7 +23,7 @@ class HermitianJacobi(wiring.Component):
     """``o.values, o.vectors`` of Hermitian ``i.x``; equals ``numpy.linalg.eigh(x)``, eigenvalues
     ascending, eigenvectors in columns with a phase of their own choice.
 
-    Cyclic Jacobi in parallel order: n−1 steps bring every two indices together; 1, 10, 42 steps
+    Cyclic Jacobi in parallel order: n−1 steps bring every two indices together; 1, 10, 49 steps
     for n = 2, 4, 8, and with eigenvectors 1, 12, 56. A step of a 4×4 matrix is 11 CORDIC
     operations, 35 with eigenvectors. Matrices follow each other around rings of up to four units
     each, on a schedule fixed at generation: nothing is arbitrated, and four units are busy in 11 of

@@ -29,10 +29,10 @@ from tmesh.numbers import BoolArray, IntArray, round_shift, saturate
 Entries = dict[tuple[int, int], IntArray]
 
 #: Steps that suffice for the eigenvalues, and for the eigenvectors, by matrix size. A 2×2 is solved
-#: by its one rotation. For 4×4, a search (`tmesh_sim.convergence`) finds eigenvalues that are off
-#: by 77 LSB after nine steps, and none after ten; eigenvectors err to first order and need more.
-#: For 8×8 it finds residuals of 30 LSB after 49 steps; 51 steps solve the same matrices.
-STEPS = {2: (1, 1), 4: (10, 12), 8: (42, 56)}
+#: by its one rotation. The others are the result of a search (`tmesh_sim.convergence`). Eigenvalues
+#: err to second order in the entries left off the diagonal; eigenvectors err to first order and
+#: need more steps.
+STEPS = {2: (1, 1), 4: (10, 12), 8: (49, 56)}
 
 #: Thresholds ``(step, exponent)`` by matrix size: from `step` on, a pair with a pivot below
 #: 2^exponent is spared. It keeps its pivot and its diagonal values; only its phase turns. Pivots
