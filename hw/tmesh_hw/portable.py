@@ -23,6 +23,147 @@ WAIVED = {
 #: A name in Verilog that needs no backslash.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+#: Words that cannot be names (IEEE 1364-2005, annex B; IEEE 1800 has more).
+_KEYWORDS = frozenset(
+    [
+        "always",
+        "and",
+        "assign",
+        "automatic",
+        "begin",
+        "buf",
+        "bufif0",
+        "bufif1",
+        "case",
+        "casex",
+        "casez",
+        "cell",
+        "cmos",
+        "config",
+        "deassign",
+        "default",
+        "defparam",
+        "design",
+        "disable",
+        "edge",
+        "else",
+        "end",
+        "endcase",
+        "endconfig",
+        "endfunction",
+        "endgenerate",
+        "endmodule",
+        "endprimitive",
+        "endspecify",
+        "endtable",
+        "endtask",
+        "event",
+        "for",
+        "force",
+        "forever",
+        "fork",
+        "function",
+        "generate",
+        "genvar",
+        "highz0",
+        "highz1",
+        "if",
+        "ifnone",
+        "incdir",
+        "include",
+        "initial",
+        "inout",
+        "input",
+        "instance",
+        "integer",
+        "join",
+        "large",
+        "liblist",
+        "library",
+        "localparam",
+        "macromodule",
+        "medium",
+        "module",
+        "nand",
+        "negedge",
+        "nmos",
+        "nor",
+        "noshowcancelled",
+        "not",
+        "notif0",
+        "notif1",
+        "or",
+        "output",
+        "parameter",
+        "pmos",
+        "posedge",
+        "primitive",
+        "pull0",
+        "pull1",
+        "pulldown",
+        "pullup",
+        "pulsestyle_ondetect",
+        "pulsestyle_onevent",
+        "rcmos",
+        "real",
+        "realtime",
+        "reg",
+        "release",
+        "repeat",
+        "rnmos",
+        "rpmos",
+        "rtran",
+        "rtranif0",
+        "rtranif1",
+        "scalared",
+        "showcancelled",
+        "signed",
+        "small",
+        "specify",
+        "specparam",
+        "strong0",
+        "strong1",
+        "supply0",
+        "supply1",
+        "table",
+        "task",
+        "time",
+        "tran",
+        "tranif0",
+        "tranif1",
+        "tri",
+        "tri0",
+        "tri1",
+        "triand",
+        "trior",
+        "trireg",
+        "unsigned",
+        "use",
+        "uwire",
+        "vectored",
+        "wait",
+        "wand",
+        "weak0",
+        "weak1",
+        "while",
+        "wire",
+        "wor",
+        "xnor",
+        "xor",
+        "bit",
+        "byte",
+        "logic",
+        "int",
+        "interface",
+        "package",
+        "program",
+        "class",
+        "enum",
+        "struct",
+        "union",
+    ]
+)
+
 #: The initial words of a memory, a line for each.
 _WORDS = re.compile(
     r"  initial begin\n((?:    (?P<memory>\\\S+ |\w+)\[\d+\] = \d+'\w+;\n)"
@@ -39,7 +180,7 @@ def portable_verilog(rtlil: str, top: str, name: str) -> str:
     Waivers for Verilator are comments of the text itself. Raises ``ValueError`` for a name that no
     module can have.
     """
-    if not _IDENTIFIER.fullmatch(name):
+    if not _IDENTIFIER.fullmatch(name) or name in _KEYWORDS:
         raise InvalidInput(f"name must be a Verilog identifier, not {name!r}")
     passes = (f"hierarchy -top {top}", *_PASSES, f"rename {top} {name}")
     text = yosys.run(rtlil, *passes, "write_verilog -noattr {out}")
@@ -58,7 +199,9 @@ def _short(verilog: str) -> str:
     def content(match: re.Match[str]) -> str:
         words = match[1].splitlines(keepends=True)
         values = {word.rpartition(" = ")[2].strip() for word in words}
-        if len(values) == 1 and re.fullmatch(r"\d+'h0+;", value := values.pop()):
+        places = [int(word[word.index("[") + 1 : word.index("]")]) for word in words]
+        whole = places == list(range(len(words)))
+        if whole and len(values) == 1 and re.fullmatch(r"\d+'h0+;", value := values.pop()):
             return (
                 f"`ifndef SYNTHESIS\n  initial begin : zeros_{next(loops)}\n    integer n;\n"
                 f"    for (n = 0; n < {len(words)}; n = n + 1) {match['memory']}[n] = {value}\n"

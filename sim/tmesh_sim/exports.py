@@ -126,7 +126,8 @@ def main() -> int:
         text = make()
         found = findings(text)
         failed += not found.clean
-        said = found.verilator or found.icarus or ", ".join(sorted(found.paths))
+        slow = f"Yosys took over {SECONDS} s"
+        said = found.verilator or found.icarus or ", ".join(sorted(found.paths)) or slow
         verdict = "ok" if found.clean else f"FAILED: {said[:300]}"
         absent = "" if found.icarus is not None else "  (no iverilog)"
         lines = len(text.splitlines())

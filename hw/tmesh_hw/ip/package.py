@@ -50,7 +50,7 @@ def module_name(config: str | CoreConfig) -> str:
     if isinstance(config, CoreConfig):
         names = [name for name, named in CONFIGS.items() if named == config]
         digest = hashlib.sha256(repr(config).encode()).hexdigest()
-        config = names[0] if names else digest[:8]
+        config = names[0] if names else digest[:16]
     return f"tmesh_{config.replace('-', '_')}"
 
 
