@@ -18,7 +18,7 @@ from tmesh_hw.engine import component
 from tmesh_hw.export import verilog
 from tmesh_hw.ip import package
 
-from tmesh_sim.toolchain import verilator_environment
+from tmesh_sim.toolchain import verilator_environment, verilator_program
 from tmesh_sim.vectors import build, cases
 
 #: Seconds in which Yosys has to have read an export.
@@ -56,7 +56,7 @@ def icarus(source: Path) -> str | None:
 
 def lint(source: Path) -> str:
     """The messages of ``verilator --lint-only -Wall``."""
-    return _said(["verilator", "--lint-only", "-Wall", str(source)])
+    return _said([verilator_program(), "--lint-only", "-Wall", str(source)])
 
 
 def _said(command: list[str]) -> str:

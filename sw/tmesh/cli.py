@@ -4,9 +4,9 @@ import contextlib
 import dataclasses
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.progress import Progress, track
 from tmesh.adversaries import names
 from tmesh.devices import DEVICES
 from tmesh.doctor import findings
-from tmesh.entry import BAD_INPUT, Interrupted, guarded
+from tmesh.entry import BAD_INPUT, INTERRUPTED, Interrupted, guarded
 from tmesh.errors import InvalidInput, NotSupported
 from tmesh.files import check_writable, write_text
 from tmesh.report.table import summary
@@ -75,10 +75,12 @@ def run(
         result = run_swarm(
             chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
         )
-    _write_json(json_path, result.to_dict())
-    if save is not None and picture_path is not None:
-        save(result, picture_path)
-    console.print(summary(result))
+    try:
+        _write_json(json_path, result.to_dict())
+        if save is not None and picture_path is not None:
+            save(result, picture_path)
+    finally:  # also where the disk is full
+        console.print(summary(result))
     if picture_path is not None:
         console.print(f"picture: {picture_path}")
 
@@ -114,17 +116,31 @@ def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
     except ModuleNotFoundError as error:
         raise NotSupported(f"bench needs {error.name}: pip install 'tmesh[dev]'") from None
     _check_outputs(json_path)
-    measured: list[benchmark.Row] = []
+    measured: list[Any] = []
     try:
-        for row in benchmark.rows(seed):
-            measured.append(row)
-            _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+        _measure(benchmark.rows(seed), measured, benchmark.table, json_path)
     except KeyboardInterrupt:
-        console.print(benchmark.table(measured))
-        raise Interrupted(
-            f"{len(measured)} rows are kept; ratios hold within one run, so the next starts again"
-        ) from None
-    console.print(benchmark.table(measured))
+        kept = f"{len(measured)} rows are in {json_path}" if json_path and measured else "no file"
+        raise Interrupted(f"{kept}; ratios hold within one run, so the next starts again") from None
+
+
+def _measure(
+    rows: Iterable[Any],
+    measured: list[Any],
+    table: Callable[[list[Any]], object],
+    path: Path | None,
+    others: Sequence[Any] = (),
+) -> None:
+    """Collect `rows` in `measured`. Each is in the file before the next begins, with those of
+    `others` that were not measured; the table is printed however this ends."""
+    try:
+        for row in rows:
+            measured.append(row)
+            known = {one.cell for one in measured} if others else set()
+            kept = [*measured, *(one for one in others if one.cell not in known)]
+            _write_json(path, [dataclasses.asdict(one) for one in kept])
+    finally:
+        console.print(table(measured))
 
 
 @app.command()
@@ -162,7 +178,7 @@ def arena(
         bool, typer.Option(help="Keep the rows that the --json file has, and measure the others.")
     ] = False,
 ) -> None:
-    """Measure a swarm against every kind of liar, in the round model and message by message."""
+    """Measure a swarm against every kind of Byzantine agent, in rounds and message by message."""
     from tmesh.report import arena as measure
 
     fields: dict[str, object] = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
@@ -175,30 +191,21 @@ def arena(
         adversary or names(),
     )
     if resume and json_path is None:
-        raise InvalidInput("--resume needs --json, the file that it goes on with")
+        raise InvalidInput("--resume needs --json, the file to continue")
     kept = measure.read(json_path) if resume and json_path is not None else []
     rows = measure.rows(scenarios, events or [], seeds, seed, kept)
     total = len(scenarios) * (1 + len(events or []))
     _check_outputs(json_path)
-    measured: list[measure.Row] = []
+    measured: list[Any] = []
+    quiet = not progress.is_terminal
+    shown = track(rows, "measured", total, console=progress, transient=True, disable=quiet)
     try:
-        for row in track(
-            rows,
-            "measured",
-            total,
-            console=progress,
-            transient=True,
-            disable=not progress.is_terminal,
-        ):
-            measured.append(row)
-            _write_json(json_path, [dataclasses.asdict(row) for row in measured])
+        _measure(shown, measured, measure.table, json_path, kept)
     except KeyboardInterrupt:
-        console.print(measure.table(measured))
-        how = "nothing is kept without --json"
-        if json_path is not None:
+        how = "nothing is kept"
+        if json_path is not None and measured:
             how = f"they are in {json_path}; the same command with --resume measures the others"
         raise Interrupted(f"{len(measured)} of {total} rows are measured; {how}") from None
-    console.print(measure.table(measured))
 
 
 @app.command()
@@ -241,11 +248,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         try:
-            return app(arguments, standalone_mode=False) or 0
+            status = app(arguments, standalone_mode=False) or 0
         except UsageError as error:
             message = error.format_message()  # type: ignore[attr-defined]  # as all of Typer's
             if not message:  # no command was named, and Typer has printed the help text
                 return BAD_INPUT
             raise InvalidInput(message) from None
+        if status == INTERRUPTED:  # Typer has caught it
+            raise KeyboardInterrupt
+        return status
 
     return guarded(work)

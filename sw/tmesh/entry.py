@@ -64,7 +64,9 @@ def _status(work: Callable[[], int | None]) -> int:
 
 
 def _complain(message: str) -> None:
-    """One line on standard error, whatever the message holds."""
+    """One line on standard error, if there is one; never on standard output."""
+    if sys.stderr is None:
+        return
     line = " ".join(message.split())
     line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
     with contextlib.suppress(OSError):
@@ -119,8 +121,8 @@ class _Output:
             self.error = error
             # The interpreter flushes the buffer in the end, and would fail again.
             with contextlib.suppress(OSError, ValueError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
+                number, nowhere = self._stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
                 os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import pwd
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from tmesh.errors import FileError, TMeshError
+from tmesh.errors import FileError, InvalidInput, TMeshError
 
 
 def cache_folder() -> Path:
@@ -19,16 +21,20 @@ def cache_folder() -> Path:
 
     Raises `FileError` if the folder cannot be made or written.
     """
-    chosen, shared = os.environ.get("TMESH_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
+    chosen, shared = os.environ.get("TMESH_CACHE"), Path(os.environ.get("XDG_CACHE_HOME") or ".")
     try:
         if chosen:
-            folder = Path(chosen).expanduser().absolute()
-        elif Path(shared).is_absolute():
-            folder = Path(shared, "tmesh")
+            folder = Path(chosen).expanduser()
+        elif shared.is_absolute():
+            folder = shared / "tmesh"
         else:
-            folder = Path.home() / ".cache" / "tmesh"
-    except RuntimeError:  # a user without a home folder
-        raise FileError("no home folder for the cache: set TMESH_CACHE to a folder") from None
+            folder = Path(
+                os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir, ".cache/tmesh"
+            )
+    except (RuntimeError, KeyError):
+        what = f"{chosen}: no such user" if chosen else "this user has no home folder"
+        raise FileError(f"cache folder: {what}: set TMESH_CACHE to a folder") from None
+    folder = folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written"
@@ -41,35 +47,65 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when the block ends well.
+    """A path to write to; its content becomes that of `path` when the block ends well.
 
-    So a reader, or somebody who interrupts the writer, finds the file as it was or as it becomes.
-    Missing folders are made. Raises `FileError`, naming `path`, where that cannot be done.
+    A reader finds the old file or the new one, with the permissions of the old one; a link stays a
+    link. Devices and pipes are written directly, and so is a file that cannot be replaced, such as
+    a mount of its own. Missing folders are made. Raises `FileError`, naming `path`.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmesh-") as folder:
+    with _named(path):
+        special = path.exists() and not path.is_file()
+        target = path if special else path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = None if special else target.parent
+        with tempfile.TemporaryDirectory(dir=beside, prefix=".tmesh-") as folder:
             new = Path(folder, path.name)
             yield new
-            new.replace(path)
+            if special:
+                target.write_bytes(new.read_bytes())
+                return
+            if target.exists():
+                shutil.copymode(target, new)
+            try:
+                new.replace(target)
+            except OSError:
+                shutil.copyfile(new, target)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `FileError` now where `replacing` would later, at the end of a long command."""
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise FileError(f"{path}: it is a folder")
+        if path.is_file():
+            os.close(os.open(path, os.O_WRONLY))
+        elif not path.exists():
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error of the operating system name the file."""
+    try:
+        yield
     except TMeshError:  # some of which are OSErrors
         raise
     except OSError as error:
         raise FileError.of(error, path) from None
 
 
-def check_writable(path: Path) -> None:
-    """Raise `FileError` now where `replacing` would later, at the end of a long command."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-        if path.is_dir():
-            raise FileError(f"{path}: it is a folder")
-    except TMeshError:
-        raise
-    except OSError as error:
-        raise FileError.of(error, path) from None
+def read_at_most(path: Path, most: int) -> bytes:
+    """The content of a file, or of a pipe. Raises `InvalidInput` for more than `most` bytes,
+    `FileError` where it cannot be read."""
+    data = bytearray()
+    with _named(path), path.open("rb") as file:
+        while part := file.read(1 << 16):  # a long read takes its memory before it begins
+            data += part
+            if len(data) > most:
+                raise InvalidInput(f"{path}: over {most:,} bytes")
+    return bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """Tables of a scenario file: frozen, without unknown keys, and with one line for a mistake."""
 
 import reprlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -23,6 +23,20 @@ class Settings(BaseModel):
         def __init__(self, **values: Any) -> None:
             try:
                 super().__init__(**values)
+            except ValidationError as error:
+                raise InvalidInput(_line(error)) from None
+
+        @classmethod
+        def model_validate(cls, *arguments: Any, **options: Any) -> Self:
+            try:
+                return super().model_validate(*arguments, **options)
+            except ValidationError as error:
+                raise InvalidInput(_line(error)) from None
+
+        @classmethod
+        def model_validate_json(cls, *arguments: Any, **options: Any) -> Self:
+            try:
+                return super().model_validate_json(*arguments, **options)
             except ValidationError as error:
                 raise InvalidInput(_line(error)) from None
 

@@ -29,8 +29,9 @@ def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
 
 MISTAKES = {
     "run {}/zero.toml": "zero.toml: agents: Input should be greater than or equal to 2, not 0",
-    "run {}/none.toml": "none.toml: no such file",
-    "run {}": ": no such file",
+    "run {}/none.toml": "none.toml: No such file",
+    "run {}": ": Is a directory",
+    "run /dev/zero": "/dev/zero: over 1,048,576 bytes",
     "run {}/truncated.toml": "states.npz: not an NPZ archive of numbers: ",
     "run {}/deep.toml": "deep.toml: not TOML: ",
     "run {}/digits.toml": "digits.toml: not TOML: ",

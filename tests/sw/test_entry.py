@@ -2,6 +2,8 @@
 
 import errno
 import io
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tmesh.cli import main
 from tmesh.entry import BAD_INPUT, BUG, CLOSED, INTERRUPTED, Interrupted, guarded
 from tmesh.errors import InvalidInput
 
@@ -84,19 +87,27 @@ def test_a_command_goes_on_when_its_output_cannot_be_written(
     assert done == [True]
 
 
-ARGUMENTS = "--agents 60 --k 8 --seeds 3 --coin none --kappa 8 --adversary mute"
+ARGUMENTS = "--agents 60 --k 8 --seeds 3 --coin none --kappa 8"
 ARENA = ["arena", *ARGUMENTS.split()]
 
 
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "TMESH_CACHE": str(tmp_path / "cache")}
+
+
 @pytest.mark.parametrize("output", ["latin-1", "closed", "full"])
-def test_results_are_written_whatever_becomes_of_the_output(output: str, tmp_path: Path) -> None:
+def test_results_are_written_whatever_becomes_of_the_output(
+    output: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
     path = tmp_path / "rows.json"
-    command = [TMESH, *ARENA, "--json", str(path)]
-    environment = {"PYTHONIOENCODING": "latin-1"} if output == "latin-1" else {}
+    command = [TMESH, *ARENA, "--adversary", "mute", "--json", str(path)]
+    if output == "latin-1":
+        environment["PYTHONIOENCODING"] = output
     target = {"closed": " >&-", "full": " >/dev/full"}.get(output, "")
     done = subprocess.run(
         ["sh", "-c", f'exec "$@"{target}', "sh", *command],
-        env={"PATH": "/usr/bin:/bin", **environment},
+        env=environment,
         capture_output=True,
         text=True,
     )
@@ -105,21 +116,48 @@ def test_results_are_written_whatever_becomes_of_the_output(output: str, tmp_pat
     assert "Traceback" not in done.stderr
 
 
-def test_an_interrupted_arena_keeps_its_rows_and_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_arena_keeps_its_rows_and_goes_on(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The rows of the file, which a planted value marks, are neither measured again nor lost."""
     path = tmp_path / "rows.json"
-    arena = [word for word in ARENA if word not in ("--adversary", "mute")]
-    many = [*arena, "--json", str(path), "--seeds", "100", "--majority", "0.6", "--majority", "0.8"]
-    running = subprocess.Popen([TMESH, *many], stderr=subprocess.PIPE, text=True)
+    command = [TMESH, *ARENA, "--json", str(path), "--seeds", "60"]
+    command += ["--adversary", "mute", "--adversary", "phase"]
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     while not path.exists() and running.poll() is None:
-        time.sleep(0.05)  # until there is a first row
+        time.sleep(0.01)  # until there is a first row
     running.send_signal(signal.SIGINT)
     _, said = running.communicate()
     assert running.returncode == INTERRUPTED, said
-    rows = path.read_text()
     assert f"in {path}; the same command with --resume measures the others" in said
     assert said.count("\n") == 1
-    few = [*many, "--adversary", "mute", "--resume"]
-    done = subprocess.run([TMESH, *few], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    first = rows.splitlines()[1:22]
-    assert path.read_text().splitlines()[1:22] == first  # the first row was not measured again
+    rows = json.loads(path.read_text())
+    rows[0]["wrong"] = 0.123
+    path.write_text(json.dumps(rows))
+    other = [TMESH, *ARENA, "--json", str(path), "--adversary", "crash", "--resume"]
+    for again in (other, [*command, "--resume"]):
+        done = subprocess.run(again, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    finished = json.loads(path.read_text())
+    assert finished[0] == rows[0]
+    # None, mute and phase of the command; and those of the other one, which has fewer seeds.
+    assert [row["seeds"] for row in finished] == [60, 60, 60, 3, 3]
+
+
+def test_ctrl_c_reaches_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(seed: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tmesh.cli.genesis", interrupted)
+    assert main(["run", "--genesis"]) == INTERRUPTED
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_standard_error_no_message_reaches_the_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert fails(InvalidInput("a reason")) == BAD_INPUT
+    assert capsys.readouterr().out == ""

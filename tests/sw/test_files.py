@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tmesh.errors import FileError
-from tmesh.files import cache_folder, replacing, write_text
+from tmesh.files import cache_folder, check_writable, replacing, write_text
 
 
 def test_the_cache_folder_is_absolute_and_an_empty_variable_is_unset(
@@ -22,6 +22,7 @@ def test_the_cache_folder_is_absolute_and_an_empty_variable_is_unset(
         ("", "relative", tmp_path / "home" / ".cache" / "tmesh"),
         ("", "", tmp_path / "home" / ".cache" / "tmesh"),
         ("~/deep/own", "", tmp_path / "home" / "deep" / "own"),
+        ("", "", tmp_path / "home" / ".cache" / "tmesh"),
     ):
         monkeypatch.setenv("TMESH_CACHE", chosen)
         monkeypatch.setenv("XDG_CACHE_HOME", shared)
@@ -51,6 +52,37 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["result.json"]
     with pytest.raises(FileError, match=r"new folder/result\.json/x: File exists"):
         write_text(path / "x", "text")
+
+
+def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
+    path, link = tmp_path / "result.json", tmp_path / "link.json"
+    path.write_text("first")
+    path.chmod(0o600)
+    link.symlink_to(path)
+    check_writable(link)
+    write_text(link, "second")
+    assert link.is_symlink()
+    assert path.read_text() == "second"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_device_and_a_pipe_are_written_and_not_replaced(tmp_path: Path) -> None:
+    check_writable(Path(os.devnull))
+    write_text(Path(os.devnull), "text")
+    assert Path(os.devnull).is_char_device()
+    done = subprocess.run(
+        [sys.executable, "-c", _WRITE, "/dev/stdout"], capture_output=True, text=True
+    )
+    assert done.stdout == "text", done.stderr
+
+
+_WRITE = """
+import sys
+from pathlib import Path
+from tmesh.files import check_writable, write_text
+check_writable(Path(sys.argv[1]))
+write_text(Path(sys.argv[1]), "text")
+"""
 
 
 #: Prints every file that is opened for writing, and every folder that is made.

@@ -24,9 +24,9 @@ def npz(**arrays: object) -> bytes:
     return buffer.getvalue()
 
 
-def archive(name: str, member: bytes) -> bytes:
+def archive(name: str, member: bytes, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+    with zipfile.ZipFile(buffer, "w", compression) as made:
         made.writestr(name, member)
     return buffer.getvalue()
 
@@ -74,6 +74,15 @@ STATES = {
     "rho of strings": (npz(rho=np.full((3, 2, 2), "1")), "states: rho must be numbers"),
     "an array too large": (archive("r.npy", header("(1000000000000, 3)")), "not an NPZ archive"),
     "a shape of nothing": (archive("r.npy", header("(-1, 3)", b"12345678")), "not an NPZ archive"),
+    "a header that ends early": (archive("r.npy", header("(3, 3")), "not an NPZ"),
+    "a header that no key can have": (archive("r.npy", header("3, []: 1")), "not an NPZ"),
+    "a shape of truth": (archive("r.npy", header("(True, 3)", bytes(24))), "not an NPZ"),
+    "a shape of Python 2": (archive("r.npy", header("(3L, 3L)", bytes(72))), "not an NPZ"),
+    "a header of minus signs": (archive("r.npy", header(9000 * "-" + "1")), "not an NPZ"),
+    "damaged LZMA": (
+        archive("r.npy", bytes(99), zipfile.ZIP_LZMA).replace(b"\x5d\x00", b"\xff\xff"),
+        "not an NPZ",
+    ),
     "a header that is code": (archive("r.npy", header("(__import__('os'),)")), "not an NPZ"),
     "a bomb": (archive("r.npy", bytes(1 << 21)), r"not .*: r\.npy has 2,097,152 bytes, over"),
 }
@@ -115,9 +124,14 @@ def test_edges_that_are_wrong_are_named(text: str, reason: str, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_is_named(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "none.csv", Path("/dev/zero")):
-        with pytest.raises(TMeshError, match=f"{path}: no such file"):
+def test_a_path_without_a_table_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "LARGEST", 1 << 10)
+    for path, reason in (
+        (tmp_path, "Is a directory"),
+        (tmp_path / "none.csv", "No such file"),
+        (Path("/dev/zero"), "over 1,024 bytes"),
+    ):
+        with pytest.raises(TMeshError, match=f"{path}: {reason}"):
             tables.states(path, 3)
 
 

@@ -172,7 +172,9 @@ class Link:
                     ask = ask or (missing and not asked)
                     if self._expected > wanted:  # before more of them take memory
                         more = self._expected - wanted
-                        raise LinkError(f"{self.name}: {more} words of replies that nothing asked")
+                        raise LinkError(
+                            f"{self.name}: {more} words of replies that were not requested"
+                        )
             now = self._clock()
             if (self._kept, self._expected) != before:
                 moved, patience, asked, went_back = now, self._patience, False, False

@@ -37,11 +37,11 @@ def write(figure: Figure, path: Path) -> None:
     """
     check_suffix(path)
     with rc_context({"svg.hashsalt": "tmesh"}), replacing(path) as new:
-        figure.savefig(new, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(new, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
 
 
 def check_suffix(path: Path) -> None:
     """Raise `InvalidInput` for a suffix that Matplotlib cannot write."""
     formats = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".") not in formats:
+    if path.suffix.lstrip(".").lower() not in formats:
         raise InvalidInput(f"{path}: a picture ends in one of .{', .'.join(sorted(formats))}")

@@ -13,7 +13,8 @@ from tmesh import checks
 from tmesh.adversaries import adversary
 from tmesh.config import core_config
 from tmesh.devices import device_name
-from tmesh.errors import FileError, InvalidInput
+from tmesh.errors import InvalidInput
+from tmesh.files import read_at_most
 from tmesh.finality import quorum, tolerated
 from tmesh.finality.coin import Kind
 from tmesh.golden.reference import FloatArray
@@ -191,13 +192,8 @@ class Scenario(Settings):
         """
         source = Path(path)
         try:
-            if not source.is_file():
-                raise InvalidInput(f"{path}: no such file")
-            if source.stat().st_size > LONGEST_FILE:
-                raise InvalidInput(f"{path}: over {LONGEST_FILE:,} bytes")
-            values: dict[str, Any] = tomllib.loads(source.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise FileError.of(error, path) from None
+            data = read_at_most(source, LONGEST_FILE)
+            values: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
         except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, nested too deep
             if isinstance(error, InvalidInput):
                 raise

@@ -4,14 +4,14 @@ import io
 import math
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tmesh.errors import FileError, InvalidInput
+from tmesh.errors import InvalidInput
+from tmesh.files import read_at_most
 from tmesh.golden.reference import FloatArray, dagger
 from tmesh.numbers import IntArray
 from tmesh.states import bloch, density
@@ -21,20 +21,6 @@ LARGEST = 1 << 28
 
 #: By how much a state of a file may miss being a density matrix.
 TOLERANCE = 1e-6
-
-#: Exceptions that zipfile and NumPy raise for damaged archives and arrays.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    EOFError,
-    KeyError,
-    NotImplementedError,  # a compression that zipfile lacks
-    RuntimeError,  # an encrypted member
-    SyntaxError,  # the header of an array is a Python literal
-    OverflowError,
-    RecursionError,
-)
 
 
 def states(path: Path, agents: int) -> FloatArray:
@@ -99,17 +85,10 @@ def _columns(path: Path, key: str, table: npt.NDArray[Any] | None, columns: int)
 
 def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     """Arrays of these names; of a CSV its table, under the last of them."""
-    try:
-        if not path.is_file():
-            raise InvalidInput(f"{path}: no such file")
-        if path.stat().st_size > LARGEST:
-            raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes are over {LARGEST:,}")
-        data = path.read_bytes()
-        if path.suffix == ".npz":
-            return _archive(path, data, names)
-        return {names[-1]: _csv(path, data)}
-    except OSError as error:
-        raise FileError.of(error, path) from None
+    data = read_at_most(path, LARGEST)
+    if path.suffix == ".npz":
+        return _archive(path, data, names)
+    return {names[-1]: _csv(path, data)}
 
 
 def _csv(path: Path, data: bytes) -> FloatArray:
@@ -125,7 +104,8 @@ def _csv(path: Path, data: bytes) -> FloatArray:
 
 def _archive(path: Path, data: bytes, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with warnings.catch_warnings(), zipfile.ZipFile(io.BytesIO(data)) as archive:
+            warnings.simplefilter("error")  # NumPy warns of headers that Python 2 wrote
             members = {f"{name}.npy": name for name in names}
             found = [one for one in archive.infolist() if one.filename in members]
             for one in found:
@@ -134,7 +114,7 @@ def _archive(path: Path, data: bytes, names: tuple[str, ...]) -> dict[str, npt.N
                         f"{one.filename} has {one.file_size:,} bytes, over {LARGEST:,}"
                     )
             return {members[one.filename]: _array(archive.read(one)) for one in found}
-    except _DAMAGE as error:
+    except Exception as error:  # zipfile, its decompressors and NumPy's parser raise many kinds
         reason = " ".join(str(error).split())[:120]
         raise InvalidInput(f"{path}: not an NPZ archive of numbers: {reason}") from None
 
