@@ -68,15 +68,16 @@ def _said(command: list[str]) -> str:
 
 
 def paths(source: Path) -> tuple[set[str], float]:
-    """Inputs on which an output depends in the same clock, and seconds until Yosys knew."""
+    """Inputs on which an output depends in the same clock, and seconds in which Yosys read it."""
+    read = [f"read_verilog {source}", "hierarchy -auto-top", "proc"]
     start = time.monotonic()
-    passes = [f"read_verilog {source}", "hierarchy -auto-top", "proc", "flatten", "opt_clean"]
-    passes += ["memory_dff", "memory_collect", f"select -set cone o:* %ci*:-{_CLOCKED}"]
+    yosys.run("", *read, "tee -q -o {out} stat")
+    seconds = time.monotonic() - start
+    passes = [*read, "flatten", "opt_clean", "memory_dff", "memory_collect"]
+    passes.append(f"select -set cone o:* %ci*:-{_CLOCKED}")
     reached = yosys.run("", *passes, "tee -o {out} select -list @cone i:* %i").split()
-    clock_and_reset = ("aclk", "aresetn")
-    return {
-        name for name in (path.partition("/")[2] for path in reached) if name not in clock_and_reset
-    }, time.monotonic() - start
+    names = {path.partition("/")[2] for path in reached}
+    return names - {"aclk", "aresetn"}, seconds
 
 
 def findings(text: str) -> Findings:
