@@ -46,11 +46,17 @@ class Frame:
     version: int = frames.VERSION
 
     def __post_init__(self) -> None:
+        if not isinstance(self.kind, Kind):
+            raise InvalidInput(f"kind must be a Kind, not {self.kind!r}")
         limits = dict.fromkeys(("session", "position", "acknowledged", "limit"), 1 << 16)
         for name, limit in {**limits, "version": 1 << frames.KIND["version"]}.items():
             checks.integer(name, getattr(self, name), 0, limit - 1)
-        checks.choice("link", self.link, _LINKS)
-        shape = (len(self.words), self.link // 32)
+        checks.choice("link", self.link, _LINKS if self.kind == Kind.RESET else _LINKS[:-1])
+        for name in ("words", "last"):
+            if not isinstance(getattr(self, name), np.ndarray):
+                found = type(getattr(self, name)).__name__
+                raise InvalidInput(f"{name} must be an array, not {found}")
+        shape = (self.words.shape[0] if self.words.ndim else 0, self.link // 32)
         if self.words.dtype != np.uint32 or self.words.shape != shape:
             raise InvalidInput(
                 f"words must be uint32 {shape}, not {self.words.dtype} {self.words.shape}"
@@ -59,8 +65,6 @@ class Frame:
             raise InvalidInput(
                 f"last must be bool {shape[:1]}, not {self.last.dtype} {self.last.shape}"
             )
-        if self.kind not in list(Kind):
-            raise InvalidInput(f"kind must be a Kind, not {self.kind!r}")
         if self.kind == Kind.RESET:
             if len(self.words):
                 raise InvalidInput(f"words: a RESET has none, not {len(self.words)}")
