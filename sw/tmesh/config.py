@@ -142,6 +142,8 @@ def core_config(config: str | CoreConfig) -> CoreConfig:
     """A configuration by name, or the object itself. Raises ``ValueError`` for unknown names."""
     if isinstance(config, CoreConfig):
         return config
+    if not isinstance(config, str):
+        raise InvalidInput(f"config must be a name or a CoreConfig, not {type(config).__name__}")
     if config not in CONFIGS:
         raise InvalidInput(f"config must be one of {', '.join(CONFIGS)}, not {config!r}")
     return CONFIGS[config]

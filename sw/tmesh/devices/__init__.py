@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 from tmesh.config import CoreConfig
@@ -53,6 +54,8 @@ def open_device(
     ``ValueError`` for an unknown device or configuration, or a trace that cannot be had, and
     `LinkError` if there is no board.
     """
+    if not isinstance(trace, str | PathLike | None):
+        raise InvalidInput(f"trace must be a path, not {trace!r}")
     if device_name(name) != "verilator" and trace is not None:
         raise InvalidInput(f"trace: device {name} has no waveform")
     if trace is not None:
