@@ -9,6 +9,7 @@ unit, another product.
 
 import operator
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,15 @@ _KINDS = {"integers": "iu", "real numbers": "iuf", "complex numbers": "iufc"}
 
 #: Classes of arrays that are no more than their entries.
 _PLAIN = (np.ndarray, np.memmap)
+
+#: Numbers of Python that no conversion changes; the dtype of the whole array tells their kind.
+_NUMBERS = {int, float, complex}
+
+#: Sequences that NumPy reads entry by entry, and words, which the dtype of the array tells.
+_SEQUENCES = (list, tuple, range, str, bytes)
+
+#: The most axes of an array of NumPy.
+MOST_AXES = 64
 
 _Option = TypeVar("_Option", int, str)
 
@@ -54,11 +64,19 @@ def seed(name: str, value: object) -> int:
 
 def positive(name: str, value: object) -> float:
     """`value` as a finite float greater than 0."""
+    number = real(name, value)
+    if not number > 0:
+        raise InvalidInput(f"{name} must be positive, not {number:g}")
+    return number
+
+
+def real(name: str, value: object, least: float | None = None) -> float:
+    """`value` as a finite float, not below `least`."""
     array = reals(name, value)
     if array.ndim:
         raise InvalidInput(f"{name} must be one number, not of shape {array.shape}")
-    if not array > 0:
-        raise InvalidInput(f"{name} must be positive, not {array:g}")
+    if least is not None and not array >= least:
+        raise InvalidInput(f"{name} must be at least {least:g}, not {array:g}")
     return float(array)
 
 
@@ -80,8 +98,16 @@ def choice(name: str, value: object, options: Sequence[_Option]) -> _Option:
     for option in options:
         if isinstance(found, type(option)) and not isinstance(found, bool) and found == option:
             return option
-    first, last = ", ".join(map(repr, options[:-1])), repr(options[-1])
-    raise InvalidInput(f"{name} must be {first} or {last}, not {_shown(value)}")
+    *others, last = map(repr, options)
+    allowed = f"{', '.join(others)} or {last}" if others else last
+    raise InvalidInput(f"{name} must be {allowed}, not {_shown(value)}")
+
+
+def items(name: str, value: object) -> list[Any]:
+    """The entries of `value`, a list, a tuple or an array."""
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
+        return list(value)
+    raise InvalidInput(f"{name} must be a list, a tuple or an array, not {_shown(value)}")
 
 
 def integers(name: str, value: object, form: str = "") -> npt.NDArray[np.int64]:
@@ -145,13 +171,39 @@ def column(name: str, value: object) -> npt.NDArray[np.int64]:
 
 
 def numbered(
-    name: str, array: npt.NDArray[np.int64], end: int, things: str
+    name: str, array: npt.NDArray[np.int64], end: int, things: str, least: int = 0
 ) -> npt.NDArray[np.int64]:
-    """`array`, if it holds numbers of `things` from 0 to before `end`."""
-    outside = np.asarray((array < 0) | (array >= end))
+    """`array`, if it holds numbers of `things` from 0 to before `end`; with `least` −1, or −1."""
+    outside = np.asarray((array < least) | (array >= end))
     if np.any(outside):
         found = array[outside].flat[0]
-        raise InvalidInput(f"{name}: {things} are numbered 0 to {end - 1}, not {found}")
+        if end == 0:
+            raise InvalidInput(f"{name} holds {found}, but there are no {things}")
+        absent = ", −1 for none" if least < 0 else ""
+        raise InvalidInput(f"{name}: {things} are numbered 0 to {end - 1}{absent}, not {found}")
+    return array
+
+
+def different(name: str, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """`pairs` (m, 2) of agents, if no agent is paired with itself."""
+    alone = pairs[:, 0] == pairs[:, 1]
+    if np.any(alone):
+        row = int(np.argmax(alone))
+        raise InvalidInput(f"{name}: row {row} pairs agent {pairs[row, 0]} with itself")
+    return pairs
+
+
+def hermitian(
+    name: str, array: npt.NDArray[np.complex128], tolerance: float
+) -> npt.NDArray[np.complex128]:
+    """`array` (..., n, n), if it equals its adjoint to within `tolerance`, entry by entry."""
+    with np.errstate(over="ignore"):
+        differences = np.abs(array - np.conj(np.swapaxes(array, -1, -2)))
+    deviation = float(np.max(differences, initial=0.0))
+    if not deviation <= tolerance:
+        raise InvalidInput(
+            f"{name} is not Hermitian: it differs from its adjoint by {deviation:.6g}"
+        )
     return array
 
 
@@ -182,16 +234,46 @@ def _numeric(name: str, value: object, kind: str, form: str = "") -> npt.NDArray
 def _check_leaves(name: str, value: object, kind: str, form: str) -> None:
     """Refuse entries that a list would hide: NumPy converts truth values beside numbers, and drops
     the masks of arrays."""
-    if isinstance(value, list | tuple):
-        for entry in value:
-            _check_leaves(name, entry, kind, form)
-    elif isinstance(value, np.ndarray) and type(value) not in _PLAIN:
-        what = type(value).__name__
-        raise InvalidInput(f"{name} must be a plain array, not {what} {value.dtype} {value.shape}")
-    elif isinstance(value, bool) or (
-        isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in _KINDS[kind]
+    level = [value]
+    for _ in range(MOST_AXES + 1):
+        # Level by level and type by type: a look at every entry would take longer than NumPy does.
+        types = set(map(type, level))
+        for one in types - _NUMBERS:
+            _check_type(name, level, one, kind, form)
+        if not any(issubclass(one, list | tuple) for one in types):
+            return
+        lists = [entry for entry in level if isinstance(entry, list | tuple)]
+        # Each list once: one that holds itself twice would have 2⁶⁴ entries in the end.
+        level = list(chain.from_iterable({id(entry): entry for entry in lists}.values()))
+    raise InvalidInput(f"{name} must be {kind}{form}, but its lists are over {MOST_AXES} deep")
+
+
+def _check_type(name: str, level: list[Any], one: type, kind: str, form: str) -> None:
+    """Refuse entries of type `one` that conversion would change."""
+    if issubclass(one, np.ndarray):
+        for entry in level:
+            if type(entry) is not one:
+                continue
+            if one not in _PLAIN:
+                what = f"{one.__name__} {entry.dtype} {entry.shape}"
+                raise InvalidInput(f"{name} must be a plain array, not {what}")
+            if entry.dtype.kind not in _KINDS[kind]:
+                raise _refusal(name, entry, kind, form)
+    elif issubclass(one, bool) or (
+        issubclass(one, np.generic) and np.dtype(one).kind not in _KINDS[kind]
     ):
-        raise _refusal(name, np.asarray(value), kind, form)
+        found = next(entry for entry in level if type(entry) is one)
+        raise _refusal(name, np.asarray(found), kind, form)
+    elif not issubclass(one, _SEQUENCES) and hasattr(one, "__len__") and not _is_array(one):
+        # NumPy reads the numbers of other containers, too, and bytes as numbers.
+        raise InvalidInput(
+            f"{name} must be {kind}{form} in a list, a tuple or an array, not {one.__name__}"
+        )
+
+
+def _is_array(one: type) -> bool:
+    """Whether NumPy's protocols make arrays of a type from elsewhere."""
+    return hasattr(one, "__array__") or hasattr(one, "__array_interface__")
 
 
 def _refusal(name: str, array: npt.NDArray[Any], kind: str, form: str) -> InvalidInput:

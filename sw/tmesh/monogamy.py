@@ -83,7 +83,7 @@ def support(
     if who.shape != what.shape:
         raise InvalidInput(f"outcomes: {len(what)} of {len(who)} votes")
     checks.numbered("authors", who, agents, "agents")
-    checks.numbered("outcomes", what, conflicting, "they")
+    checks.numbered("outcomes", what, conflicting, "conflicting outcomes")
     voted = np.zeros((agents, conflicting), dtype=np.bool_)
     voted[who, what] = True
     double = np.count_nonzero(voted, axis=1) > 1

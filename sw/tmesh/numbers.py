@@ -71,6 +71,14 @@ class Q:
             raise InvalidInput(f"x holds {values[outside].flat[0]}, which does not fit {self}")
         return scaled.astype(np.int64)
 
+    def fitting(self, name: str, value: npt.ArrayLike, form: str = "") -> IntArray:
+        """`value` as integers of this format; `form` describes their shape in the error."""
+        array = checks.integers(name, value, form)
+        outside = (array < self.min) | (array > self.max)
+        if np.any(outside):
+            raise InvalidInput(f"{name} holds {array[outside].flat[0]}, which does not fit {self}")
+        return array
+
     def value(self, n: IntArray) -> npt.NDArray[np.float64]:
         """The real numbers that the integers `n` stand for."""
         return np.asarray(checks.integers("n", n) * self.lsb, dtype=np.float64)
@@ -81,9 +89,7 @@ class Q:
 
 def round_shift(x: IntArray, shift: int) -> IntArray:
     """Round ``x / 2**shift`` to the nearest integer, ties to even (IEEE 754 roundTiesToEven)."""
-    if shift < 0:
-        raise InvalidInput(f"shift must not be negative, not {shift!r}")
-    x = checks.integers("x", x)
+    x, shift = checks.integers("x", x), checks.integer("shift", shift, 0, 62)
     if shift == 0:
         return x
     floor = x >> shift
@@ -100,7 +106,8 @@ def saturate(x: IntArray, width: int, slack: int = 0) -> tuple[IntArray, BoolArr
     where valid inputs can reach the edge (an entry of exactly 1.0 in Q(1,17)) and its error bound
     accounts for the clip.
     """
-    x = checks.integers("x", x)
+    x, width = checks.integers("x", x), checks.integer("width", width, 1, 62)
+    slack = checks.integer("slack", slack, least=0)
     low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
     return np.clip(x, low, high), (x < low - slack) | (x > high + slack)
 

@@ -91,9 +91,7 @@ def _events(name: str, value: IntArray, both: bool, agents: int) -> IntArray:
             f"{name} must be integers (m, n), n at least {written}, not of shape {members.shape}"
         )
     checks.numbered(name, members[:, :written], agents, "agents")
-    if np.any(members[:, written:] < -1):
-        raise InvalidInput(f"{name}: −1 is nobody, but {members.min()} is found")
-    checks.numbered(name, np.maximum(members[:, written:], 0), agents, "agents")
+    checks.numbered(name, members[:, written:], agents, "agents", least=-1)
     return members
 
 

@@ -44,15 +44,22 @@ class Settings(BaseModel):
     @classmethod
     def _without_numpy(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            return {key: _plain(value) for key, value in values.items()}
+            return {key: plain(value) for key, value in values.items()}
         return values
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+def plain(value: Any) -> Any:
+    """`value` with NumPy's numbers and arrays as Python's, in lists, too."""
+    if isinstance(value, np.floating):
+        return float(value)  # `item` leaves a number of extended precision as it is
+    if isinstance(value, np.complexfloating):
+        return complex(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return value
 
 

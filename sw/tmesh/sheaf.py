@@ -69,8 +69,9 @@ class CellularSheaf:
     """
 
     def __init__(self, stalks: Sequence[npt.ArrayLike], incidences: Sequence[Incidence]) -> None:
-        self.stalks = [_dimensions(k, dims) for k, dims in enumerate(stalks)]
-        self.incidences = list(incidences)
+        dimensions = checks.items("stalks", stalks)
+        self.stalks = [_dimensions(k, dims) for k, dims in enumerate(dimensions)]
+        self.incidences: list[Incidence] = checks.items("incidences", incidences)
         if len(self.stalks) != len(self.incidences) + 1 or len(self.incidences) not in (1, 2):
             raise InvalidInput(
                 f"stalks of {len(self.stalks)} dimensions need one incidence fewer, 1 or 2, "
@@ -124,7 +125,10 @@ class CellularSheaf:
         edge for every member: the hyperedge's state less the member's, taken from the member's own
         frame by `frames` (agents, dim, dim)."""
         agents, dim = checks.integer("agents", agents, least=0), checks.integer("dim", dim, least=1)
-        members = [checks.column("hyperedges", hyperedge) for hyperedge in hyperedges]
+        members = [
+            checks.column("hyperedges", hyperedge)
+            for hyperedge in checks.items("hyperedges", hyperedges)
+        ]
         sizes = np.array([len(some) for some in members], dtype=np.int64)
         agent = np.concatenate([*members, np.zeros(0, dtype=np.int64)])
         node = agents + np.repeat(np.arange(len(members)), sizes)
@@ -255,7 +259,7 @@ class CellularSheaf:
         If honest agents agree to within τ and none has more than `faults` faulty neighbours, no
         honest one is named.
         """
-        tau, faults = checks.positive("tau", tau), checks.integer("faults", faults, least=0)
+        tau, faults = checks.real("tau", tau, least=0), checks.integer("faults", faults, least=0)
         ends = self._ends()[self.residuals(x) > tau]
         pairs = np.unique(np.sort(ends, axis=1), axis=0)
         counts = np.bincount(pairs.reshape(-1), minlength=len(self.stalks[0]))
@@ -354,15 +358,19 @@ def _dimensions(k: int, value: npt.ArrayLike) -> IntArray:
 
 
 def _incidence(k: int, given: Incidence, faces: int, cofaces: int) -> Incidence:
-    """An incidence from dimension `k` to the next, of so many cells; a copy."""
+    """A checked copy of an incidence from `faces` cells of dimension `k` to `cofaces` cells of the
+    next."""
     name = f"incidences[{k}]"
+    if not isinstance(given, Incidence):
+        raise InvalidInput(f"{name} must be an Incidence, not {type(given).__name__}")
     coface, face, sign = (
         checks.column(f"{name}.{field}", getattr(given, field)).copy()
         for field in ("coface", "face", "sign")
     )
     checks.numbered(f"{name}.coface", coface, cofaces, "cells")
     checks.numbered(f"{name}.face", face, faces, "cells")
-    counts = (len(coface), len(face), len(sign), len(given.maps))
+    blocks = checks.items(f"{name}.maps", given.maps)
+    counts = (len(coface), len(face), len(sign), len(blocks))
     if len(set(counts)) > 1:
         raise InvalidInput(f"{name}: coface, face, sign and maps have {counts} entries")
     if np.any(np.abs(sign) != 1):
@@ -373,7 +381,7 @@ def _incidence(k: int, given: Incidence, faces: int, cofaces: int) -> Incidence:
         raise InvalidInput(f"{name}: an edge has two nodes, but edge {edge} has {ends[edge]}")
     if isinstance(given.maps, np.ndarray):
         return Incidence(coface, face, sign, _maps(f"{name}.maps", given.maps))
-    return Incidence(coface, face, sign, [_maps(f"{name}.maps", block) for block in given.maps])
+    return Incidence(coface, face, sign, [_maps(f"{name}.maps", block) for block in blocks])
 
 
 def _maps(name: str, value: npt.ArrayLike) -> FloatArray:

@@ -4,11 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmesh import checks
-from tmesh.errors import InvalidInput
-from tmesh.golden.reference import ComplexArray, FloatArray, dagger
-
-#: The largest difference of a matrix from its adjoint: above rounding in float64, below an LSB.
-HERMITIAN = 1e-6
+from tmesh.golden.reference import HERMITIAN, ComplexArray, FloatArray
 
 
 def bloch(rho: npt.ArrayLike) -> FloatArray:
@@ -16,14 +12,10 @@ def bloch(rho: npt.ArrayLike) -> FloatArray:
 
     Raises ``ValueError`` for another shape, NaN, or a matrix that is not Hermitian.
     """
-    m = checks.matrices("rho", rho, 2)
+    m = checks.hermitian("rho", checks.matrices("rho", rho, 2), HERMITIAN)
     with np.errstate(over="ignore"):
-        differences = np.abs(m - dagger(m))
         z = (m[..., 0, 0] - m[..., 1, 1]).real
         r = np.stack([2 * m[..., 1, 0].real, 2 * m[..., 1, 0].imag, z], axis=-1)
-    deviation = float(np.max(differences, initial=0.0))
-    if not deviation <= HERMITIAN:
-        raise InvalidInput(f"rho is not Hermitian: it differs from its adjoint by {deviation:.6g}")
     return checks.finite("rho", r)
 
 

@@ -1,5 +1,7 @@
 """Values that no argument may be: strategies that spoil a good one, always for the worse."""
 
+import collections
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +26,13 @@ def _ragged(good: Any) -> list[Any]:
     return [*rows, [*np.ravel(rows[0]).tolist(), 0, 0]]
 
 
+def _endless() -> list[Any]:
+    """A list that holds itself twice: level by level it has twice as many entries."""
+    endless: list[Any] = []
+    endless += [endless, endless]
+    return endless
+
+
 #: Ways to spoil an array of any kind of numbers with at least one entry.
 TYPES: dict[str, Callable[[Any], object]] = {
     "object": lambda good: np.asarray(good).astype(object),
@@ -45,6 +54,11 @@ TYPES: dict[str, Callable[[Any], object]] = {
     "word among numbers": lambda good: _entry(good, "0"),
     "huge integer": lambda good: _entry(good, 1 << 80),
     "ragged": _ragged,
+    "deque": lambda good: collections.deque(np.asarray(good).tolist()),
+    "row in a deque": lambda good: [collections.deque(np.ravel(row)) for row in good],
+    "buffer": lambda good: bytearray(np.shape(good)[0]),
+    "view of a buffer": lambda good: memoryview(np.ascontiguousarray(good)),
+    "lists without an end": lambda good: _endless(),
     "word": lambda good: "half",
     "none": lambda good: None,
     "mapping": lambda good: dict(enumerate(np.ravel(good).tolist())),
@@ -100,6 +114,14 @@ KINDS: dict[str, dict[str, Callable[[Any], object]]] = {
     "pairs": TYPES | SHAPES | WIDTHS | FLOATS,
     "indices": TYPES | SHAPES | FLOATS,
 }
+
+
+def names(message: str, argument: str) -> bool:
+    """Whether an error begins with the argument's name; for a result or a pair of arguments, with
+    what they are called ("the partial trace of x", "a or b")."""
+    return bool(
+        re.match(rf"(the partial trace of |\w+ (or|and|⊗) )?{re.escape(argument)}\b", message)
+    )
 
 
 def spoiled(kind: str, good: Any) -> st.SearchStrategy[object]:

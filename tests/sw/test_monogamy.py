@@ -59,7 +59,7 @@ def test_support_never_exceeds_one(votes: list[tuple[int, int]]) -> None:
 def test_votes_of_nobody_are_refused() -> None:
     with pytest.raises(ValueError, match="authors: agents are numbered 0 to 2"):
         support([3], [0], agents=3, conflicting=2)
-    with pytest.raises(ValueError, match="outcomes: they are numbered 0 to 1"):
+    with pytest.raises(ValueError, match="outcomes: conflicting outcomes are numbered 0 to 1"):
         support([0], [2], agents=3, conflicting=2)
     with pytest.raises(ValueError, match="outcomes: 1 of 2 votes"):
         support([0, 1], [1], agents=3, conflicting=2)

@@ -126,6 +126,16 @@ def test_mistakes_are_named() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"geometric: the mesh is not connected with radius 0\.01"):
         Mesh(Topology(radius=0.01), 20, rng)
+    for reason, edges in (
+        ("edges: agents are numbered 0 to 2, not 99", [[0, 1], [1, 2], [2, 99]]),
+        ("edges: agents are numbered 0 to 2, not -1", [[0, 1], [1, 2], [2, -1]]),
+        ("edges: row 1 pairs agent 1 with itself", [[0, 1], [1, 1], [1, 2]]),
+        (r"edges must be integers \(m, 2\), not int64 \(2, 3\)", [[0, 1, 2], [0, 1, 2]]),
+        (r"edges must be integers \(m, 2\), not float64", [[0, 1.5], [1, 2]]),
+        ("edges: the mesh is not connected with these edges", [[0, 1]]),
+    ):
+        with pytest.raises(InvalidInput, match=f"^{reason}"):
+            Mesh(Topology(kind="edges"), 3, rng, edges)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="a ring mesh does not move"):
         Topology(kind="ring", speed=1.0)
     with pytest.raises(InvalidInput, match="an agent is in two groups"):

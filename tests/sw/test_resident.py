@@ -333,20 +333,26 @@ def test_an_unknown_family_is_refused() -> None:
         (lambda d: d.load(np.zeros(3)), r"r must have shape \(n, 3\), not \(3,\)"),
         (lambda d: d.load([[np.nan, 0, 0]]), "r holds nan"),
         (lambda d: d.load([[0.8, 0.8, 0]]), "r must not have vectors longer than 1, found 1.13"),
-        (lambda d: d.gossip([[0, 7]], np.eye(4)), "pairs names agent 7, but 2 are loaded"),
-        (lambda d: d.gossip([[1, 1]], np.eye(4)), "pairs: agent 1 cannot meet itself"),
+        (
+            lambda d: d.gossip([[0, 7]], np.eye(4)),
+            "pairs: resident agents are numbered 0 to 1, not 7",
+        ),
+        (lambda d: d.gossip([[1, 1]], np.eye(4)), "pairs: row 0 pairs agent 1 with itself"),
         (lambda d: d.gossip([[0.5, 1]], np.eye(4)), r"pairs must be integers \(m, 2\)"),
         (lambda d: d.gossip([[0, 1]], 2 * np.eye(4)), "u must have a spectral norm of at most 1"),
         (lambda d: d.gossip([[0, 1]], np.eye(4)[None]), "u must be one operator, not of shape"),
         (lambda d: d.gossip([[0, 1]], np.eye(4), "none"), "write must be 'first' or 'both'"),
         (lambda d: d.gossip([[0, 1]], np.eye(4) / 32), r"the weight of the pair \(0, 1\) is below"),
-        (lambda d: d.update([2], [[0]]), "agents names agent 2, but 2 are loaded"),
-        (lambda d: d.update([0], [[-2]]), "neighbours names agent -2, but 2 are loaded"),
+        (lambda d: d.update([2], [[0]]), "agents: resident agents are numbered 0 to 1, not 2"),
+        (
+            lambda d: d.update([0], [[-2]]),
+            "neighbours: resident agents are numbered 0 to 1, −1 for none, not -2",
+        ),
         (lambda d: d.update([0, 1], [[0]]), r"neighbours must be integers \(2, k\), not int64"),
         (lambda d: d.update([0], [[1]], 3), "kappa must be 1, 2, 4 or 8, not 3"),
         (lambda d: d.update([0], np.zeros((1, 256), int)), "neighbours: at most 255 for an agent"),
         (lambda d: d.observe([[0]]), r"agents must be integers \(m,\), not int64 \(1, 1\)"),
-        (lambda d: d.swap_test([[0, 2]]), "pairs names agent 2, but 2 are loaded"),
+        (lambda d: d.swap_test([[0, 2]]), "pairs: resident agents are numbered 0 to 1, not 2"),
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(device: Device, call: object, reason: str) -> None:
@@ -412,7 +418,7 @@ def test_single_states_are_written(device: Device) -> None:
     device.write([4, 1, 4], r[[6, 7, 8]])
     np.testing.assert_array_equal(device.read(), r[[0, 7, 2, 3, 8, 5]])
     np.testing.assert_array_equal(device.read([4, 0]), r[[8, 0]])
-    with pytest.raises(ValueError, match="agents names agent 6, but 6 are loaded"):
+    with pytest.raises(ValueError, match="agents: resident agents are numbered 0 to 5, not 6"):
         device.write([6], r[:1])
     with pytest.raises(ValueError, match="r: 1 states of 2 agents"):
         device.write([0, 1], r[:1])

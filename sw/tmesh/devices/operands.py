@@ -18,6 +18,9 @@ TOLERANCE = 4
 #: LSBs by which a resident Bloch vector may be longer than 1.
 EXCESS = 2
 
+#: What the numbers in arguments of resident calls stand for.
+RESIDENT = "resident agents"
+
 #: Neighbours of one round.
 MOST_NEIGHBOURS = (1 << packets.ROUND["others"]) - 1
 
@@ -51,11 +54,7 @@ def check_norm(name: str, rounded: ComplexArray) -> None:
 
 def hermitian(name: str, array: ComplexArray, q: Q) -> ComplexArray:
     """A Hermitian matrix; deviations up to half an LSB are symmetrised."""
-    deviation = float(np.max(np.abs(array - dagger(array)), initial=0.0))
-    if not deviation <= q.lsb / 2:
-        raise InvalidInput(
-            f"{name} is not Hermitian: it differs from its adjoint by {deviation:.6g}"
-        )
+    array = checks.hermitian(name, array, q.lsb / 2)
     return np.asarray((array + dagger(array)) / 2)
 
 
@@ -127,16 +126,13 @@ def bloch_vectors(name: str, value: object, q: Q) -> FloatArray:
 
 def pairs(name: str, value: object, loaded: int) -> IntArray:
     """`value` as pairs (m, 2) of different resident agents."""
-    array = resident(name, checks.rows(name, value, 2), loaded)
-    alone = array[:, 0] == array[:, 1]
-    if np.any(alone):
-        raise InvalidInput(f"{name}: agent {array[alone][0, 0]} cannot meet itself")
-    return array
+    array = checks.numbered(name, checks.rows(name, value, 2), loaded, RESIDENT)
+    return checks.different(name, array)
 
 
 def agents(name: str, value: object, loaded: int) -> IntArray:
     """`value` as resident agents (m,)."""
-    return resident(name, checks.column(name, value), loaded)
+    return checks.numbered(name, checks.column(name, value), loaded, RESIDENT)
 
 
 def neighbours(name: str, value: object, count: int, loaded: int) -> IntArray:
@@ -149,15 +145,7 @@ def neighbours(name: str, value: object, count: int, loaded: int) -> IntArray:
         raise InvalidInput(f"{name} must be integers ({count}, k), not {array.dtype} {array.shape}")
     if array.shape[1] > MOST_NEIGHBOURS:
         raise InvalidInput(f"{name}: at most {MOST_NEIGHBOURS} for an agent, not {array.shape[1]}")
-    return resident(name, array, loaded, least=-1)
-
-
-def resident(name: str, array: IntArray, loaded: int, least: int = 0) -> IntArray:
-    """`array`, if it names resident agents alone."""
-    outside = (array < least) | (array >= loaded)
-    if np.any(outside):
-        raise InvalidInput(f"{name} names agent {array[outside][0]}, but {loaded} are loaded")
-    return array
+    return checks.numbered(name, array, loaded, RESIDENT, least=-1)
 
 
 def on_grid(array: ComplexArray, q: Q) -> ComplexArray:

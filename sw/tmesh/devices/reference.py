@@ -90,12 +90,12 @@ class ReferenceDevice(Device):
         for events, meetings in schedule.in_levels(pairs, both, len(r)):
             a, b = meetings.T
             own, other = r[a].T, r[b].T
-            *vector, p = reference.meet(first, own, other)
+            *vector, p = reference.unchecked_meet(first, own, other)
             small = vanished[events] = self._vanished(p, c, own, other, both)
             p = np.where(small, 1.0, p)
             r[a] = np.where(small, own, self._shortened(vector / p)).T
             if both:
-                met = self._shortened(reference.meet(second[:3], other, own) / p)
+                met = self._shortened(reference.unchecked_meet(second[:3], other, own) / p)
                 r[b] = np.where(small, other, met).T
         return vanished
 

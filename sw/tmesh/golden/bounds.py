@@ -9,6 +9,7 @@ in the LSB except where a division amplifies it.
 import math
 
 from tmesh import checks
+from tmesh.numbers import MULTIPLIER_WIDTH
 
 #: Kronecker product: its one rounding.
 KRON = 0.5
@@ -61,6 +62,7 @@ ORTHOGONALITY = {2: 3.0, 4: 5.0, 8: 10.0}
 def entropy(f: int) -> float:
     """In nats: −δ ln δ and δ for each of three zero eigenvalues off by δ; then the table, the
     product and the result."""
+    f = checks.integer("f", f, least=2, most=MULTIPLIER_WIDTH - 2)
     delta = INNER_EIGENVALUE[4] * 2.0**-f
     return 3 * delta * (1 - math.log(delta)) + 1e-4 + 2.0 ** -(f + 1)
 
@@ -68,7 +70,8 @@ def entropy(f: int) -> float:
 def evolve(p: float, f: int) -> float:
     """Both states of an evolve with weight `p`, any operator with ‖U‖₂ ≤ 1; infinite where the
     error of the weight may reach the weight itself (f < 11)."""
-    share = WEIGHT * 2.0**-f / checks.positive("p", p)
+    p, f = checks.positive("p", p), checks.integer("f", f, least=2, most=MULTIPLIER_WIDTH - 2)
+    share = WEIGHT * 2.0**-f / p
     return 4.8 / p / (1 - share) + NORMALISE if share < 1 else float("inf")
 
 

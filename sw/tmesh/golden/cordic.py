@@ -15,6 +15,7 @@ import numpy as np
 
 from tmesh import checks
 from tmesh.compiled import compiled
+from tmesh.errors import InvalidInput
 from tmesh.numbers import IntArray
 
 
@@ -120,7 +121,12 @@ def transform(
     """One operation with all that the block answers: in vectoring length, rest of y, angle; in
     rotation the turned coordinates and the rest of the angle. The gain is undone by eight truncated
     terms, rounded to nearest, halves down."""
-    words = np.stack(np.broadcast_arrays(x, y, z)).astype(np.int64)
+    given = [checks.integers(*one) for one in (("x", x), ("y", y), ("z", z))]
+    try:
+        words = np.stack(np.broadcast_arrays(*given))
+    except ValueError:
+        shapes = ", ".join(str(one.shape) for one in given)
+        raise InvalidInput(f"x, y and z must broadcast, not {shapes}") from None
     angles, digits = np.array(cordic.angles), np.array(cordic.compensation)
     _transform(words.reshape(3, -1), vectoring, 1 << cordic.angle, angles, digits)
     return words[0], words[1], words[2]

@@ -25,7 +25,6 @@ import dataclasses
 
 import numpy as np
 
-from tmesh import checks
 from tmesh.errors import InvalidInput
 from tmesh.golden import entropy, jacobi
 from tmesh.numbers import BoolArray, IntArray, Q, any_flag, round_shift, saturate
@@ -242,12 +241,9 @@ def execute(opcode: Opcode, u: IntArray, x: IntArray, f: int) -> Reply:
 
 
 def _operand(name: str, value: IntArray, f: int) -> IntArray:
-    array, q = checks.integers(name, value, " (..., 4, 4, 2)"), Q(2, f)
+    array = Q(2, f).fitting(name, value, " (..., 4, 4, 2)")
     if array.ndim < 3 or array.shape[-3:] != (4, 4, 2):
         raise InvalidInput(f"{name} must be integers (..., 4, 4, 2), not of shape {array.shape}")
-    outside = (array < q.min) | (array > q.max)
-    if np.any(outside):
-        raise InvalidInput(f"{name} holds {array[outside][0]}, which does not fit {q}")
     return array
 
 

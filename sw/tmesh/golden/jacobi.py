@@ -22,9 +22,11 @@ import itertools
 
 import numpy as np
 
+from tmesh import checks
+from tmesh.errors import InvalidInput
 from tmesh.golden import cordic
 from tmesh.golden.cordic import CordicFormat
-from tmesh.numbers import BoolArray, IntArray, round_shift, saturate
+from tmesh.numbers import BoolArray, IntArray, Q, round_shift, saturate
 
 Entries = dict[tuple[int, int], IntArray]
 
@@ -81,8 +83,13 @@ def eigh(x: IntArray, f: int, *, vectors: bool, steps: int | None = None) -> Spe
 
     Eigenvalues are not rounded: see `to_format`. `steps` replaces the number of steps.
     """
-    n = x.shape[-2]
-    fmt = CordicFormat(f)
+    fmt, vectors = CordicFormat(f), checks.flag("vectors", vectors)
+    x = Q(2, fmt.f).fitting("x", x, " (..., n, n, 2)")
+    n = x.shape[-2] if x.ndim >= 3 else 0
+    if n not in STEPS or x.shape[-3:] != (n, n, 2):
+        raise InvalidInput(f"x must be integers (..., n, n, 2), n 2, 4 or 8, not {x.shape}")
+    if steps is not None:
+        steps = checks.integer("steps", steps, least=0)
     scale = fmt.fraction - f
     re = {(i, j): x[..., i, j, 0] << scale for i in range(n) for j in range(i, n)}
     im = {(i, j): x[..., i, j, 1] << scale for i in range(n) for j in range(i + 1, n)}

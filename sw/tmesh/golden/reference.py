@@ -1,8 +1,8 @@
 """The mathematics in float64 NumPy, on arrays (..., 2, 2) and (..., 4, 4) of complex128.
 
 Every function broadcasts over leading axes. These are the exact oracles of the fixed-point model.
-There is no limit to norms, but an operand must be finite, and a result that float64 has no room for
-is refused: ``ValueError`` names the argument.
+There is no limit to norms. Operands that are not finite, and results beyond float64, are refused:
+``ValueError`` names the argument.
 """
 
 import numpy as np
@@ -22,6 +22,9 @@ SWAP: ComplexArray = np.eye(4, dtype=np.complex128)[[0, 2, 1, 3]]
 #: Projector on the symmetric subspace, ½(I + SWAP): the accepting branch of the swap test
 #: (Buhrman, Cleve, Watrous, de Wolf 2001).
 SYMMETRIC: ComplexArray = (np.eye(4) + SWAP) / 2
+
+#: The largest difference of a matrix from its adjoint: above rounding in float64, below an LSB.
+HERMITIAN = 1e-6
 
 
 def dagger(x: ComplexArray) -> ComplexArray:
@@ -78,9 +81,14 @@ def meet(c: FloatArray, own: FloatArray, other: FloatArray) -> FloatArray:
             f"not {c.shape}, {own.shape} and {other.shape}"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        moved = c[..., 1:].reshape(-1, 3) @ other + c[..., 0].reshape(-1, 1)
-        moved = moved.reshape(len(c), 4, -1)
-        return checks.finite("own or other", moved[:, 0] + np.sum(moved[:, 1:] * own, axis=1))
+        return checks.finite("own or other", unchecked_meet(c, own, other))
+
+
+def unchecked_meet(c: FloatArray, own: FloatArray, other: FloatArray) -> FloatArray:
+    """`meet` for callers whose arrays are checked already."""
+    moved = c[..., 1:].reshape(-1, 3) @ other + c[..., 0].reshape(-1, 1)
+    moved = moved.reshape(len(c), 4, -1)
+    return np.asarray(moved[:, 0] + np.sum(moved[:, 1:] * own, axis=1))
 
 
 def meet_in_order(
@@ -112,8 +120,12 @@ def _meet_in_order(
                     total += moved * (r[own, j - 1] if j else 1.0)
                 new[side, i] = total
         for side in range(1 + both):
-            length = np.sqrt(np.sum(new[side] ** 2))
-            r[sides[side]] = new[side] / length if length > longest else new[side]
+            # Scalars: an array expression would allocate memory for every event.
+            x, y, z = new[side]
+            length = np.sqrt(x * x + y * y + z * z)
+            scale = length if length > longest else 1.0
+            for i in range(3):
+                r[sides[side], i] = new[side, i] / scale
 
 
 def _over_trace(name: str, x: ComplexArray) -> ComplexArray:
@@ -171,4 +183,6 @@ def weight(u: ComplexArray, a: ComplexArray, b: ComplexArray) -> FloatArray:
 def entropy(x: ComplexArray) -> FloatArray:
     """Von Neumann entropy −Σ λ ln λ in nats, (...,), of density matrices (..., n, n); eigenvalues
     are clipped to [0, 1]."""
-    return _entropy(np.clip(np.linalg.eigvalsh(checks.matrices("x", x, 2, 4, 8)), 0, 1))
+    # NumPy reads one triangle and takes the other for its adjoint.
+    x = checks.hermitian("x", checks.matrices("x", x, 2, 4, 8), HERMITIAN)
+    return _entropy(np.clip(np.linalg.eigvalsh(x), 0, 1))

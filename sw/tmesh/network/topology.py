@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 from pydantic import Field, model_validator
 
+from tmesh import checks
 from tmesh.errors import InvalidInput
 from tmesh.golden.reference import FloatArray
 from tmesh.network.channel import Seconds
@@ -52,6 +53,7 @@ class Mesh:
         edges: IntArray | None = None,
         k: int = 0,
     ) -> None:
+        agents, k = checks.integer("agents", agents, least=1), checks.integer("k", k, least=0)
         self.topology, self.agents = topology, agents
         self._rng = rng
         self._positions: FloatArray | None = None
@@ -92,11 +94,8 @@ class Mesh:
         if edges is not None or kind == "edges":
             if edges is None:
                 raise InvalidInput("edges: a mesh of kind 'edges' needs them")
-            loops = edges[:, 0] == edges[:, 1]
-            if np.any(loops):
-                row = int(np.argmax(loops))
-                raise InvalidInput(f"edges: row {row} joins agent {edges[row, 0]} to itself")
-            graph = nx.Graph(edges.tolist())
+            joined = checks.numbered("edges", checks.rows("edges", edges, 2), n, "agents")
+            graph = nx.Graph(checks.different("edges", joined).tolist())
             graph.add_nodes_from(range(n))
             return graph
         if kind == "complete":

@@ -9,6 +9,7 @@ import numpy as np
 from tmesh.finality import Certificate
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
+from tmesh.settings import plain
 from tmesh.swarm import metrics
 
 
@@ -143,7 +144,8 @@ class Result:
 
 
 def _plain(value: object) -> object:
-    """A NumPy scalar as Python's: JSON has no others."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"a {type(value).__name__} is no part of a result")
+    """NumPy's numbers and arrays as Python's: JSON has no others."""
+    converted = plain(value)
+    if converted is value or isinstance(converted, complex):
+        raise TypeError(f"a {type(value).__name__} is no part of a result")
+    return converted
