@@ -35,8 +35,8 @@ COMMUTE = 1e-9
 #: The largest entry of a map: its square, summed over a cell, stays far inside float64.
 LARGEST = 1e100
 
-#: What is added to δᵀδ to solve with it, as a share of its largest entry; refining takes the error
-#: of that away, in at most so many steps.
+#: A share of the largest entry of δᵀδ, added to its diagonal to make it invertible; and the most
+#: steps of the refinement that removes the error of that.
 SHIFT, REFINEMENTS = 1e-11, 50
 
 #: Weighted least squares of a sparse fit, and the residual, as a share of the largest claim, below

@@ -94,7 +94,8 @@ def test_the_edge_of_the_range_is_inside(f: int) -> None:
     assert not solved.saturated.any()
     exact = np.linalg.eigvalsh(edge[..., 0] * 2.0**-f)
     assert np.abs(solved.values * 2.0 ** -(f + 6) - exact).max() < 2.5 * 2.0**-f
-    far = edge[1:2] + edge[2:3]  # norm 4
+    far = np.zeros((1, 4, 4, 2), dtype=np.int64)
+    far[..., 0] = 1 << f  # norm 4
     assert jacobi.eigh(far, f, vectors=False).saturated.all()
 
 

@@ -49,7 +49,7 @@ def test_saturates_like_the_model(slack: int) -> None:
     assert [bool(r[1] & 1) for r in results] == flags.tolist()
 
 
-def test_what_is_shifted_out_as_a_whole_is_rounded() -> None:
+def test_a_value_shifted_out_as_a_whole_is_rounded() -> None:
     numbers = evaluate(4, lambda x: [round_shift(x, 6), round_shift(x.as_unsigned(), 4)])
     assert [0 for _ in range(16)] == [row[0] for row in numbers]
     assert [round((n % 16) / 16) for n in range(-8, 8)] == [row[1] for row in numbers]

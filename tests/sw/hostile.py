@@ -117,8 +117,10 @@ KINDS: dict[str, dict[str, Callable[[Any], object]]] = {
 
 
 def names(message: str, argument: str) -> bool:
-    """Whether an error begins with the argument's name; for a result or a pair of arguments, with
-    what they are called ("the partial trace of x", "a or b")."""
+    """Whether an error begins with the argument's name.
+
+    It may be one of a pair, as in "a or b", or the matrix of a partial trace.
+    """
     return bool(
         re.match(rf"(the partial trace of |\w+ (or|and|⊗) )?{re.escape(argument)}\b", message)
     )

@@ -152,7 +152,7 @@ class Script:
         ),
     ],
 )
-def test_what_is_no_board_is_said(answer: Callable[[Frame], bytes], reason: str) -> None:
+def test_a_peer_that_is_no_board_is_refused(answer: Callable[[Frame], bytes], reason: str) -> None:
     script = Script(answer)
     with pytest.raises(LinkError, match=reason):
         Link("board", lambda: script, 64, timeout=0.05, patience=0.01).connect()
@@ -232,7 +232,7 @@ def test_a_board_that_babbles_is_asked_again_and_given_up(noise: bytes) -> None:
     assert 4 <= asked <= 6
 
 
-def test_what_was_cut_off_is_not_read_after_connecting() -> None:
+def test_a_frame_cut_off_earlier_is_not_read_after_connecting() -> None:
     """Half a frame from before would spoil the first answer."""
     resets = 0
 
@@ -308,7 +308,7 @@ FRAME = Frame(
         {"last": np.zeros(2, np.uint8)},
     ],
 )
-def test_a_frame_that_nobody_could_read_is_not_made(changed: dict[str, Any]) -> None:
+def test_a_frame_that_no_receiver_reads_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(
         InvalidInput, match=r"^(kind|session|position|acknowledged|limit|words|last|link|version)\b"
     ):

@@ -78,7 +78,7 @@ def test_the_kernel_of_the_laplacian_is_the_cohomology() -> None:
         assert np.count_nonzero(np.abs(values) < 1e-12) == dimension
 
 
-def test_what_can_be_explained_is_no_obstruction() -> None:
+def test_claims_with_an_explanation_have_no_obstruction() -> None:
     rng = np.random.default_rng(3)
     edges = graph(rng, 40, 0.15)
     sheaf = CellularSheaf.on_graph(40, edges)

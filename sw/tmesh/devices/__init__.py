@@ -51,8 +51,8 @@ def open_device(
     ``netlist:ice40``, or ``serial:PATH``: a board at a serial port), a context manager.
 
     `trace` names a waveform file to write, .vcd or .fst; only ``verilator`` has one. Raises
-    ``ValueError`` for an unknown device or configuration, or a trace that cannot be had, and
-    `LinkError` if there is no board.
+    ``ValueError`` for an unknown device or configuration, and for a trace that is no
+    path or on a device without waveforms. Raises `LinkError` if no board answers.
     """
     if not isinstance(trace, str | PathLike | None):
         raise InvalidInput(f"trace must be a path, not {trace!r}")

@@ -18,7 +18,7 @@ TOLERANCE = 4
 #: LSBs by which a resident Bloch vector may be longer than 1.
 EXCESS = 2
 
-#: What the numbers in arguments of resident calls stand for.
+#: The noun in errors about agents that are not loaded.
 RESIDENT = "resident agents"
 
 #: Neighbours of one round.
