@@ -5,7 +5,7 @@ import pytest
 from tmesh.golden import jacobi
 from tmesh_hw.eigen import HermitianJacobi
 from tmesh_hw.eigen.schedule import Schedule, operations
-from tmesh_hw.export import verilog
+from tmesh_hw.export import simulation_verilog
 from tmesh_sim.amaranth_bench import run
 from tmesh_sim.convergence import climb, residuals
 from tmesh_sim.harness import VerilatedCore
@@ -115,7 +115,9 @@ def test_verilated_size_8_equals_the_model_on_matrices_that_are_hard() -> None:
     hard, _ = climb(x, 16, 42, 5, 5, residuals, survivors=10)
     x = np.concatenate([x[::2], hard])
     wanted = np.arange(len(x)) % 8 < 6
-    with VerilatedCore((dut.i.payload.shape(), dut.o.payload.shape()), verilog(dut)) as core:
+    with VerilatedCore(
+        (dut.i.payload.shape(), dut.o.payload.shape()), simulation_verilog(dut)
+    ) as core:
         replies, _ = core.run(rows(x, np.zeros(len(x)), wanted))
     short, whole = dut.model(x, vectors=False), dut.model(x)
     values = np.where(wanted[:, None], whole.values, short.values)
