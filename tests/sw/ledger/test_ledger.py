@@ -18,6 +18,7 @@ from tmesh.ledger import (
     Kind,
     Ledger,
     Reference,
+    reconcile,
     waiting,
 )
 from tmesh.ledger.waiting import Waiting
@@ -196,6 +197,9 @@ def fork(number: int, author: int = 0) -> Event:
     return Event(author, 0, Kind.STATEMENT, DECISION, b"", (), payload).signed(SIGNERS[author])
 
 
+FLOOD = [fork(1000 + number) for number in range(300)]
+
+
 def test_two_events_of_one_number_are_kept_and_no_more() -> None:
     for author in (0, 3):
         one = Ledger(KEYS)
@@ -210,9 +214,10 @@ def test_two_events_of_one_number_are_kept_and_no_more() -> None:
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
-@given(st.randoms())
-def test_forks_that_others_stand_on_are_admitted_in_any_order(order: object) -> None:
-    """Each agent may have been shown another one, before anyone knew."""
+@given(st.randoms(), st.booleans())
+def test_forks_that_others_stand_on_are_admitted_in_any_order(order: object, flood: bool) -> None:
+    """Each agent may have been shown another one, before anyone knew; also after a flood of forks
+    that no other agent stands on."""
     forks = [fork(number) for number in range(6)]
     second = [
         Event(0, 1, Kind.STATEMENT, DECISION, first.id, (), b"").signed(SIGNERS[0])
@@ -227,10 +232,37 @@ def test_forks_that_others_stand_on_are_admitted_in_any_order(order: object) -> 
     last = Event(1, 1, Kind.STATEMENT, DECISION, signed[0].id, (forks[5].reference,), b"")
     events = [*forks[:4], forks[5], *second, *signed, last.signed(SIGNERS[1])]
     order.shuffle(events)  # type: ignore[attr-defined]
-    one = ledger(events)
-    assert one.ids == {event.id for event in events}
-    assert not one._waiting
+    others = FLOOD if flood else []
+    one = ledger(others + events)
+    reconcile(one, ledger(events))  # those that had no room come again
+    assert one.ids == {event.id for event in events + others[:2]}
+    assert len(one._waiting) == len(one.surplus) <= waiting.EVENTS
     one.verify()
+
+
+@pytest.mark.parametrize("accomplice", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_no_flood_of_forks_cuts_an_honest_author_off(length: int, accomplice: bool) -> None:
+    """Author 0 shows agents 1 and 2 two chains, and floods agent 1. With an accomplice an event of
+    another author stands on each fork of the flood, and waits for ever."""
+    source = Ledger(KEYS)
+    for _ in range(length):
+        shown = source.next(SIGNERS[0], Kind.STATEMENT, DECISION, payload=b"for agent 2")
+    for _ in range(20):
+        source.next(SIGNERS[2], Kind.STATEMENT, DECISION, [shown])
+    one = ledger(FLOOD)
+    if accomplice:
+        for number, low in enumerate(FLOOD):
+            parents = (low.reference, Reference(3, number, number.to_bytes(32)))
+            event = Event(4, 0, Kind.STATEMENT, DECISION, b"", parents, number.to_bytes(4))
+            one.append(event.signed(SIGNERS[4]))
+        for low in FLOOD:
+            one.append(low)
+    for _ in range(length):
+        reconcile(source, one)
+    assert one.head(2) == source.head(2)
+    assert source.ids < one.ids
+    assert sum(event.author == 0 for event in one._waiting) <= waiting.EVENTS
 
 
 def test_an_event_that_stands_on_a_fork_by_a_wrong_number_is_refused() -> None:
