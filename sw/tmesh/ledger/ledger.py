@@ -251,7 +251,8 @@ class Ledger:
             self._journal.rewrite([_floors(after._floors), *records])
         gone = len(self) - len(left)
         self._events, self._places, self._forks = after._events, after._places, after._forks
-        self._floors, self._waiting, self._unblocked = after._floors, after._waiting, []
+        self._last, self._floors = after._last, after._floors
+        self._waiting, self._unblocked = after._waiting, []
         return gone
 
     def get(self, name: bytes) -> Event | None:

@@ -364,3 +364,6 @@ def test_pruning_releases_what_waited_for_what_is_below() -> None:
     assert user.id in one
     assert not one.missing()
     one.verify()
+    assert one.head(2) == user
+    assert one.next(SIGNERS[2], Kind.STATEMENT, DECISION).seq == 1  # no second event of number 0
+    assert not one.equivocators()

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from tmesh.ledger import Event, Journal, KeySet, Kind, Ledger, ledger
+from tmesh.ledger import Event, Journal, KeySet, Kind, Ledger, Reference, ledger
 
 from ..faults import Disk, Killed, again, each_failure
 
@@ -74,6 +74,9 @@ def grown() -> list[Event]:
 def test_nothing_is_lost_or_half_done_whichever_write_fails(me: int) -> None:
     """Of `next`, `append`, `merge`, `prune`, and events that were waiting for others."""
     events = grown()
+    unseen = Reference(1, 0, bytes(32))  # the other side of an equivocation that never came
+    waits = Event(0 if me else 3, 0, Kind.STATEMENT, DECISION, b"", (unseen,), b"")
+    waiting = waits.signed(SIGNERS[waits.author])
 
     def scenario(disk: Disk) -> None:
         with TemporaryDirectory() as folder:
@@ -84,7 +87,11 @@ def test_nothing_is_lost_or_half_done_whichever_write_fails(me: int) -> None:
             life.do(lambda one: one.merge(events[:2]))  # and those that waited
             life.do(lambda one: one.merge(events[:5]))  # as none did after a kill
             life.do(lambda one: one.next(SIGNERS[me], Kind.STATEMENT, DECISION, events[:1]))
+            life.do(lambda one: one.append(waiting))
             life.do(lambda one: one.prune({1: 1}))
+            life.do(lambda one: one.append(waiting))  # as none waited after a kill
+            life.do(lambda one: one.next(SIGNERS[waits.author], Kind.STATEMENT, DECISION))
+            assert not life.ledger.equivocators()
             life.do(lambda one: one.merge(events))
             life.do(lambda one: one.next(SIGNERS[me], Kind.STATEMENT, DECISION, events[-1:]))
             assert {event.id for event in events[1:]} <= life.ledger.ids
