@@ -1,27 +1,89 @@
 """Disks that fail: every system call that writes, made to fail or to be the last one.
 
 A test runs a scenario once to count its calls, and then once for each call and each manner of
-failing. So it needs no list of the writes, and a new one is tried as soon as it exists.
+failing. So it needs no list of the writes, and a new one is tried as soon as it exists. What is in
+the kernel's page cache alone outlives a process, but no power failure.
 """
 
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
+from tmesh.ledger import Journal
+
+Agent = TypeVar("Agent")
 
 #: How a call fails. `half`: a write does the first half, any other call nothing. `late`: the call
 #: does all of its work and then fails, as fsync can. `full`: it and all after it do nothing.
-#: `killed`: as `half`, and the process is gone.
-MANNERS = ("nothing", "half", "late", "full", "killed")
+#: `killed`: as `half`, and the process is gone. `power`: as `killed`, and so is the page cache.
+MANNERS = ("nothing", "half", "late", "full", "killed", "power")
+
+
+_UNLINK = Path.unlink  # as it is, before a `Disk` wraps it
 
 
 class Killed(BaseException):
     """Stands for the end of a process: no call that writes does anything after it."""
+
+
+class Platter:
+    """What a power failure leaves: each file as at its last `fsync`, by inode, under the name that
+    it had at its folder's last one."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, bytes] = {}
+        self._names: dict[Path, int] = {}
+        self._seen: set[Path] = set()
+        self._lost: set[int] = set()
+
+    def opened(self, path: Path, file: int, new: bool) -> None:
+        """A file was made, or emptied."""
+        number = os.fstat(file).st_ino
+        self._seen.add(path)
+        self._lost.discard(number)
+        if new:  # the number may have been another file's
+            self._files.pop(number, None)
+
+    def note(self, name: str, *arguments: Any) -> None:
+        """A call succeeded."""
+        if name == "fsync":
+            self._synced(*arguments)
+        elif name == "replace":
+            self._seen.add(Path(arguments[1]))
+
+    def _synced(self, file: int) -> None:
+        """After an `fsync` that failed the next one succeeds, but writes nothing."""
+        status = os.fstat(file)
+        if not stat.S_ISDIR(status.st_mode):
+            if status.st_ino not in self._lost:
+                self._files[status.st_ino] = os.pread(file, status.st_size, 0)
+            return
+        for path in self._seen:
+            if os.path.samestat(status, path.parent.stat()):
+                self._names.pop(path, None)
+                if path.exists():
+                    self._names[path] = path.stat().st_ino
+
+    def failed(self, file: int) -> None:
+        """An `fsync` failed."""
+        self._lost.add(os.fstat(file).st_ino)
+
+    def remain(self) -> None:
+        """Put all files in that state."""
+        for path in self._seen:
+            if path not in self._names:
+                _UNLINK(path, missing_ok=True)
+        left = {path: self._files.get(number, b"") for path, number in self._names.items()}
+        for path, data in left.items():
+            path.write_bytes(data)
+            self._names[path] = path.stat().st_ino
+            self._files[self._names[path]] = data
 
 
 class Disk:
@@ -30,7 +92,9 @@ class Disk:
     def __init__(self, failing: int = 0, manner: str = "nothing") -> None:
         self.calls = 0
         self._failing, self._manner = failing, manner
-        self._lasting, self._stopped = manner in ("full", "killed"), False
+        self._kills = manner in ("killed", "power")
+        self._lasting, self._stopped = self._kills or manner == "full", False
+        self.platter = Platter()
 
     def free(self) -> None:
         """There is room again."""
@@ -51,14 +115,20 @@ class Disk:
 
         def failing(*arguments: Any, **named: Any) -> Any:
             if not self._fails():
-                return call(*arguments, **named)
+                done = call(*arguments, **named)
+                self.platter.note(name, *arguments)
+                return done
             if self._manner == "late":
                 call(*arguments, **named)
-            elif self._manner in ("half", "killed") and name == "pwrite":
+            elif (self._manner == "half" or self._kills) and name == "pwrite":
                 file, data, at = arguments
                 if self.calls == self._failing:
                     call(file, data[: len(data) // 2], at)
-            if self._manner == "killed":
+            if name == "fsync":
+                self.platter.failed(*arguments)
+            if self._manner == "power" and self.calls == self._failing:
+                self.platter.remain()
+            if self._kills:
                 raise Killed
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -77,8 +147,13 @@ def disk(failing: int = 0, manner: str = "nothing") -> Iterator[Disk]:
         opening = os.open
 
         def opened(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            creates = flags & os.O_CREAT
-            return (made.wrap("open", opening) if creates else opening)(path, flags, *rest, **named)
+            if not flags & os.O_CREAT:
+                return opening(path, flags, *rest, **named)
+            new = not Path(path).exists()
+            file: int = made.wrap("open", opening)(path, flags, *rest, **named)
+            if new or flags & os.O_TRUNC:
+                made.platter.opened(Path(path), file, new)
+            return file
 
         patch.setattr(os, "open", opened)
         yield made
@@ -106,3 +181,55 @@ def again(disk: Disk, call: Callable[[], Any], look: Callable[[], Any]) -> Any:
         assert look() == before, "a call that failed changed something"
     disk.free()
     return call()
+
+
+class Life(Generic[Agent]):
+    """An agent with a journal, that repeats each call that fails, and starts again when killed.
+    Soon after that the power fails, too."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self.path, self.disk = path, disk
+        self.journal: Journal | None = None
+        self.agent = self.start()
+
+    def make(self, journal: Journal) -> Agent:
+        """The agent, from its journal, which has all that it showed to others."""
+        raise NotImplementedError
+
+    def look(self) -> object:
+        """All that the agent is; what it shows to others is noted."""
+        raise NotImplementedError
+
+    def start(self) -> Agent:
+        """Start from the journal, or make one."""
+        for _ in range(3):
+            try:
+                if self.journal is None:
+                    self.journal = Journal(self.path)
+                return self.make(self.journal)
+            except OSError:
+                self.disk.free()
+            except Killed:
+                self.end()
+        raise AssertionError("it does not start")
+
+    def end(self) -> None:
+        """Close all files, as the kernel does for a dead process."""
+        self.disk.free()
+        if self.journal is not None:
+            self.journal.close()
+            self.journal = None
+
+    def do(self, call: Callable[[Agent], object]) -> None:
+        """A call of the agent."""
+        try:
+            again(self.disk, lambda: call(self.agent), self.look)
+        except Killed:
+            self.end()
+            self.agent = self.start()
+            self.look()
+            self.end()
+            self.disk.platter.remain()
+            self.agent = self.start()
+            call(self.agent)
+        self.look()

@@ -29,8 +29,9 @@ class Journal(Closing):
     """Records (`records`, as they were when it was opened, oldest first) in a file, each on disk
     before `append` returns.
 
-    A write that was torn leaves an incomplete last record, which is cut off when the file is opened
-    (`torn` bytes); nobody was told that it had been written. Raises `CorruptJournal` where a record
+    A write that was torn leaves an incomplete last record, which is left out when the file is
+    opened (`torn` bytes): `append` never returned. Opening a file writes all of it again, so what
+    `records` has is on disk. Raises `CorruptJournal` where a record
     before the last is damaged; the file then stays as it is. Raises ``OSError`` where another
     process has the journal open, as a lock on the file's name with `.lock` after it says.
 
@@ -101,14 +102,13 @@ class Journal(Closing):
             raise FileError(f"{self.path}: the journal is closed")
 
     def _open(self) -> None:
-        """Read an existing file, and cut off the rest of a torn write."""
+        """Read an existing file, without the rest of a torn write, and write it again: a record
+        that a killed process had only handed to the kernel would be lost if the power fails, after
+        the caller has acted on it."""
         data = self.path.read_bytes()
-        self._salt, self.records, self._end = _read(self.path, data)
-        self.torn = len(data) - self._end
-        self._file = os.open(self.path, os.O_RDWR)
-        if self.torn:
-            os.ftruncate(self._file, self._end)
-        _sync_folder(self.path.parent)  # a kill may have come before the first one
+        self._salt, self.records, end = _read(self.path, data)
+        self.torn = len(data) - end
+        self._replace(data[:end])
 
     def _sync(self) -> None:
         # After a failed fsync the kernel may take pages for clean that never reached the disk, and

@@ -6,11 +6,12 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cbor2
 import pytest
 from tmesh.finality import Act, Decision, Vote, Voter
 from tmesh.ledger import Journal, KeySet
 
-from ..faults import Disk, Killed, again, each_failure
+from ..faults import Disk, Life, each_failure
 
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = Decision.of_all(b"slot 1", 4)
@@ -23,73 +24,51 @@ def seen(voter: Voter) -> tuple[object, ...]:
     return state, replies, voter.certificate, voter.summary, voter.lacking(blank.summary)
 
 
-class Life:
-    """Agent `me` with a journal among three peers: nobody decides in the first epoch, and all for
-    one outcome in the second. It repeats each call that fails, and when it is killed starts again.
+class VoterLife(Life[Voter]):
+    """Agent `me` with a journal among three peers: no agent decides in the first epoch, and all for
+    one outcome in the second.
 
-    sent: all that it showed to anyone.
+    sent: all that it showed to others.
     """
 
     def __init__(self, folder: Path, me: int, disk: Disk) -> None:
-        self.path, self.me, self.disk = folder / "votes", me, disk
+        self.me, self.sent = me, set[Vote]()
         self.peers = [Voter(DECISION, KEYS, SIGNERS[agent]) for agent in range(4) if agent != me]
-        self.sent: set[Vote] = set()
-        self.journal: Journal | None = None
-        self.voter = self.start()
+        super().__init__(folder / "votes", disk)
 
-    def start(self) -> Voter:
-        """Start from the journal, or make one."""
-        for _ in range(3):
-            try:
-                if self.journal is None:
-                    self.journal = Journal(self.path)
-                return Voter(DECISION, KEYS, SIGNERS[self.me], journal=self.journal)
-            except OSError:
-                self.disk.free()
-            except Killed:
-                self.end()
-        raise AssertionError("it does not start")
+    def make(self, journal: Journal) -> Voter:
+        kept = [Vote(*one[:3]) for record in journal.records for one in cbor2.loads(record)[0]]
+        assert {*kept} >= self.sent, "a vote was sent and is lost"
+        assert max(outcomes({*kept}).values(), default=0) <= 1, "it contradicts itself"
+        return Voter(DECISION, KEYS, SIGNERS[self.me], journal=journal)
 
-    def end(self) -> None:
-        """Close all files, as the kernel does for a dead process."""
-        self.disk.free()
-        if self.journal is not None:
-            self.journal.close()
-            self.journal = None
-
-    def do(self, call: str, *arguments: object) -> None:
-        """A call of the voter."""
-        try:
-            again(self.disk, lambda: getattr(self.voter, call)(*arguments), self.look)
-        except Killed:
-            self.end()
-            self.voter = self.start()
-            getattr(self.voter, call)(*arguments)
-        self.look()
-
-    def look(self) -> tuple[object, ...]:
-        """Note all votes that others can see: they count as sent."""
-        self.sent |= {vote for vote, who in self.voter.summary.known if who >> self.me & 1}
-        return seen(self.voter)
+    def look(self) -> object:
+        self.sent |= {vote for vote, who in self.agent.summary.known if who >> self.me & 1}
+        return seen(self.agent)
 
     def run(self) -> None:
         """Until there is a certificate."""
         for peer in self.peers:
             peer.collapsed(self.me % 2)
-        self.do("collapsed", 0)
-        self.do("hear", self.peers[1].lacking(self.voter.summary))
+        self.do(lambda one: one.collapsed(0))
+        self.hear(self.peers[1])
         for one in [*self.peers]:
             one.expired(1)
-        self.do("expired", 1)
+        self.do(lambda one: one.expired(1))
         for peer in self.peers:
             peer.collapsed(1)
-        self.do("collapsed", 1)
+        self.do(lambda one: one.collapsed(1))
         for _ in range(4):
             for peer in self.peers:
-                self.do("hear", peer.lacking(self.voter.summary))
+                self.hear(peer)
                 for other in self.peers:
                     peer.hear(other.lacking(peer.summary))
-                peer.hear(self.voter.lacking(peer.summary))
+                peer.hear(self.agent.lacking(peer.summary))
+
+    def hear(self, peer: Voter) -> None:
+        """What a peer has for it."""
+        votes = peer.lacking(self.agent.summary)
+        self.do(lambda one: one.hear(votes))
 
 
 def outcomes(votes: set[Vote]) -> Counter[tuple[int, int]]:
@@ -102,9 +81,9 @@ def test_an_agent_ends_its_decision_whichever_write_fails(me: int) -> None:
 
     def scenario(disk: Disk) -> None:
         with TemporaryDirectory() as folder:
-            life = Life(Path(folder), me, disk)
+            life = VoterLife(Path(folder), me, disk)
             life.run()
-            certificate = life.voter.certificate
+            certificate = life.agent.certificate
             assert certificate is not None
             certificate.verify(KEYS)
             assert {peer.certificate.outcome for peer in life.peers if peer.certificate} <= {
@@ -113,10 +92,7 @@ def test_an_agent_ends_its_decision_whichever_write_fails(me: int) -> None:
             life.end()
             disk.stop()
             with Journal(life.path) as journal:
-                back = Voter(DECISION, KEYS, SIGNERS[me], journal=journal)
-                votes, _ = back._restored()
-            assert set(votes) >= life.sent, "a vote was sent and is lost"
-            assert max(outcomes(set(votes)).values()) == 1, "it contradicts itself"
+                back = life.make(journal)
             assert back.certificate == certificate
 
     assert sum(1 for _ in each_failure(scenario)) > 50

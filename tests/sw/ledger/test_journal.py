@@ -9,7 +9,7 @@ import cbor2
 import pytest
 from tmesh.ledger import CorruptJournal, InvalidEvent, Journal, KeySet, Kind, Ledger
 
-from ..faults import Disk, Killed, each_failure
+from ..faults import Disk, Killed, disk, each_failure
 
 #: Before the first record, and before the bytes of each.
 START, HEAD = 40, 12
@@ -193,6 +193,27 @@ def test_whichever_call_fails_the_journal_is_as_before_and_goes_on() -> None:
             assert not path.with_name("log.new").exists()
 
     assert sum(1 for _ in each_failure(scenario)) > 60
+
+
+@pytest.mark.parametrize("manner", ["killed", "nothing"])
+def test_what_a_journal_returns_is_on_disk(tmp_path: Path, manner: str) -> None:
+    """A kill comes between the write of a record and its fsync, or after that failed: the next
+    process finds the record in the page cache and acts on it, and then the power fails."""
+    with disk() as counted, Journal(tmp_path / "first") as journal:
+        before = counted.calls
+    sync = before + 2  # of the first record, after its write
+    with disk(sync, manner) as made:
+        journal, failure = Journal(tmp_path / "log"), Killed if manner == "killed" else OSError
+        journal._cut = lambda: None  # type: ignore[method-assign]  # the kill comes before it
+        with pytest.raises(failure):
+            journal.append(b"vote")
+        journal.close()
+        made.stop()
+        with Journal(tmp_path / "log") as journal:
+            assert journal.records == [b"vote"]
+        made.platter.remain()
+        with Journal(tmp_path / "log") as journal:
+            assert journal.records == [b"vote"]
 
 
 def test_a_ledger_comes_back_from_its_journal(tmp_path: Path) -> None:

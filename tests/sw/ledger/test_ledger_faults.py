@@ -1,13 +1,12 @@
 """A ledger whose disk fails, or that is killed, at every single write."""
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from tmesh.ledger import Event, Journal, KeySet, Kind, Ledger, Reference, ledger
 
-from ..faults import Disk, Killed, again, each_failure
+from ..faults import Disk, Killed, Life, each_failure
 
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = bytes(32)
@@ -18,48 +17,25 @@ def seen(one: Ledger) -> tuple[object, ...]:
     return list(one), one.floors, one.missing(), one.equivocators(), [one.head(a) for a in range(4)]
 
 
-class Life:
-    """An agent with a journal, that repeats each call that fails, and starts again when killed.
+class LedgerLife(Life[Ledger]):
+    """An agent `me` with a ledger.
 
-    sent: its own events that it showed to anyone.
+    sent: its own events that it showed to others.
     """
 
     def __init__(self, folder: Path, me: int, disk: Disk) -> None:
-        self.path, self.me, self.disk = folder / "events", me, disk
-        self.sent: dict[int, Event] = {}
-        self.journal: Journal | None = None
-        self.ledger = self.start()
+        self.me, self.sent = me, dict[int, Event]()
+        super().__init__(folder / "events", disk)
 
-    def start(self) -> Ledger:
-        """Start from the journal, or make one."""
-        for _ in range(3):
-            try:
-                if self.journal is None:
-                    self.journal = Journal(self.path)
-                return Ledger(KEYS, journal=self.journal)
-            except OSError:
-                self.disk.free()
-            except Killed:
-                self.end()
-        raise AssertionError("it does not start")
+    def make(self, journal: Journal) -> Ledger:
+        made = Ledger(KEYS, journal=journal)
+        assert set(made) >= {*self.sent.values()}, "an event was sent and is lost"
+        return made
 
-    def end(self) -> None:
-        """Close all files, as the kernel does for a dead process."""
-        self.disk.free()
-        if self.journal is not None:
-            self.journal.close()
-            self.journal = None
-
-    def do(self, call: Callable[[Ledger], object]) -> None:
-        """A call of the ledger."""
-        try:
-            again(self.disk, lambda: call(self.ledger), lambda: seen(self.ledger))
-        except Killed:
-            self.end()
-            self.ledger = self.start()
-            call(self.ledger)
-        for event in self.ledger.chain(self.me):
+    def look(self) -> object:
+        for event in self.agent.chain(self.me):
             assert self.sent.setdefault(event.seq, event) == event, "it contradicts itself"
+        return seen(self.agent)
 
 
 def grown() -> list[Event]:
@@ -80,7 +56,7 @@ def test_nothing_is_lost_or_half_done_whichever_write_fails(me: int) -> None:
 
     def scenario(disk: Disk) -> None:
         with TemporaryDirectory() as folder:
-            life = Life(Path(folder), me, disk)
+            life = LedgerLife(Path(folder), me, disk)
             life.do(lambda one: one.next(SIGNERS[me], Kind.STATEMENT, DECISION, payload=b"1"))
             for event in events[4:1:-1]:
                 life.do(lambda one, event=event: one.append(event))  # type: ignore[misc]
@@ -91,20 +67,19 @@ def test_nothing_is_lost_or_half_done_whichever_write_fails(me: int) -> None:
             life.do(lambda one: one.prune({1: 1}))
             life.do(lambda one: one.append(waiting))  # as none waited after a kill
             life.do(lambda one: one.next(SIGNERS[waits.author], Kind.STATEMENT, DECISION))
-            assert not life.ledger.equivocators()
+            assert not life.agent.equivocators()
             life.do(lambda one: one.merge(events))
             life.do(lambda one: one.next(SIGNERS[me], Kind.STATEMENT, DECISION, events[-1:]))
-            assert {event.id for event in events[1:]} <= life.ledger.ids
-            assert events[0].id not in life.ledger
-            life.ledger.verify()
-            before = seen(life.ledger)
+            assert {event.id for event in events[1:]} <= life.agent.ids
+            assert events[0].id not in life.agent
+            life.agent.verify()
+            before = seen(life.agent)
             life.end()
             disk.stop()
             with Journal(life.path) as journal:
-                back = Ledger(KEYS, journal=journal)
-            assert set(back) >= {*life.sent.values()}, "an event was sent and is lost"
+                back = life.make(journal)
             assert seen(back)[1:] == before[1:]
-            assert back.ids == life.ledger.ids
+            assert back.ids == life.agent.ids
 
     assert sum(1 for _ in each_failure(scenario)) > 80
 
@@ -120,21 +95,21 @@ def test_a_cascade_of_many_records_goes_on_where_it_was() -> None:
 
     def scenario(disk: Disk) -> None:
         with TemporaryDirectory() as folder:
-            life = Life(Path(folder), 0, disk)
+            life = LedgerLife(Path(folder), 0, disk)
             some = events[::-1]
             for _ in range(3):
                 try:
                     for event in some:
-                        life.ledger.append(event)
+                        life.agent.append(event)
                     break
                 except OSError:
                     disk.free()
                     some = events[:1]
                 except Killed:
                     life.end()
-                    life.ledger, some = life.start(), events[::-1]
-                assert list(life.ledger) == events[: len(life.ledger)]
-            assert list(life.ledger) == events
+                    life.agent, some = life.start(), events[::-1]
+                assert list(life.agent) == events[: len(life.agent)]
+            assert list(life.agent) == events
             life.end()
             disk.stop()
             with Journal(life.path) as journal:
