@@ -8,7 +8,7 @@ from functools import cached_property
 import cbor2
 
 from tmesh.errors import InvalidCertificate, InvalidInput
-from tmesh.finality.encoding import AGENTS, BYTES, bits, packed, unpacked
+from tmesh.finality.encoding import AGENTS, BYTES, bitmap, bits, packed, unpacked
 from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.ledger import KeySet, Signer
 from tmesh.ledger.encoding import array, loaded, number, octets, shown
@@ -114,7 +114,7 @@ class Certificate:
         authors = authors[: decision.quorum]
         if len(authors) < decision.quorum:
             raise InvalidInput(f"signed: {len(authors)} signatures, not {decision.quorum}")
-        signers = sum(1 << author for author in authors)
+        signers = bitmap(authors)
         for author in bits(signers & ~decision.agents):
             raise InvalidCertificate(f"agent {author} did not sign it: it has no part")
         signatures = [octets("signature", signed[one], SIGNATURE_BYTES) for one in authors]

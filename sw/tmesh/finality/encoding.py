@@ -1,6 +1,7 @@
 """Sets of agents as bitmaps: bit a of a number stands for agent a."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tmesh.ledger.encoding import octets
@@ -21,4 +22,18 @@ def unpacked(name: str, value: Any) -> int:
 
 def bits(bitmap: int) -> Iterator[int]:
     """The places of the ones, ascending."""
-    return (place for place, one in enumerate(reversed(bin(bitmap)[2:])) if one == "1")
+    for found in _SOME.finditer(packed(bitmap)):
+        first, byte = 8 * found.start(), found[0][0]
+        yield from (first + place for place in range(8) if byte >> place & 1)
+
+
+def bitmap(places: Iterable[int]) -> int:
+    """A bitmap with ones at these places."""
+    places = list(places)
+    data = bytearray(max(places, default=0) // 8 + 1)
+    for place in places:
+        data[place // 8] |= 1 << place % 8
+    return int.from_bytes(data, "little")
+
+
+_SOME = re.compile(rb"[^\0]")

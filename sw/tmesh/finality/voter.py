@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import cbor2
 
 from tmesh.errors import CorruptJournal, InvalidInput
 from tmesh.finality.certificate import Certificate, Decision
-from tmesh.finality.encoding import AGENTS, BYTES, bits, packed, unpacked
+from tmesh.finality.encoding import AGENTS, BYTES, bitmap, bits, packed, unpacked
 from tmesh.finality.rules import (
     HORIZON,
     Act,
@@ -52,7 +52,7 @@ def pack(votes: Iterable[Signed]) -> bytes:
     parts = []
     for vote, signed in sorted(by_vote.items()):
         signatures = b"".join(signed[author] for author in sorted(signed))
-        parts.append([*map(int, vote), packed(sum(1 << author for author in signed)), signatures])
+        parts.append([*map(int, vote), packed(bitmap(signed)), signatures])
     return octets("votes", cbor2.dumps(parts, canonical=True), most=BYTES)
 
 
@@ -92,11 +92,34 @@ class Summary:
     def has(self, vote: Vote) -> int:
         """Agents whose signature of a vote it has, or one that says as much: that they are in a
         later epoch."""
-        there = 0
-        for known, signers in self.known:
-            if known == vote or (known.act == vote.act == Act.ENTER and known.epoch > vote.epoch):
-                there |= signers
-        return there
+        if vote.act == Act.ENTER:
+            return self.reached([vote.epoch], acts=(Act.ENTER,))[vote.epoch]
+        return self._signers.get(vote, 0)
+
+    def reached(
+        self, epochs: Iterable[int], agents: int = -1, acts: Container[Act] = tuple(Act)
+    ) -> dict[int, int]:
+        """For each of some epochs those `agents` of which it has a vote of that epoch or a later
+        one, an act of `acts`. It takes one pass for all epochs."""
+        there, reached = 0, dict[int, int]()
+        left = self._falling
+        place = 0
+        for epoch in sorted(epochs, reverse=True):
+            while place < len(left) and left[place][0].epoch >= epoch:
+                vote, signers = left[place]
+                if vote.act in acts:
+                    there |= signers & agents
+                place += 1
+            reached[epoch] = there
+        return reached
+
+    @cached_property
+    def _signers(self) -> dict[Vote, int]:
+        return dict(self.known)
+
+    @cached_property
+    def _falling(self) -> list[tuple[Vote, int]]:
+        return sorted(self.known, key=lambda one: one[0].epoch, reverse=True)
 
     @cached_property
     def encoded(self) -> bytes:
@@ -157,8 +180,7 @@ class Voter:
         self.state, replies = self._rules.resume(own)
         final = next((one for one in certificates if one.final), None)
         if final is not None:
-            self.state = dataclasses.replace(self.state, final=final.vote)
-            self.certificate = final
+            self._end(final)
             return
         draft = _Draft(self)
         draft.act(replies)
@@ -234,34 +256,45 @@ class Voter:
         return Summary(self.state.tallies)
 
     def lacking(self, summary: Summary, limit: int | None = None) -> list[Signed]:
-        """Signatures that the author of a summary lacks, at most `limit` of them. Those of near
-        epochs come first, and an agent's own before those of others. Once the decision is final,
-        these are the signatures of its certificate, all of them. The proof of an old lock goes as
-        a whole, in addition: an agent that is far from its epoch counts no part of it."""
+        """Signatures that the author of a summary lacks, at most `limit` of them. First come those
+        that show an agent in a later epoch than the summary does. Those of near epochs come before
+        others, and an agent's own before those of others. Once the decision is final, these are
+        the signatures of its certificate, all of them, or none if the other side has a certificate.
+        The proof of an old lock goes as a whole, in addition: an agent that is far from its epoch
+        counts no part of it."""
         if self.certificate is not None:
-            vote, has = self.certificate.vote, summary.has(self.certificate.vote)
-            signed = self.certificate.signed
-            return [
-                Signed(author, vote, signed[author]) for author in signed if not has >> author & 1
-            ]
+            return self._final_proof(self.certificate, summary)
+        missing = self._old_proof(summary)
+        proof = missing[0].vote if missing else None
+        first, later = list[Signed](), list[Signed]()
+        epochs, agents = {vote.epoch for vote in self._signatures}, self.decision.agents
+        entered = summary.reached(epochs, agents, (Act.ENTER,))
+        reached = summary.reached(epochs, agents)
 
         def urgency(vote: Vote) -> tuple[int, int]:
             return abs(vote.epoch - self.epoch), -vote.act
 
-        missing, everyone = self._old_proof(summary), self.decision.agents.bit_length()
-        proof = missing[0].vote if missing else None
-        if limit is not None:
-            limit += len(missing)
-        for vote in sorted(self._signatures, key=urgency):
-            if vote == proof:
-                continue
-            signed, has = self._signatures[vote], summary.has(vote)
+        for vote in sorted(self._signatures.keys() - {proof}, key=urgency):
+            signed, known = self._signatures[vote], reached[vote.epoch]
+            has = entered[vote.epoch] if vote.act == Act.ENTER else summary.has(vote)
             authors = [author for author in signed if not has >> author & 1]
-            authors.sort(key=lambda author: (author - self.me) % everyone)
-            missing += [Signed(author, vote, signed[author]) for author in authors]
-            if limit is not None and len(missing) >= limit:
-                return missing[:limit]
-        return missing
+            authors.sort(key=lambda author: (author - self.me) % agents.bit_length())
+            for author in authors:
+                # A far vote counts as entry, and no summary says that it is known: sent by order of
+                # urgency alone, the same few would fill every message.
+                some = later if known >> author & 1 else first
+                some.append(Signed(author, vote, signed[author]))
+        return missing + (first + later)[:limit]
+
+    def _final_proof(self, certificate: Certificate, summary: Summary) -> list[Signed]:
+        """The signatures of a final certificate that the other side lacks, none if it has one."""
+        agents, quorum = self.decision.agents, self.decision.quorum
+        for known, signers in summary.known:
+            if known.act == Act.COMMIT and (signers & agents).bit_count() >= quorum:
+                return []
+        vote, has = certificate.vote, summary.has(certificate.vote)
+        signed = certificate.signed
+        return [Signed(author, vote, signed[author]) for author in signed if not has >> author & 1]
 
     def _old_proof(self, summary: Summary) -> list[Signed]:
         """The signatures of the highest lock, if it is old and the other side has no later one."""
@@ -299,13 +332,24 @@ class Voter:
         self._adopt(draft)
 
     def _adopt(self, draft: "_Draft") -> None:
-        """Write what is new in a draft, and then let it be so."""
-        record = draft.record()
+        """Write what is new in a draft, and then let it be so. All that can fail comes before."""
+        record, counted = draft.record(), draft.counted()
         if record is not None and self._journal is not None:
             self._journal.append(record)
         self.state, self.certificate = draft.state, draft.certificate
-        self._signatures = draft.counted()
+        self._signatures = counted
         self.replies += draft.replies
+
+    def _end(self, final: Certificate) -> None:
+        """Start again with a decision that was final."""
+        tallies = dict(self.state.tallies)
+        tallies[final.vote] = tallies.get(final.vote, 0) | final.signers
+        known = tuple(sorted(tallies.items()))
+        self.state = dataclasses.replace(self.state, tallies=known, final=final.vote)
+        self.certificate = final
+        draft = _Draft(self)
+        draft.store(final.vote, final.signed)
+        self._signatures = draft.counted()
 
     def _restored(self) -> tuple[list[Vote], list[Certificate]]:
         """Own votes and the certificates from the journal. Raises ``ValueError`` for one of another
@@ -349,8 +393,12 @@ class _Draft:
 
     def hear(self, vote: Vote, signed: dict[int, bytes]) -> None:
         """Count signatures that hold."""
-        self._store(vote, signed)
-        self.step(Heard(vote, sum(1 << author for author in signed)))
+        self.store(vote, signed)
+        self.step(Heard(vote, bitmap(signed)))
+
+    def store(self, vote: Vote, signed: dict[int, bytes]) -> None:
+        """Keep signatures that hold."""
+        self.signatures[vote] = {**self.signatures.get(vote, {}), **signed}
 
     def step(self, message: Message) -> None:
         """Follow the rules."""
@@ -364,7 +412,7 @@ class _Draft:
                 case Sign(vote):
                     signature = self._voter.decision.sign(self._voter._signer, vote)
                     self._votes.append([*map(int, vote), signature])
-                    self._store(vote, {self._voter.me: signature})
+                    self.store(vote, {self._voter.me: signature})
                     if vote.act == Act.COMMIT:
                         self._prove(vote._replace(act=Act.ATTEST))
                 case Final(vote):
@@ -395,6 +443,3 @@ class _Draft:
         proof = Certificate.of(self._voter.decision, vote, self.signatures[vote])
         self._proof = proof
         return proof
-
-    def _store(self, vote: Vote, signed: dict[int, bytes]) -> None:
-        self.signatures[vote] = {**self.signatures.get(vote, {}), **signed}

@@ -1,11 +1,15 @@
 """An agent's votes: kept before they are sent, and never contradicted."""
 
 import random
+import time
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import cbor2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tmesh.finality import Act, Certificate, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.finality.rules import HORIZON, State
 from tmesh.ledger import Journal, KeySet
@@ -180,6 +184,53 @@ def test_who_is_far_behind_catches_up_in_small_messages() -> None:
     assert behind.certificate is not None
 
 
+LIMITS = (1, 2, 3, 5)
+SEVEN, SEVEN_SIGNERS = KeySet.simulated(7, 0)
+OF_SEVEN = Decision.of_all(b"slot 1", 7)
+FAR = 100
+
+
+def of_seven(agent: int) -> Voter:
+    return Voter(OF_SEVEN, SEVEN, SEVEN_SIGNERS[agent])
+
+
+def far_votes(votes: Iterable[tuple[int, Vote]]) -> list[Signed]:
+    return [Signed(agent, vote, OF_SEVEN.sign(SEVEN_SIGNERS[agent], vote)) for agent, vote in votes]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("entered", [range(5), range(0)])
+def test_no_limit_leaves_an_agent_behind(limit: int, entered: Iterable[int]) -> None:
+    """f = 2, and the attestations of two agents alone show that they are far away."""
+    ahead, behind = of_seven(0), of_seven(6)
+    votes = [(agent, Vote(Act.ENTER, FAR, 0)) for agent in entered]
+    votes += [(agent, Vote(Act.ATTEST, FAR, agent % 2)) for agent in (1, 2, 3)]
+    for _ in range(2):  # it keeps the signatures when it is there
+        ahead.hear(far_votes(votes))
+    assert ahead.epoch == FAR
+    for _ in range(7):
+        behind.hear(ahead.lacking(behind.summary, limit))
+    assert behind.epoch == FAR
+
+
+PLACES = st.tuples(st.sampled_from(Act), st.sampled_from([1, 2, 80, FAR - 1, FAR, FAR + 1, 200]))
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 5), PLACES), max_size=20), st.sampled_from(LIMITS))
+def test_small_messages_lead_to_the_same_epoch(
+    heard: list[tuple[int, tuple[Act, int]]], limit: int
+) -> None:
+    """As one message of all that the sender has, wherever the authors are."""
+    ahead, whole, behind = of_seven(0), of_seven(6), of_seven(6)
+    ahead.hear(far_votes((agent, Vote(act, epoch, 0)) for agent, (act, epoch) in heard))
+    for _ in range(2):
+        whole.hear(ahead.lacking(whole.summary))
+    for _ in range(60):
+        behind.hear(ahead.lacking(behind.summary, limit))
+    assert (behind.epoch, behind.certificate) == (whole.epoch, whole.certificate)
+
+
 def test_a_journal_of_another_decision_is_refused(tmp_path: Path) -> None:
     other = Decision.of_all(b"slot 2", 4)
     with Journal(tmp_path / "votes") as journal:
@@ -192,6 +243,44 @@ def test_a_certificate_of_a_far_epoch_counts() -> None:
     one, vote = voter(0), Vote(Act.COMMIT, 9 * HORIZON, 1)
     one.hear([signed(agent, vote) for agent in (1, 2, 3)])
     assert one.certificate is not None
+
+
+def test_no_message_takes_long() -> None:
+    """A summary of 50,000 votes, against many own votes; and authors of the highest numbers."""
+    one = of_seven(0)
+    votes = [Vote(act, epoch, 0) for epoch in range(1, 2 * HORIZON) for act in (1, 2)]
+    votes = [Vote.checked(*vote) for vote in votes]
+    one.hear(far_votes([*((1, vote) for vote in votes), (2, Vote(Act.ENTER, 9, 0))]))
+    known = [(Vote(Act.ATTEST, 1, outcome), 1) for outcome in range(1, 50_000)]
+    summary = Summary(((Vote(Act.ENTER, 9, 0), 1 << 20 - 1), *known))
+    started = time.process_time()
+    for _ in range(10):
+        assert len(one.lacking(summary)) > HORIZON
+    many = [Signed((1 << 20) - 1 - 40 * n, votes[0], bytes(64)) for n in range(20_000)]
+    assert unpack(pack(many)) == many[::-1]
+    single = [Signed((1 << 20) - 1, Vote(Act.ATTEST, 1, n), bytes(64)) for n in range(100)]
+    assert unpack(pack(single)) == single
+    assert time.process_time() - started < 2
+
+
+def test_a_call_that_raises_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever raises, before the record is written."""
+
+    def fail(_: object) -> None:
+        raise MemoryError
+
+    with Journal(tmp_path / "votes") as journal:
+        one = voter(0, journal)
+        before = one.state, one.summary, tuple(one.replies), journal.path.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr("tmesh.finality.voter._Draft.counted", fail)
+            with pytest.raises(MemoryError):
+                one.collapsed(1)
+        assert (one.state, one.summary, tuple(one.replies), journal.path.read_bytes()) == before
+        one.collapsed(1)
+        assert one.state != before[0]
 
 
 def test_only_what_the_other_lacks_is_sent() -> None:
@@ -219,6 +308,37 @@ def test_a_stranger_has_no_vote() -> None:
     keys, signers = KeySet.simulated(5, 0)
     with pytest.raises(ValueError, match="agent 4 has no part"):
         Voter(DECISION, keys, signers[4])
+
+
+def test_final_agents_send_each_other_nothing(tmp_path: Path) -> None:
+    """Whichever quorum, of whichever epoch, they counted; also after a restart."""
+    with Journal(tmp_path / "votes") as journal:
+        first, second, third = voter(0, journal), voter(1), voter(2)
+        first.hear([signed(agent, Vote(Act.COMMIT, 1, 1)) for agent in (1, 2, 3)])
+        second.hear([signed(agent, Vote(Act.COMMIT, 1, 1)) for agent in (0, 2, 3)])
+        third.hear([signed(agent, Vote(Act.COMMIT, 2, 1)) for agent in (0, 1, 3)])
+    with Journal(tmp_path / "votes") as journal:
+        again = voter(0, journal)
+    voters = [first, second, third, again]
+    assert all(one.certificate is not None for one in voters)
+    for one in voters:
+        assert [other.lacking(one.summary) for other in voters] == [[]] * 4
+    assert len(again.lacking(voter(3).summary)) == DECISION.quorum
+
+
+def test_tombstones_are_those_of_near_epochs(tmp_path: Path) -> None:
+    """Also after a restart."""
+    last = 2 * HORIZON
+    with Journal(tmp_path / "votes") as journal:
+        one = voter(0, journal)
+        for epoch in range(1, last):
+            one.collapsed(0)
+            one.expired(epoch)
+        one.hear([signed(agent, Vote(Act.COMMIT, last, 1)) for agent in (1, 2, 3)])
+        before = one.tombstones
+    assert before == [Vote(Act.ATTEST, epoch, 0) for epoch in range(HORIZON, last)]
+    with Journal(tmp_path / "votes") as journal:
+        assert voter(0, journal).tombstones == before
 
 
 def test_a_final_decision_outlives_its_agent(tmp_path: Path) -> None:
