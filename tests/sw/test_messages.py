@@ -134,7 +134,6 @@ PROOF = Equivocation(GOOD, Event(0, 0, Kind.STATEMENT, bytes(32), b"", (), b"y")
 LOCK = Vote(Act.ATTEST, 2, 1)
 VOTES = [Signed(agent, LOCK, DECISION.sign(SIGNERS[agent], LOCK)) for agent in range(3)]
 COMMITTED = Certificate.of(DECISION, LOCK, {one.author: one.signature for one in VOTES})
-MESSAGE = Reconciler([bytes([one]) * 32 for one in range(40)]).answer(Reconciler([]).open())[0]
 
 #: A message and its decoder; `tests/fuzz` tries many more.
 PARSERS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {

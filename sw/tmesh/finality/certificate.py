@@ -1,4 +1,4 @@
-"""Signed votes, and certificates that anyone can check."""
+"""Signed votes, and certificates that whoever has the keys can check."""
 
 import dataclasses
 import hashlib
@@ -40,7 +40,7 @@ class Decision:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         if not self.agents:
-            raise InvalidInput("agents: nobody decides")
+            raise InvalidInput("agents: none decides")
         quorum(self.agents.bit_count(), self.faults)
 
     @classmethod
@@ -62,7 +62,7 @@ class Decision:
 
     def body(self, vote: Vote) -> bytes:
         """The bytes that are signed: deterministic CBOR (RFC 8949, 4.2.1). Raises `InvalidInput`
-        for a vote that nobody may sign."""
+        for a vote that no agent may sign."""
         return cbor2.dumps([VOTE, self.id, *map(int, Vote.checked(*vote))], canonical=True)
 
     def sign(self, signer: Signer, vote: Vote) -> bytes:

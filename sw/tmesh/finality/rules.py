@@ -21,7 +21,9 @@ from tmesh.errors import InvalidInput
 from tmesh.ledger.encoding import NUMBERS, number
 
 #: An agent keeps votes of epochs within this distance of its own. A vote of a later epoch counts as
-#: its author's entry, and of earlier ones an agent keeps the proof of its highest lock.
+#: its author's entry, and of earlier ones an agent keeps the proof of its highest lock. A longer
+#: distance takes more memory, in proportion (see `State`). A shorter one loses votes that are still
+#: of use, as clocks and losses leave the agents of a swarm some epochs apart.
 HORIZON = 16
 
 
@@ -277,7 +279,7 @@ class Rules:
 
     def _held(self, state: State) -> int | None:
         """The outcome that an agent may attest: that of its last commit, or of the highest lock
-        after it. Locks bind nobody who has not committed."""
+        after it. Locks bind no agent that has not committed."""
         if state.bound is None:
             return None
         later = [lock for lock in state.locks if lock.epoch > state.bound.epoch]
@@ -332,9 +334,8 @@ class Rules:
                 vote, rivals = Vote(Act.ENTER, vote.epoch, 0), []
             elif vote.act != Act.ENTER and vote.epoch < state.epoch - HORIZON:
                 return state
-            signers &= ~_twice(
-                rivals
-            )  # these are Byzantine, and no agent needs more of their votes
+            # These are Byzantine, and no agent needs more of their votes.
+            signers &= ~_twice(rivals)
         tallies = dict(state.tallies)
         if vote.act == Act.ENTER:  # the last epoch of each is enough
             for other, there in state.tallies:

@@ -34,7 +34,7 @@ TOGETHER = 32
 
 
 class Signed(NamedTuple):
-    """A vote with its author and his signature."""
+    """A vote with its author and its author's signature."""
 
     author: int
     vote: Vote
@@ -141,12 +141,13 @@ class Summary:
 
 
 class Voter:
-    """Runs `Rules` for the agent of `signer`, keeps everyone's signatures, and counts none that
-    does not verify.
+    """Runs `Rules` for the agent of `signer`, keeps the signatures of all agents, and
+    counts none that does not verify.
 
     The caller acts on the replies in `replies`: `Begin`, `Start` and `Final`. An own signature
-    is in the `journal` before anyone can ask for it. An agent that starts again with the same
-    journal has all that it signed, and the proof of its last commit. A journal is of one decision.
+    is in the `journal` before another agent can ask for it. An agent that starts again with the
+    same journal has all that it signed, and the proof of its last commit. A journal is of one
+    decision.
 
     A call computes its effects, writes them in one record, and only then changes anything. So if it
     raises ``OSError``, the voter is as before, and the same call works when the disk does again.
@@ -358,21 +359,21 @@ class Voter:
         for record in self._journal.records if self._journal is not None else ():
             try:
                 votes, proof = array("record", loaded(record, LARGEST_RECORD), 2)
-                signed = [Signed(self.me, Vote(*one[:3]), one[3]) for one in votes]
-            except (InvalidInput, TypeError, IndexError) as error:
+                signed = [(self._checked(one[:3]), one[3]) for one in votes]
+                certificate = Certificate.decode(proof) if proof else None
+            except (ValueError, TypeError, LookupError) as error:
                 path = self._journal.path if self._journal is not None else ""
                 raise CorruptJournal(f"{path}: no journal of a voter: {error}") from None
-            for _, vote, signature in signed:
-                vote = self._checked(vote)
+            for vote, signature in signed:
                 if not self.decision.verify(self._keys, self.me, vote, signature):
                     raise InvalidInput("journal: it is of another decision, or of another agent")
                 self._signatures.setdefault(vote, {})[self.me] = signature
                 own.append(vote)
-            if proof:
-                certificates.append(Certificate.decode(proof))
-                if certificates[-1].decision != self.decision:
+            if certificate is not None:
+                if certificate.decision != self.decision:
                     raise InvalidInput("journal: it is of another decision")
-                certificates[-1].verify(self._keys)
+                certificate.verify(self._keys)
+                certificates.append(certificate)
         return own, certificates
 
 

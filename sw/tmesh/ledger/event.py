@@ -43,7 +43,7 @@ class Reference(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """Event number `seq` of `author`, who used `parents`, events of others in order, and whose
+    """Event number `seq` of `author`, which used `parents`, events of others in order; its
     event before it has the id `previous` (empty for the first).
 
     `decision` has 32 bytes, `payload` any that fit. `witnesses` are signatures of the same body by
@@ -106,7 +106,7 @@ class Event:
     @cached_property
     def encoded(self) -> bytes:
         """The bytes that travel: body, signature and witnesses. Raises `InvalidEvent` for an event
-        that nobody has signed."""
+        without its author's signature."""
         if not self.signature:
             raise InvalidEvent(f"event {self.seq} of agent {self.author} is not signed")
         return self._encoded(self.signature)

@@ -22,7 +22,7 @@ REMEMBERED = 1 << 16
 
 
 class Signer:
-    """Agent number `author` with his private key, from 32 secret bytes."""
+    """Agent number `author` with its private key, from 32 secret bytes."""
 
     def __init__(self, author: int, secret: bytes) -> None:
         self.author = number("author", author)
@@ -53,7 +53,7 @@ class KeySet:
     """The public keys (32 bytes each) of all agents, in the order of their numbers.
 
     Raises `InvalidInput` for two equal keys, as one agent would count twice, and for a key that
-    is not in the group of the base point (`tmesh.ledger.curve`), as anyone could sign for it.
+    is not in the group of the base point (`tmesh.ledger.curve`), as others could sign for it.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:

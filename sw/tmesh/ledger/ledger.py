@@ -35,7 +35,7 @@ class Admission(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Equivocation:
-    """Proof that an author lies: two of his events, signed, with one number."""
+    """Proof that an author is Byzantine: two of its events, signed, with one number."""
 
     first: Event
     second: Event
@@ -212,18 +212,18 @@ class Ledger:
             seen[event.id] = event
 
     def head(self, author: int) -> Event | None:
-        """The last event of an author; the one of the smallest id if he signed several."""
+        """The last event of an author; the one of the smallest id if it signed several."""
         if author not in self._last:
             return None
         return self._events[min(self._places[author, self._last[author]])]
 
     def chain(self, author: int) -> list[Event]:
-        """All events of an author by number and id, both sides of his equivocations too."""
+        """All events of an author by number and id, both sides of its equivocations too."""
         own = (event for event in self if event.author == author)
         return sorted(own, key=lambda event: (event.seq, event.id))
 
     def prune(self, floors: Mapping[int, int], keep: Iterable[bytes] = ()) -> int:
-        """Forget the events of each author below his floor, a number, except equivocations and
+        """Forget the events of each author below its floor, a number, except equivocations and
         those to `keep`, also of what earlier calls kept; how many are gone. A journal is rewritten
         to what is left.
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tmesh.finality import Act, Certificate, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.finality.rules import HORIZON, State
-from tmesh.ledger import Journal, KeySet
+from tmesh.ledger import CorruptJournal, Journal, KeySet
 
 from ..crash_harness import crash_harness
+from ..memory import entries
 
 KEYS, SIGNERS = KeySet.simulated(4, 0)
 DECISION = Decision.of_all(b"slot 1", 4)
@@ -29,7 +30,7 @@ def signed(agent: int, vote: Vote) -> Signed:
 
 
 def exchange(voters: list[Voter]) -> None:
-    """Everyone gets from everyone what he lacks, until nobody lacks anything."""
+    """Every agent gets from every other what it lacks, until none lacks anything."""
     moved = True
     while moved:
         moved = False
@@ -92,37 +93,24 @@ def test_votes_that_nobody_signed_do_not_count() -> None:
     assert one.hear(false.lacking(one.summary)) == 1  # but where it is, it may say
 
 
-def entries(value: object) -> int:
-    """How many values there are in all containers of an object, its tallies as bits."""
-    if isinstance(value, dict):
-        return len(value) + sum(map(entries, value.values()))
-    if isinstance(value, Vote):
-        return 1
-    if isinstance(value, set | list | tuple):
-        return len(value) + sum(map(entries, value))
-    if isinstance(value, Voter | State):
-        return sum(entries(one) for one in vars(value).values())
-    return value.bit_count() if isinstance(value, int) else 0
-
-
-@pytest.mark.parametrize(("me", "liar"), [(0, 3), (3, 0)])
-def test_a_liar_fills_no_memory(me: int, liar: int) -> None:
+@pytest.mark.parametrize(("me", "byzantine"), [(0, 3), (3, 0)])
+def test_a_byzantine_agent_fills_no_memory(me: int, byzantine: int) -> None:
     """It attests in epochs 10,000, 10,001, …, in falling epochs, in all near ones, and for many
     outcomes. An agent holds no more of its votes than the docs say."""
     one = Voter(DECISION, KEYS, SIGNERS[me], outcomes=100)
-    idle = entries(one)
+    idle = entries(one, Voter, State)
     flood = [Vote(Act.ATTEST, 10_000 + number, 0) for number in range(500)]
     flood += [Vote(Act.ATTEST, 9_000 - number, 1) for number in range(500)]
     flood += [Vote(Act(act), 1 + n // 4, n % 4) for act in (1, 2) for n in range(6 * HORIZON)]
     flood += [Vote(Act.COMMIT, 1, outcome) for outcome in range(100)]
     flood += [Vote(Act.ENTER, 1 + number, 0) for number in range(100)]
     for first in range(0, len(flood), 50):
-        assert one.hear([signed(liar, vote) for vote in flood[first : first + 50]]) == 0
+        assert one.hear([signed(byzantine, vote) for vote in flood[first : first + 50]]) == 0
     most = 5 * (2 * HORIZON + 1) + 2
-    held = sum(liar in some for some in one._signatures.values())
+    held = sum(byzantine in some for some in one._signatures.values())
     assert HORIZON < held <= most
-    assert entries(one) - idle < 8 * most
-    assert one.hear([Signed(liar, Vote(Act.ENTER, 1 << 40, 0), bytes(64))]) == 1
+    assert entries(one, Voter, State) - idle < 8 * most
+    assert one.hear([Signed(byzantine, Vote(Act.ENTER, 1 << 40, 0), bytes(64))]) == 1
 
 
 def test_who_is_bound_to_an_old_lock_learns_of_a_later_one() -> None:
@@ -237,6 +225,28 @@ def test_a_journal_of_another_decision_is_refused(tmp_path: Path) -> None:
         voter(0, journal).collapsed(1)
     with Journal(tmp_path / "votes") as journal, pytest.raises(ValueError, match="another dec"):
         Voter(other, KEYS, SIGNERS[0], journal=journal)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"\xff",
+        cbor2.dumps([[[1, 1, 2, bytes(64)]], b""]),  # there are two outcomes
+        cbor2.dumps([[[1, 1, 0]], b""]),
+        cbor2.dumps([[{}], b""]),
+        cbor2.dumps([[1], b""]),
+        cbor2.dumps([[], b"proof"]),
+        cbor2.dumps([[], 7]),
+    ],
+)
+def test_damage_in_a_journal_is_told_with_its_path(tmp_path: Path, record: bytes) -> None:
+    with Journal(tmp_path / "votes") as journal:
+        journal.append(record)
+    with (
+        Journal(tmp_path / "votes") as journal,
+        pytest.raises(CorruptJournal, match=r"/votes: no journal of a voter: "),
+    ):
+        voter(0, journal)
 
 
 def test_a_certificate_of_a_far_epoch_counts() -> None:
@@ -372,7 +382,7 @@ def test_an_agent_stands_by_what_it_signed(tmp_path: Path) -> None:
 AGENT = """
 import os, random, sys
 from tmesh.finality import Act, Certificate, Decision, Signed, Vote, Voter
-from tmesh.ledger import Journal, KeySet
+from tmesh.ledger import CorruptJournal, Journal, KeySet
 
 keys, signers = KeySet.simulated(4, 0)
 decision = Decision.of_all(b"slot 1", 4)

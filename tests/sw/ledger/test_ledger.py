@@ -23,6 +23,8 @@ from tmesh.ledger import (
 )
 from tmesh.ledger.waiting import Waiting
 
+from ..memory import entries
+
 AGENTS = 5
 KEYS, SIGNERS = KeySet.simulated(AGENTS, 0)
 DECISION = bytes(32)
@@ -145,15 +147,6 @@ def test_events_wait_for_what_they_use() -> None:
     assert late.append(events[0]) is Admission.KNOWN
 
 
-def entries(value: object) -> int:
-    """How many values there are in all containers of an object."""
-    if isinstance(value, dict):
-        return len(value) + sum(map(entries, value.values()))
-    if isinstance(value, set | list | tuple) and not isinstance(value, Event):
-        return len(value) + sum(map(entries, value))
-    return sum(map(entries, vars(value).values())) if isinstance(value, Ledger | Waiting) else 0
-
-
 def lacking(author: int, number: int, payload: bytes = b"") -> Event:
     """An event that cites one that nobody has."""
     missing = Reference(2, number, number.to_bytes(32))
@@ -174,7 +167,7 @@ def test_what_one_author_floods_displaces_nothing_of_others(size: int) -> None:
         assert sum(len(event.encoded) for event in held) <= waiting.BYTES
         assert len(one.missing()) == len(held) + 1
         assert other.parents[0].id in one.missing()
-        assert entries(one) < 20 * waiting.EVENTS
+        assert entries(one, Ledger, Waiting) < 20 * waiting.EVENTS
 
 
 def test_the_events_of_an_author_that_are_next_wait_longest() -> None:
@@ -209,7 +202,7 @@ def test_two_events_of_one_number_are_kept_and_no_more() -> None:
         assert len(one) == 2
         assert one.equivocators()[author].verify(KEYS)
         assert len(one.surplus) <= waiting.EVENTS
-        assert entries(one) < 20 * waiting.EVENTS
+        assert entries(one, Ledger, Waiting) < 20 * waiting.EVENTS
         assert not one.missing()
 
 
