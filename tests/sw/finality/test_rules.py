@@ -219,8 +219,18 @@ def test_signatures_count_the_same_in_any_portions(votes: list[tuple[Act, int, i
         assert apart.bound == together.bound
 
 
-@pytest.mark.parametrize(("honest", "epochs", "outcomes"), [(3, 3, 2), (3, 2, 3), (4, 2, 2)])
-def test_no_schedule_makes_two_outcomes_final(honest: int, epochs: int, outcomes: int) -> None:
+#: With the second one votes of two epochs away are dropped, or count as entries.
+HORIZONS = (HORIZON, 1)
+
+
+@pytest.mark.parametrize(
+    ("honest", "epochs", "outcomes", "horizon"),
+    [(3, 3, 2, HORIZONS[0]), (3, 3, 2, 1), (3, 2, 3, HORIZONS[0]), (4, 2, 2, HORIZONS[0])],
+)
+def test_no_schedule_makes_two_outcomes_final(
+    honest: int, epochs: int, outcomes: int, horizon: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmesh.finality.rules.HORIZON", horizon)
     verdict = model_checker.Checker(Rules, honest, epochs, outcomes).check()
     assert verdict.conflict is None
     assert verdict.states > 500
@@ -238,7 +248,9 @@ def test_the_checker_finds_planted_bugs(bug: type[Rules]) -> None:
     assert len(verdict.conflict) == STEPS[bug]
 
 
-def test_random_schedules_have_no_conflict() -> None:
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_random_schedules_have_no_conflict(horizon: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tmesh.finality.rules.HORIZON", horizon)
     rng, finals = random.Random(1), 0
     for agents in (4, 5, 7) * 100:
         faults = (agents - 1) // 3
