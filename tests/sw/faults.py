@@ -1,8 +1,8 @@
 """Disks that fail: every system call that writes, made to fail or to be the last one.
 
 A test runs a scenario once to count its calls, and then once for each call and each manner of
-failing. So it needs no list of the writes, and a new one is tried as soon as it exists. What is in
-the kernel's page cache alone outlives a process, but no power failure.
+failing. So it needs no list of the writes, and a new one is tried as soon as it exists. The page
+cache of the kernel outlives a process, and is lost when the power fails.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ class Killed(BaseException):
 
 
 class Platter:
-    """What a power failure leaves: each file as at its last `fsync`, by inode, under the name that
-    it had at its folder's last one."""
+    """What a power failure leaves: each file as its last `fsync` left it, and each name as the last
+    `fsync` of its folder did."""
 
     def __init__(self) -> None:
         self._files: dict[int, bytes] = {}
@@ -197,7 +197,7 @@ class Life(Generic[Agent]):
         raise NotImplementedError
 
     def look(self) -> object:
-        """All that the agent is; what it shows to others is noted."""
+        """All that the agent is. Notes what it shows to others."""
         raise NotImplementedError
 
     def start(self) -> Agent:

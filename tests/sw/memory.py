@@ -1,4 +1,4 @@
-"""What an object holds, counted: no flood may make it grow."""
+"""Counts of values in an object: no flood may make it grow."""
 
 
 def entries(value: object, *kinds: type) -> int:

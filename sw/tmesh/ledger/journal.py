@@ -102,9 +102,9 @@ class Journal(Closing):
             raise FileError(f"{self.path}: the journal is closed")
 
     def _open(self) -> None:
-        """Read an existing file, without the rest of a torn write, and write it again: a record
-        that a killed process had only handed to the kernel would be lost if the power fails, after
-        the caller has acted on it."""
+        """Read an existing file, without the rest of a torn write, and write it again. A killed
+        process may have left a record with the kernel alone; the caller acts on it, and must not
+        lose it when the power fails."""
         data = self.path.read_bytes()
         self._salt, self.records, end = _read(self.path, data)
         self.torn = len(data) - end

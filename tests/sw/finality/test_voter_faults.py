@@ -66,7 +66,7 @@ class VoterLife(Life[Voter]):
                 peer.hear(self.agent.lacking(peer.summary))
 
     def hear(self, peer: Voter) -> None:
-        """What a peer has for it."""
+        """Hear the votes that a peer has for it."""
         votes = peer.lacking(self.agent.summary)
         self.do(lambda one: one.hear(votes))
 
