@@ -88,7 +88,8 @@ accuracy: setup
 N ?= 4
 CASES ?= 100000
 convergence: setup
-	$(BIN)/python -m tmesh_sim.convergence --n $(N) --cases $(CASES) --json build/convergence-$(N).json
+	$(RUN) $(BIN)/python -m tmesh_sim.convergence --n $(N) --cases $(CASES) --gateware \
+	  --json build/convergence-$(N).json
 
 area: setup
 	$(RUN) $(BIN)/python -m tmesh_hw.synthesis.area

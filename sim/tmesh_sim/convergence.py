@@ -137,6 +137,31 @@ def _exact(x: IntArray, f: int) -> ComplexArray:
     return np.asarray((x[..., 0] + 1j * x[..., 1]) * 2.0**-f)
 
 
+def differ(x: IntArray, f: int) -> int:
+    """Matrices for which the Verilated solver gives other bits than the model, with eigenvectors
+    or without."""
+    # Only this function needs the gateware.
+    from tmesh_hw.eigen import HermitianJacobi
+    from tmesh_hw.export import simulation_verilog
+
+    from tmesh_sim.harness import VerilatedCore
+    from tmesh_sim.packing import rows
+
+    n = x.shape[-2]
+    dut = HermitianJacobi(f=f, n=n, cordics=4, vectors=True)
+    wanted = np.arange(len(x)) % 8 < 6
+    layouts = dut.i.payload.shape(), dut.o.payload.shape()
+    with VerilatedCore(layouts, simulation_verilog(dut)) as core:
+        replies, _ = core.run(rows(x, np.zeros(len(x)), wanted))
+    short, whole = dut.model(x, vectors=False), dut.model(x)
+    assert whole.vectors is not None
+    columns = jacobi.to_format(whole.vectors, f)[0].reshape(len(x), -1)
+    values = np.where(wanted[:, None], whole.values, short.values)
+    wrong = np.any(replies[:, :n] != values, axis=1)
+    wrong |= wanted & np.any(replies[:, n : n + columns.shape[1]] != columns, axis=1)
+    return int(np.count_nonzero(wrong))
+
+
 def searches(n: int) -> list[tuple[str, Score, int]]:
     """Errors to search for by name, with the steps after which they must be small."""
     of_values, of_vectors = jacobi.STEPS[n]
@@ -155,6 +180,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100_000, help="matrices of each spectrum")
     parser.add_argument("--generations", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--gateware", action="store_true", help="try the worst on it, too")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     n, f = arguments.n, arguments.f
@@ -165,21 +191,27 @@ def main() -> None:
     print("|---|--:|--:|--:|")
     for kind, errors in largest.items():
         print(_row(kind, errors), flush=True)
-    by_steps = {
-        name: climb(pool, f, steps, arguments.generations, arguments.seed, score)[1]
+    climbs = {
+        name: climb(pool, f, steps, arguments.generations, arguments.seed, score)
         for name, score, steps in searches(n)
     }
+    by_steps = {name: errors for name, (_, errors) in climbs.items()}
     found = [by_steps[name][steps] for name, _, steps in searches(n)]
     print(_row("found by search", found))
     print(_row("limit", limits))
     for name, errors_after in by_steps.items():
         steps = ", ".join(f"{error:.1f} after {k}" for k, error in errors_after.items())
         print(f"\n{name}, by steps: {steps}")
+    worst = np.concatenate([found for found, _ in climbs.values()])
+    differing = differ(worst, f) if arguments.gateware else None
+    if differing is not None:
+        print(f"\ngateware: {differing} of {len(worst):,} matrices differ from the model")
     report = {
         **{name: getattr(arguments, name) for name in ("n", "f", "cases", "generations", "seed")},
         "limits": dict(zip(by_steps, limits, strict=True)),
         "spectra": {kind: dict(zip(by_steps, row, strict=True)) for kind, row in largest.items()},
         "search": by_steps,
+        "gateware": {"matrices": len(worst), "differing": differing},
     }
     write_text(arguments.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
