@@ -9,7 +9,7 @@
     │   ├── InvalidMessage              a message of reconciliation that cannot be decoded
     │   ├── InvalidCertificate          a certificate that proves nothing
     │   └── CorruptJournal              damage to a journal that no interrupted write explains
-    ├── FileError (OSError)             a file that cannot be read or written
+    ├── FileError (OSError)             a result, journal or cache that cannot be read or written
     ├── NotSupported (RuntimeError)     a block that this configuration lacks
     ├── EngineError (RuntimeError)      a core that refuses a command, or that is another build
     ├── LinkError (ConnectionError)     a board that is gone or does not answer
@@ -26,7 +26,7 @@ class TMeshError(Exception):
 
 
 class InvalidInput(TMeshError, ValueError):
-    """An argument, a file's contents or received bytes break a rule.
+    """An argument, a user's file or received bytes break a rule.
 
     The message names the argument or file, the rule and the value that breaks it.
     """
@@ -53,7 +53,7 @@ class CorruptJournal(InvalidInput):
 
 
 class FileError(TMeshError, OSError):
-    """A file cannot be read or written; the message names it and the reason."""
+    """A result, journal or cache cannot be read or written; the message says which, and why."""
 
     @classmethod
     def of(cls, error: OSError, path: object) -> "FileError":

@@ -97,14 +97,19 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def read_at_most(path: Path, most: int) -> bytes:
-    """The content of a file, or of a pipe. Raises `InvalidInput` for more than `most` bytes,
-    `FileError` where it cannot be read."""
+    """The content of a user's file, or of a pipe.
+
+    Raises `InvalidInput` for more than `most` bytes, or where it cannot be read.
+    """
     data = bytearray()
-    with _named(path), path.open("rb") as file:
-        while part := file.read(1 << 16):  # a long read takes its memory before it begins
-            data += part
-            if len(data) > most:
-                raise InvalidInput(f"{path}: over {most:,} bytes")
+    try:
+        with path.open("rb") as file:
+            while part := file.read(1 << 16):  # a long read takes its memory before it begins
+                data += part
+                if len(data) > most:
+                    raise InvalidInput(f"{path}: over {most:,} bytes")
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from None
     return bytes(data)
 
 

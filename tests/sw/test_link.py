@@ -274,7 +274,7 @@ def test_a_board_that_sends_more_than_was_asked_is_given_up() -> None:
 
     link = Link("board", lambda: Script(board), 64, timeout=5, patience=0.01)
     link.connect()
-    with pytest.raises(LinkError, match="board: 199 words of replies not requested"):
+    with pytest.raises(LinkError, match="board: 199 words of replies that were not requested"):
         link.exchange(np.zeros((1, 2), np.uint32), np.ones(1, np.bool_), 1)
 
 

@@ -186,10 +186,7 @@ class Scenario(Settings):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a scenario file.
-
-        Raises `InvalidInput` with file, key and reason, `FileError` where it cannot be read.
-        """
+        """Read a scenario file. Raises `InvalidInput` with file, key and reason."""
         source = Path(path)
         try:
             data = read_at_most(source, LONGEST_FILE)

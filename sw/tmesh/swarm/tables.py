@@ -26,7 +26,7 @@ TOLERANCE = 1e-6
 def states(path: Path, agents: int) -> FloatArray:
     """Bloch vectors (agents, 3) from a CSV (rows x, y, z) or NPZ (`rho` (n, 2, 2) or `r` (n, 3)).
 
-    Raises `InvalidInput`, or `FileError` where it cannot be read, with file and row.
+    Raises `InvalidInput` with file and row.
     """
     arrays = _arrays(path, ("rho", "r"))
     if "rho" in arrays:
@@ -52,7 +52,7 @@ def states(path: Path, agents: int) -> FloatArray:
 def edges(path: Path, agents: int) -> IntArray:
     """Pairs (m, 2) of different agents below `agents`, from a CSV (rows i, j) or NPZ (`edges`).
 
-    Raises `InvalidInput`, or `FileError` where it cannot be read, with file and row.
+    Raises `InvalidInput` with file and row.
     """
     pairs = _columns(path, "edges", _arrays(path, ("edges",)).get("edges"), 2)
     known = np.all((pairs >= 0) & (pairs < agents) & (pairs == np.floor(pairs)), axis=1)
