@@ -127,8 +127,10 @@ class Noise:
 
 
 def fuzz(inputs: int, seed: int) -> tuple[list[int], int, int]:
-    """Carry words over `Noise` until either end has had `inputs` bad frames: how many these were,
-    the words that went, and how many of them came back wrong."""
+    """Carry words over `Noise` until either end has received `inputs` bad frames.
+
+    Returns the bad frames of each end, the words sent, and how many of these came back wrong.
+    """
     rng = np.random.default_rng(seed)
     board = VerilatedBytes(simulation_verilog(Echo(link=WORD, depth=32)))
     noise = Noise(board, seed)

@@ -1,6 +1,8 @@
 """Tables of a scenario file: frozen, without unknown keys, and with one line for a mistake."""
 
+import contextlib
 import reprlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,24 +23,18 @@ class Settings(BaseModel):
     if not TYPE_CHECKING:  # type checkers derive a signature from the fields
 
         def __init__(self, **values: Any) -> None:
-            try:
+            with _in_one_line():
                 super().__init__(**values)
-            except ValidationError as error:
-                raise InvalidInput(_line(error)) from None
 
         @classmethod
         def model_validate(cls, *arguments: Any, **options: Any) -> Self:
-            try:
+            with _in_one_line():
                 return super().model_validate(*arguments, **options)
-            except ValidationError as error:
-                raise InvalidInput(_line(error)) from None
 
         @classmethod
         def model_validate_json(cls, *arguments: Any, **options: Any) -> Self:
-            try:
+            with _in_one_line():
                 return super().model_validate_json(*arguments, **options)
-            except ValidationError as error:
-                raise InvalidInput(_line(error)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -61,6 +57,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     return value
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise InvalidInput(_line(error)) from None
 
 
 def _line(error: ValidationError) -> str:

@@ -241,9 +241,11 @@ class CellularSheaf:
         return float(norms[-1]), norms[:-1]
 
     def explain(self, b: npt.ArrayLike) -> FloatArray:
-        """What is left of claims `b` on every edge when as few edges as possible are given up: the
-        minimum of Σ_e ‖(b − δx)_e‖, by reweighted least squares. Where the ends of a false edge
-        have but one other edge each, any of them may be it."""
+        """What remains of claims `b` on every edge, its norm, with as few false edges as possible.
+
+        It minimises Σ_e ‖(b − δx)_e‖ by reweighted least squares. A false edge cannot be told from
+        its neighbours where its ends have only one other edge each.
+        """
         claims, exponent = _unit(self._cochain("b", b, 1))
         if not np.any(claims):
             return self._norms(claims)

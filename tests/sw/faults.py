@@ -5,6 +5,7 @@ failing. So it needs no list of the writes, and a new one is tried as soon as it
 cache of the kernel outlives a process, and is lost when the power fails.
 """
 
+import abc
 import contextlib
 import errno
 import os
@@ -183,7 +184,7 @@ def again(disk: Disk, call: Callable[[], Any], look: Callable[[], Any]) -> Any:
     return call()
 
 
-class Life(Generic[Agent]):
+class Life(abc.ABC, Generic[Agent]):
     """An agent with a journal, that repeats each call that fails, and starts again when killed.
     Soon after that the power fails, too."""
 
@@ -192,13 +193,13 @@ class Life(Generic[Agent]):
         self.journal: Journal | None = None
         self.agent = self.start()
 
+    @abc.abstractmethod
     def make(self, journal: Journal) -> Agent:
         """The agent, from its journal, which has all that it showed to others."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def look(self) -> object:
         """All that the agent is. Notes what it shows to others."""
-        raise NotImplementedError
 
     def start(self) -> Agent:
         """Start from the journal, or make one."""

@@ -213,12 +213,15 @@ class Device(Closing):
     def gossip(
         self, pairs: npt.ArrayLike, u: npt.ArrayLike, write: Literal["first", "both"] = "first"
     ) -> None:
-        """Resident agents meet, one pair of `pairs` (m, 2) after another: the first of each takes
-        its reduced state of U(a⊗b)U†, with ``write="both"`` the second takes its own, too.
+        """Combine resident states, one pair of `pairs` (m, 2) after another.
 
-        The result is that of the order given; what does not depend on each other overlaps. U is
-        any operator with ‖U‖₂ ≤ 1; what is not unitary to within 4 LSB takes longer, and where its
-        weight is below 2⁻⁸ nothing happens to the pair, and ``ValueError`` says so in the end.
+        The first agent of a pair takes its reduced state of U(a⊗b)U†; with ``write="both"`` the
+        second takes its own, too. The result is that of the order given, though independent pairs
+        overlap.
+
+        U is any operator with ‖U‖₂ ≤ 1. One that is not unitary to within 4 LSB takes longer. A
+        pair whose weight Tr U(a⊗b)U† is below 2⁻⁸ keeps its states, and once all others are
+        combined `InvalidInput` names it.
         """
         self._capacity()
         both = checks.choice("write", write, ("first", "both")) == "both"

@@ -1,4 +1,4 @@
-"""The common coin: a random number that all agents share in a round, and liars should learn late.
+"""The common coin: a random number for all agents in a round, which Byzantine agents learn late.
 
 Here one object stands for a protocol with threshold signatures (Cachin, Kursawe and Shoup 2000): it
 opens a round's number when f + 1 agents have committed to what they heard in it, so at least one
@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["none", "ideal", "rushing", "known"]
 
-#: What liars know when they answer somebody: `ideal`, nothing that is of use; `rushing`, numbers
-#: that are open, though he has not committed to his sample; `known`, all of them. `none`: no coin.
+#: What Byzantine agents know when they answer an agent. `ideal`: no number that it still needs.
+#: `rushing`: open numbers, before it has committed to its sample. `known`: all. `none`: no coin.
 KINDS: tuple[Kind, ...] = ("none", "ideal", "rushing", "known")
 
 
@@ -26,8 +26,8 @@ class Coin:
     """Numbers in [−1, 1] for rounds of each epoch, other ones for each `name`; `needed` agents
     open one.
 
-    A round is not an agent's own: who comes late goes on to the last one that is open, and nobody
-    goes beyond the next one, so that all use the same numbers at one time.
+    Rounds belong to the swarm. A late agent skips to the last open one, and no agent goes beyond
+    the next, so that all use the same numbers at the same time.
     """
 
     def __init__(self, kind: Kind, name: str, needed: int) -> None:
@@ -63,6 +63,6 @@ class Coin:
         return int.from_bytes(digest[:8], "big") / 2**63 - 1
 
     def betrayed(self, round_: Round) -> float:
-        """The number as liars know it, NaN if they do not."""
+        """The number as Byzantine agents know it, NaN if they do not."""
         known = self.kind == "known" or (self.kind == "rushing" and self.opened(round_))
         return self.number(round_) if known else float("nan")

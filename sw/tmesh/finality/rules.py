@@ -7,9 +7,10 @@ number, whose bit a is that of agent a.
 Safety, in any schedule, while at most f of n > 3f agents lie. Two quorums of q = ⌊(n + f)/2⌋ + 1
 share an honest agent. Let q commits of epoch e for v exist, and let w ≠ v be locked in some epoch
 from e on; take the first such lock, of epoch e′. An honest agent both committed in e and attested
-w in e′. If e′ = e, two outcomes were locked in e, though an agent attests one an epoch. If e′ > e,
-it committed before it attested, as it commits in the epoch that it is in only; so it was bound to
-v, or to a later lock, which, e′ being the first for another outcome, was for v. It attested v.
+w in e′. If e′ = e, two outcomes were locked in e, though an agent attests one an epoch. Let e′ > e.
+An agent commits only in its current epoch, so it committed before it attested w. It was then bound
+to v or to a later lock. That lock was for v, since e′ is the first epoch with a lock for another
+outcome. So it attested v in e′, a contradiction.
 """
 
 import dataclasses

@@ -3,9 +3,9 @@
 Cyclic Jacobi in parallel order (Brent, Luk 1985) on complex Hermitian matrices: a step treats n/2
 disjoint pairs at once, and n−1 steps make a sweep. For each pair, with pivot c = m·exp(iπφ), a
 CORDIC vectoring gives m and φ, a second one the angle t = 2θ/π and half the distance r of the
-eigenvalues of [[a, m], [m, b]]. A block between two pairs is multiplied by the phases, three
-rotations, and then from both sides by plane rotations: its part (α + βJ) turns by ψ − θ and its
-part (γ + δJ)Z by −(θ + ψ), two rotations each for real and imaginary parts instead of four.
+eigenvalues of [[a, m], [m, b]]. A block between two pairs is multiplied by the phases, which are
+three rotations, and then from both sides by plane rotations. Its part (α + βJ) turns by ψ − θ and
+its part (γ + δJ)Z by −(θ + ψ): two rotations each for real and imaginary parts instead of four.
 
 Clusters of close eigenvalues slow the sweeps down. While entries of size ε couple two clusters, the
 pivots inside a cluster have the size ε², and so have the differences of its diagonal values. The

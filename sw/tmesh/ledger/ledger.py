@@ -223,15 +223,17 @@ class Ledger:
         return sorted(own, key=lambda event: (event.seq, event.id))
 
     def prune(self, floors: Mapping[int, int], keep: Iterable[bytes] = ()) -> int:
-        """Forget the events of each author below its floor, a number, except equivocations and
-        those to `keep`, also of what earlier calls kept; how many are gone. A journal is rewritten
-        to what is left.
+        """Forget the events of each author below its floor, an event number; returns how many.
 
-        Floors only rise, and the event at a new one must be here. Below it an author's events
-        count as known whatever their ids: later ones may cite them, and they are not taken in
-        again, so who equivocates below a floor is no longer found out. Raises ``ValueError`` for a
-        floor that is not here, ``OSError`` where the journal cannot be rewritten; nothing is
-        forgotten then.
+        Equivocations stay, and so do the events whose ids are in `keep`; an event that an earlier
+        call kept needs to be in `keep` again. The journal is rewritten with the rest.
+
+        Floors only rise, and the event at a new one must be here. The ledger knows nothing of an
+        author's events below its floor but that they exist. Later events may cite them, they are
+        not taken in again, and an equivocation among them is no longer found.
+
+        Raises `InvalidInput` for a floor that is not here and `FileError` if the journal cannot be
+        rewritten; nothing is forgotten then.
         """
         floors = {number("floors", one): number("floors", floors[one]) for one in floors}
         for author, floor in floors.items():

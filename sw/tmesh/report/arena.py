@@ -25,14 +25,19 @@ from tmesh.swarm.rounds import most_honest
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Of one kind and number of liars: shares of runs in which 95 % of the honest were done within
-    the scenario's rounds (`decided`), two honest agents had different outcomes (`split`), one
-    another than the most honest agents preferred at first (`wrong`); and in which the most followed
-    those (`followed`). Agents are done with a final certificate, in protocol `gossip` when they
-    have collapsed. Rounds and delays until 95 % of the honest were done are of the runs that
-    decided, None where none did. channel: that of the messages, None for the round model,
-    which has no delays, frames and bytes; these are medians of all runs. epochs: the last of any
-    run. cell: a digest of what was measured, the code included."""
+    """All runs with one kind and number of Byzantine agents.
+
+    An agent is done when it holds a final certificate, in protocol `gossip` when its opinion has
+    collapsed. Shares of runs: `decided`, 95 % of the honest agents were done within the scenario's
+    rounds; `split`, two honest agents had different outcomes; `wrong`, some honest agent had an
+    outcome that most honest agents did not prefer at first; `followed`, most honest agents had the
+    one that they preferred.
+
+    rounds, delays: until 95 % of the honest agents were done, over the runs that decided; None if
+    no run did. channel: the channel of the messages, None for the round model. That model has no
+    delays, frames or bytes; elsewhere they are medians of all runs. epochs: the last one of any
+    run. cell: a digest of scenario, seeds and code.
+    """
 
     protocol: str
     coin: str

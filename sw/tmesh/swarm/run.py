@@ -35,12 +35,12 @@ def run(
 ) -> Result:
     """Run `scenario` on `device` (default: the scenario's own); deterministic in `seed`.
 
-    `progress` is called with the share of honest agents that are done, of those who decide
-    something: have final certificates, or without finality outcomes, for all their decisions. They
-    keep their states and go on answering; the run ends when all honest agents are done, and with
-    ledgers every partition has healed, or when all have had the scenario's number of rounds.
+    An agent is done when it has a final certificate for each of its decisions, or without finality
+    an outcome. It keeps its states and still answers. The run ends when all honest agents are done
+    and, with ledgers, every partition has healed, or after the scenario's number of rounds.
+    `progress` is called with the share of honest agents that are done.
 
-    Raises ``ValueError`` where a subset cannot decide, or the device has no room.
+    Raises `InvalidInput` if a subset cannot decide or the device has no room.
     """
     seed = checks.seed("seed", seed)
     if not isinstance(scenario, Scenario):

@@ -47,18 +47,19 @@ class Scenario(Settings):
     in space, not one of some outcomes. dephase: turn it off to see what superpositions do to a
     swarm.
 
-    finality: agents vote, and the run ends when all honest ones hold certificates; without it, when
-    they have collapsed. faults: how many may lie, by default the most there can be, below a third;
-    `faulty` is how many do. timeout: rounds that the first epoch lasts; the e-th lasts e times as
-    long. threshold: from the second epoch on a common random number, from a `coin` (see
-    `tmesh.finality.coin`), moves the means of a round by up to this. spread: neighbours asked for
-    votes in a round, and `votes`, how many of a decision a message carries. kills: so often an
-    honest agent is killed at a random moment, and comes back with its journal of votes.
+    finality: agents vote, and the run ends when all honest agents hold certificates; without it,
+    when all have collapsed. faults: Byzantine agents that the quorum tolerates, by default the
+    largest number below a third; `faulty` is how many the run has. timeout: rounds of the first
+    epoch; epoch e lasts e times as long. threshold: from the second epoch on a common random number
+    moves the means of a round by up to this. coin: the source of that number (see
+    `tmesh.finality.coin`). spread: neighbours that an agent asks for votes in a round. votes: the
+    most votes of one decision in a message. kills: how often an honest agent is killed at a random
+    moment; it restarts from its journal of votes.
 
-    decisions: that all agents take. subsets: tables of agents who take others among themselves:
-    `name`, `agents`, `decisions`, `faults`; the mesh has to join them without the rest. late:
-    tables of outcomes that nobody knows at first: `outcome`, and the `round` in which an honest
-    agent proposes it.
+    decisions: the number that all agents take. subsets: tables `name`, `agents`, `decisions`,
+    `faults` of agents that take further decisions among themselves; the mesh must connect them
+    without the other agents. late: tables `outcome`, `round` of outcomes that an honest agent
+    proposes in that round and no agent knows before.
 
     `states` names a file with the initial states: a CSV with rows x,y,z of Bloch vectors, or an NPZ
     with an array `rho` (n, 2, 2) or `r` (n, 3). `edges` names a file with the mesh: a CSV with rows
@@ -211,9 +212,11 @@ class Scenario(Settings):
     def initial_states(
         self, rng: np.random.Generator, lying: BoolArray, there: BoolArray
     ) -> FloatArray:
-        """Bloch vectors (m, 3) for one decision of those who are `there` (agents,), from the file,
-        or drawn: two camps along ±z with noise, `majority` of the honest in the first, and as much
-        of those `lying` (agents,)."""
+        """Bloch vectors (m, 3) for one decision of the agents that are `there` (agents,).
+
+        They come from the file, or are drawn around ±z with noise. The share `majority` of the
+        honest agents begins at +z, and the same share of those `lying` (agents,).
+        """
         if self.states is not None:
             return tables.states(Path(self.states), self.agents)[there]
         lying = lying[there]
