@@ -1,0 +1,33 @@
+"""A campaign as a program, for tests that stop it: ``program.py STORE MARKS SECONDS``.
+
+Each run adds a line to the file MARKS when it begins, so a test sees how often each was measured.
+Runs with a seed of 3 or more take SECONDS.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tmesh.campaigns import Campaign, Store
+
+CELLS: list[Mapping[str, Any]] = [{"slope": 2}, {"slope": 3}]
+SEEDS = range(6)
+
+
+def line(cell: Mapping[str, Any], seed: int) -> int:
+    """The value of a line through the origin."""
+    with Path(sys.argv[2]).open("a") as marks:
+        marks.write(f"{cell['slope']} {seed}\n")
+    if seed >= 3:
+        time.sleep(int(sys.argv[3]))
+    return int(cell["slope"] * seed)
+
+
+if __name__ == "__main__":
+    with Store(Path(sys.argv[1])) as store:
+        campaign = Campaign(line, CELLS, SEEDS, store)
+        for run in campaign.measure(workers=2):
+            print(run.seed, flush=True)
+        print([campaign.results(cell) for cell in CELLS])

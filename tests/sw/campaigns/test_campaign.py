@@ -1,0 +1,158 @@
+"""Campaigns keep each result, measure none twice, and end with all their processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tmesh.campaigns import Campaign, Store
+from tmesh.errors import FileError, InvalidInput
+
+PROGRAM = Path(__file__).with_name("program.py")
+ALL = "[[0, 2, 4, 6, 8, 10], [0, 3, 6, 9, 12, 15]]\n"
+
+
+def start(folder: Path, seconds: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(PROGRAM), str(folder / "store"), str(folder / "marks")]
+    return subprocess.Popen(
+        [*command, str(seconds)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def begun(folder: Path) -> Counter[str]:
+    return Counter((folder / "marks").read_text().splitlines())
+
+
+def kept(folder: Path) -> int:
+    return (folder / "store").read_bytes().count(b"\n")
+
+
+def group_is_empty(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_campaign_leaves_no_process_and_repeats_no_finished_run(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    stopped = start(tmp_path, 30)
+    assert stopped.stdout is not None
+    for _ in range(3):
+        stopped.stdout.readline()
+    while sum(begun(tmp_path).values()) < 5:  # two workers, each in a long run
+        time.sleep(0.01)
+    began = time.monotonic()
+    stopped.send_signal(number)
+    stopped.communicate(timeout=60)
+    while not group_is_empty(stopped.pid):
+        assert time.monotonic() < began + 20
+        time.sleep(0.01)
+    assert kept(tmp_path) == 3
+    (tmp_path / "marks").unlink()
+    output, _ = start(tmp_path, 0).communicate(timeout=60)
+    assert output.endswith(ALL)
+    assert sum(begun(tmp_path).values()) == 12 - 3
+
+
+def double(cell: Mapping[str, Any], seed: int) -> list[int]:
+    CALLS.append(seed)
+    return [2 * seed, cell["shift"]]
+
+
+CALLS: list[int] = []
+
+
+def campaign(store: Store | None, *shifts: int) -> Campaign:
+    CALLS.clear()
+    return Campaign(double, [{"shift": shift} for shift in shifts], [3, 5], store)
+
+
+def measure(one: Campaign) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(one.measure(pool))
+
+
+def test_a_campaign_measures_only_what_its_store_lacks(tmp_path: Path) -> None:
+    with Store(tmp_path / "new folder" / "store") as store:
+        measure(campaign(store, 1))
+        assert sorted(CALLS) == [3, 5]
+    with Store(tmp_path / "new folder" / "store") as store:
+        more = campaign(store, 1, 2)
+        assert len(more.missing) == 2
+        measure(more)
+        assert sorted(CALLS) == [3, 5]
+        assert more.results({"shift": 1}) == [[6, 1], [10, 1]]
+        assert more.results({"shift": 2}) == [[6, 2], [10, 2]]
+
+
+def test_other_code_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(tmp_path / "store") as store:
+        measure(campaign(store, 1))
+        monkeypatch.setattr("tmesh.campaigns.campaign._sources", lambda: b"other")
+        assert len(campaign(store, 1).missing) == 2
+
+
+def test_an_incomplete_line_is_removed_and_a_foreign_one_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    with Store(path) as store:
+        measure(campaign(store, 1))
+    whole = path.read_bytes()
+    for cut in (1, 20, len(whole.splitlines(keepends=True)[1]) - 1):
+        path.write_bytes(whole[:-cut])
+        with Store(path) as store:
+            one = campaign(store, 1)
+            assert len(one.missing) == 1
+            measure(one)
+        assert path.read_bytes().count(b"\n") == 2
+    path.write_bytes(b"1,2\n" + whole)
+    with pytest.raises(InvalidInput, match="store: line 1 is no result"):
+        Store(path)
+    assert path.read_bytes() == b"1,2\n" + whole
+
+
+def test_one_process_at_a_time_adds_results(tmp_path: Path) -> None:
+    with Store(tmp_path / "store"), pytest.raises(FileError, match="another process"):
+        Store(tmp_path / "store")
+
+
+def fail(cell: Mapping[str, Any], seed: int) -> int:
+    if seed == 5:
+        raise ZeroDivisionError
+    return seed
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_kept() -> None:
+    failing = Campaign(fail, [{"a": 1}], [3, 5])
+    with pytest.raises(ZeroDivisionError) as caught, ThreadPoolExecutor(1) as pool:
+        list(failing.measure(pool))
+    assert caught.value.__notes__ == ["in the run of cell {'a': 1} with seed 5"]
+    assert failing.results({"a": 1}) == [3]
+
+
+def test_a_killed_worker_ends_the_campaign_in_one_line(tmp_path: Path) -> None:
+    text = (
+        PROGRAM.read_text()
+        .replace("time.sleep(", "os._exit(")
+        .replace("import sys", "import os\nimport sys")
+    )
+    program = tmp_path / "program.py"
+    program.write_text(text)
+    command = [sys.executable, str(program), str(tmp_path / "store"), str(tmp_path / "marks"), "9"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "SimulationError: a worker process was killed" in done.stderr
+    assert kept(tmp_path) >= 3
