@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from tmesh.adversaries import names
+from tmesh.campaigns import Store
 from tmesh.devices import DEVICES
 from tmesh.doctor import findings
 from tmesh.entry import BAD_INPUT, INTERRUPTED, Interrupted, guarded
@@ -118,29 +119,14 @@ def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
     _check_outputs(json_path)
     measured: list[Any] = []
     try:
-        _measure(benchmark.rows(seed), measured, benchmark.table, json_path)
+        for row in benchmark.rows(seed):
+            measured.append(row)
+            _write_json(json_path, [dataclasses.asdict(one) for one in measured])
     except KeyboardInterrupt:
         kept = f"{len(measured)} rows are in {json_path}" if json_path and measured else "no file"
         raise Interrupted(f"{kept}; ratios hold within one run, so the next starts again") from None
-
-
-def _measure(
-    rows: Iterable[Any],
-    measured: list[Any],
-    table: Callable[[list[Any]], object],
-    path: Path | None,
-    others: Sequence[Any] = (),
-) -> None:
-    """Collect `rows` in `measured`. Each is in the file before the next begins, with those of
-    `others` that were not measured; the table is printed however this ends."""
-    try:
-        for row in rows:
-            measured.append(row)
-            known = {one.cell for one in measured} if others else set()
-            kept = [*measured, *(one for one in others if one.cell not in known)]
-            _write_json(path, [dataclasses.asdict(one) for one in kept])
     finally:
-        console.print(table(measured))
+        console.print(benchmark.table(measured))
 
 
 @app.command()
@@ -174,9 +160,10 @@ def arena(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 50,
     seed: Seed = 0,
     json_path: JsonPath = None,
-    resume: Annotated[
-        bool, typer.Option(help="Keep the rows that the --json file has, and measure the others.")
-    ] = False,
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="Keep each run in this file, and measure those that it has no more."),
+    ] = None,
 ) -> None:
     """Measure a swarm against every kind of Byzantine agent, in rounds and message by message."""
     from tmesh.report import arena as measure
@@ -190,22 +177,25 @@ def arena(
         faulty or [0, agents // 5],
         adversary or names(),
     )
-    if resume and json_path is None:
-        raise InvalidInput("--resume needs --json, the file to continue")
-    kept = measure.read(json_path) if resume and json_path is not None else []
-    rows = measure.rows(scenarios, events or [], seeds, seed, kept)
-    total = len(scenarios) * (1 + len(events or []))
     _check_outputs(json_path)
-    measured: list[Any] = []
-    quiet = not progress.is_terminal
-    shown = track(rows, "measured", total, console=progress, transient=True, disable=quiet)
-    try:
-        _measure(shown, measured, measure.table, json_path, kept)
-    except KeyboardInterrupt:
-        how = "nothing is kept"
-        if json_path is not None and measured:
-            how = f"they are in {json_path}; the same command with --resume measures the others"
-        raise Interrupted(f"{len(measured)} of {total} rows are measured; {how}") from None
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(Store(runs)) if runs is not None else None
+        campaign = measure.Arena(scenarios, events or [], seeds, seed, store)
+        total, quiet = campaign.missing, not progress.is_terminal
+        measured = campaign.measure()
+        try:
+            for _ in track(
+                measured, "runs", total, console=progress, transient=True, disable=quiet
+            ):
+                pass
+        except KeyboardInterrupt:
+            how = f"the others are in {runs}, and the same command continues"
+            how = how if runs is not None else "--runs FILE keeps those that are done"
+            raise Interrupted(f"{campaign.missing} runs are missing; {how}") from None
+        finally:
+            rows = campaign.rows()
+            _write_json(json_path, [dataclasses.asdict(one) for one in rows])
+            console.print(measure.table(rows))
 
 
 @app.command()

@@ -54,8 +54,8 @@ MISTAKES = {
     "arena --adversary no.such:Thing": "adversary: no.such:Thing: ModuleNotFoundError: ",
     "arena --faulty 200": "faulty: 200 of 200 agents leaves none honest",
     "arena --events pigeon --seeds 1 --agents 20 --k 4": "channel: 'pigeon' is none of ideal",
-    "arena --resume": "--resume needs --json",
-    "arena --resume --json {}/zero.toml": "zero.toml: no rows of tmesh arena",
+    "arena --runs {}/zero.toml": "zero.toml: line 1 is no result",
+    "arena --runs {}": "Is a directory",
     "board --config sim-eigen": "config has no engine (gossip_lanes = 0)",
     "board --trace {}/core.wav": "trace must end in .fst or .vcd, not 'core.wav'",
 }
@@ -115,7 +115,7 @@ def test_arena_prints_shares_and_writes_rows(tmp_path: Path) -> None:
     none, mute, hold = json.loads(path.read_text())
     assert " ".join(none) == (
         "protocol coin channel agents k kappa majority adversary faulty seeds decided split wrong "
-        "followed rounds_p50 rounds_p95 delays_p50 frames bytes epochs cell"
+        "followed rounds_p50 rounds_p95 delays_p50 frames bytes epochs"
     )
     assert (none["adversary"], none["faulty"], mute["faulty"]) == ("none", 0, 12)
     assert mute["decided"] == 1

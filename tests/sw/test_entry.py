@@ -92,8 +92,10 @@ ARENA = ["arena", *ARGUMENTS.split()]
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "TMESH_CACHE": str(tmp_path / "cache")}
+def environment() -> dict[str, str]:
+    return {
+        name: os.environ[name] for name in ("PATH", "HOME", "TMESH_CACHE") if name in os.environ
+    }
 
 
 @pytest.mark.parametrize("output", ["latin-1", "closed", "full"])
@@ -116,32 +118,32 @@ def test_results_are_written_whatever_becomes_of_the_output(
     assert "Traceback" not in done.stderr
 
 
-def test_an_interrupted_arena_keeps_its_rows_and_goes_on(
+def test_an_interrupted_arena_keeps_its_runs_and_goes_on(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """The rows of the file, which a planted value marks, are neither measured again nor lost."""
-    path = tmp_path / "rows.json"
-    command = [TMESH, *ARENA, "--json", str(path), "--seeds", "60"]
+    """The same command measures only what is missing: a planted value stays in its row."""
+    path, runs = tmp_path / "rows.json", tmp_path / "runs"
+    command = [TMESH, *ARENA, "--json", str(path), "--runs", str(runs), "--seeds", "60"]
     command += ["--adversary", "mute", "--adversary", "phase"]
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    while not path.exists() and running.poll() is None:
-        time.sleep(0.01)  # until there is a first row
+    while not (runs.exists() and runs.stat().st_size) and running.poll() is None:
+        time.sleep(0.01)  # until the first run is kept
     running.send_signal(signal.SIGINT)
     _, said = running.communicate()
     assert running.returncode == INTERRUPTED, said
-    assert f"in {path}; the same command with --resume measures the others" in said
+    assert f"the others are in {runs}, and the same command continues" in said
     assert said.count("\n") == 1
-    rows = json.loads(path.read_text())
-    rows[0]["wrong"] = 0.123
-    path.write_text(json.dumps(rows))
-    other = [TMESH, *ARENA, "--json", str(path), "--adversary", "crash", "--resume"]
-    for again in (other, [*command, "--resume"]):
-        done = subprocess.run(again, env=environment, capture_output=True, text=True)
+    first, *others = runs.read_text().splitlines(keepends=True)
+    kept = json.loads(first)
+    kept["result"][0]["epochs"] = 99
+    runs.write_text(json.dumps(kept) + "\n" + "".join(others))
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    finished = json.loads(path.read_text())
-    assert finished[0] == rows[0]
-    # None, mute and phase of the command; and those of the other one, which has fewer seeds.
-    assert [row["seeds"] for row in finished] == [60, 60, 60, 3, 3]
+        rows = json.loads(path.read_text())
+        assert [row["adversary"] for row in rows] == ["none", "mute", "phase"]
+        assert [row["epochs"] for row in rows].count(99) == 1
+    assert runs.read_text().count("\n") == 3
 
 
 def test_ctrl_c_reaches_the_command_line(

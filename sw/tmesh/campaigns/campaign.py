@@ -55,6 +55,7 @@ class Campaign:
         seeds: Sequence[int],
         store: Store | None = None,
     ) -> None:
+        self.cells = list(cells)
         self._measure, self._store = measure, store
         seeds = [checks.seed("seeds", one) for one in seeds]
         code = _code(measure)
@@ -82,7 +83,7 @@ class Campaign:
         if executor is not None:
             yield from self._spread(executor, AHEAD * (workers or os.cpu_count() or 1))
             return
-        workers = workers or len(os.sched_getaffinity(0))
+        workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(self.missing)))
         with _processes(workers) as pool:
             try:
                 yield from self._spread(pool, AHEAD * workers)

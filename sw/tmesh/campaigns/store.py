@@ -10,12 +10,17 @@ from typing import Any, Self
 
 from tmesh.errors import FileError, InvalidInput
 
+#: The first bytes of a line.
+BEGIN = b'{"key": "'
+
 
 class Store:
-    """Results by key. One that `add` returned from outlives a kill and a power failure.
+    """Results by key. Once `add` has returned, its result outlives a kill and a power failure.
 
-    A line that an interrupted write left incomplete is removed. Raises `FileError` if the file
-    cannot be written or another process has it open, `InvalidInput` if it holds something else.
+    A last line that an interrupted `add` left incomplete is removed when the file is opened. Raises
+    `FileError` if the file cannot be written or another process adds to it, `InvalidInput` if it
+    holds anything else than results; it is left as it is then. An `add` that raises `FileError`
+    closes the store.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,11 +28,12 @@ class Store:
         self._results: dict[str, Any] = {}
         with self._named():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b")
+            self._file = path.open("a+b", buffering=0)
         try:
             with self._named():
                 self._lock()
                 self._read()
+                self._keep_name()
         except BaseException:
             self._file.close()
             raise
@@ -47,10 +53,15 @@ class Store:
     def add(self, key: str, result: object, about: object = None) -> None:
         """Append a result, a JSON value, and what it is about, for a reader of the file."""
         line = json.dumps({"key": key, "about": about, "result": result}, allow_nan=False) + "\n"
-        with self._named():
-            self._file.write(line.encode())
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        left = memoryview(line.encode())
+        try:
+            with self._named():
+                while left:
+                    left = left[self._file.write(left) :]
+                os.fsync(self._file)
+        except FileError:  # a line after an incomplete one would damage both
+            self._file.close()
+            raise
         self._results[key] = result
 
     def _lock(self) -> None:
@@ -62,8 +73,8 @@ class Store:
     def _read(self) -> None:
         self._file.seek(0)
         end = 0
-        for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n"):
+        for number, line in enumerate(self._file.readall().splitlines(keepends=True), 1):
+            if not line.endswith(b"\n") and (line.startswith(BEGIN) or BEGIN.startswith(line)):
                 self._file.truncate(end)
                 return
             end += len(line)
@@ -72,6 +83,13 @@ class Store:
                 self._results[entry["key"]] = entry["result"]
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise InvalidInput(f"{self.path}: line {number} is no result") from None
+
+    def _keep_name(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:

@@ -1,26 +1,43 @@
 """`tmesh arena`: one swarm against every kind of liar, in the round model and in messages."""
 
+import contextlib
 import dataclasses
 import hashlib
+import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 from rich.table import Table
 
+from tmesh.adversaries import adversary, names
+from tmesh.campaigns import Campaign, Store
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
-from tmesh.errors import FileError, InvalidInput
-from tmesh.files import digest_sources
-from tmesh.golden.reference import FloatArray
+from tmesh.errors import InvalidInput
 from tmesh.states import bloch
 from tmesh.swarm import Scenario, Sweep, run, sweep
 from tmesh.swarm.rounds import most_honest
+
+#: Resident states of the device: of all agents of all seeds at once.
+ROOM = 1 << 18
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """The end of one run; see `Row`."""
+
+    rounds: float | None
+    split: bool
+    wrong: bool
+    followed: bool
+    epochs: int
+    delays: float | None = None
+    frames: int | None = None
+    bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +53,7 @@ class Row:
     rounds, delays: until 95 % of the honest agents were done, over the runs that decided; None if
     no run did. channel: the channel of the messages, None for the round model. That model has no
     delays, frames or bytes; elsewhere they are medians of all runs. epochs: the last one of any
-    run. cell: a digest of scenario, seeds and code.
+    run.
     """
 
     protocol: str
@@ -59,22 +76,6 @@ class Row:
     frames: float | None = None
     bytes: float | None = None
     epochs: int = 1
-    cell: str = ""
-
-
-def read(path: Path) -> list[Row]:
-    """Rows of an earlier measurement, none where there is no file yet.
-
-    Raises `InvalidInput` for a file of something else.
-    """
-    try:
-        return TypeAdapter(list[Row]).validate_json(path.read_bytes(), strict=True)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise FileError.of(error, path) from None
-    except ValueError:  # pydantic's, too
-        raise InvalidInput(f"{path}: no rows of tmesh arena") from None
 
 
 def scenarios(
@@ -84,87 +85,131 @@ def scenarios(
     faulty: Sequence[int],
     adversaries: Sequence[str],
 ) -> list[Scenario]:
-    """All combinations, those without liars once. Raises ``ValueError`` for bad ones."""
+    """All combinations; those without Byzantine agents once. Raises `InvalidInput` for bad ones."""
     varied = ("kappa", "majority", "faulty", "adversary")
     return [
-        Scenario(**{**fields, **dict(zip(varied, (*one, adversary), strict=True))})
+        Scenario(**{**fields, **dict(zip(varied, (*one, kind), strict=True))})
         for one in itertools.product(kappas, majorities, faulty)
-        for adversary in (adversaries if one[2] else adversaries[:1])
+        for kind in (adversaries if one[2] else names()[:1])
     ]
 
 
-def rows(
-    scenarios: Sequence[Scenario],
-    channels: Sequence[str],
-    seeds: int,
-    seed: int,
-    kept: Sequence[Row] = (),
-) -> Iterator[Row]:
-    """Every scenario in the round model, and then with its messages over every channel.
+class Arena:
+    """Runs of all scenarios in the round model, all seeds at once, and of each message by message
+    over every channel. Those that `store` has are not measured again."""
 
-    A row that `kept` has from an earlier measurement of the same cell is not measured again.
-    """
-    known = {row.cell: row for row in kept}
-    # One state an agent and seed, and room for what a part of them hears.
-    states, k = seeds * scenarios[0].agents, scenarios[0].k
-    room = min(1 << 18, max(2 * states, states + 1000 * k))
+    def __init__(
+        self,
+        scenarios: Sequence[Scenario],
+        channels: Sequence[str],
+        seeds: int,
+        seed: int,
+        store: Store | None = None,
+    ) -> None:
+        agents, k = scenarios[0].agents, scenarios[0].k
+        if seeds * agents + k > ROOM:
+            raise InvalidInput(f"seeds: {seeds} swarms of {agents} agents are more than {ROOM}")
+        cells = [_cell(one) for one in scenarios]
+        sweeps = [{**one, "seeds": seeds} for one in cells]
+        over = [
+            _cell(Scenario(**{**dict(one), "channel": name}))
+            for one in scenarios
+            for name in channels
+        ]
+        self._rounds = Campaign(_sweep, sweeps, [seed], store)
+        self._messages = Campaign(_run, over, range(seed, seed + seeds), store)
+        self._seeds, self._scenarios, self._channels = seeds, scenarios, channels
+
+    @property
+    def missing(self) -> int:
+        """Runs that are not yet measured, a sweep counting as one."""
+        return len(self._rounds.missing) + len(self._messages.missing)
+
+    def measure(self) -> Iterator[object]:
+        """Measure what is missing; yields after each run."""
+        yield from self._rounds.measure()
+        yield from self._messages.measure()
+
+    def rows(self) -> list[Row]:
+        """A row of each scenario and channel of which all runs are measured."""
+        rows: list[Row] = []
+        over = iter(self._messages.cells)
+        for scenario, cell in zip(self._scenarios, self._rounds.cells, strict=True):
+            measured: list[tuple[str | None, list[Any]]] = [
+                (None, [one for all_seeds in self._rounds.results(cell) for one in all_seeds])
+            ]
+            measured += [(name, self._messages.results(next(over))) for name in self._channels]
+            for channel, ends in measured:
+                if len(ends) == self._seeds:
+                    rows.append(_row(scenario, channel, [Ending(**one) for one in ends]))
+        return rows
+
+
+def _cell(scenario: Scenario) -> dict[str, Any]:
+    """A cell of a campaign, which depends on the code of the user's own adversary, too."""
+    source = Path(inspect.getfile(type(adversary(scenario.adversary)))).read_bytes()
+    text = scenario.model_dump_json()
+    return {"scenario": json.loads(text), "adversary": hashlib.sha256(source).hexdigest()[:16]}
+
+
+def _scenario(cell: Mapping[str, Any]) -> Scenario:
+    return Scenario.model_validate_json(json.dumps(cell["scenario"]))
+
+
+@contextlib.contextmanager
+def _device(states: int, k: int) -> Iterator[Device]:
+    """With room for what a part of the agents hears, too."""
+    room = min(ROOM, max(2 * states, states + 1000 * k))
     config = dataclasses.replace(core_config("sim-gossip"), agents=room)
-    if states + k > room:
-        raise InvalidInput(
-            f"seeds: {seeds} swarms of {scenarios[0].agents} agents are more than {room}"
-        )
     with open_device("reference", config) as device:
-        for scenario, channel in itertools.product(scenarios, (None, *channels)):
-            cell = _cell(scenario, channel, seeds, seed)
-            if cell in known:
-                yield known[cell]
-            elif channel is None:
-                row = _row(scenario, None, sweep(scenario, device, seeds, seed))
-                yield dataclasses.replace(row, cell=cell)
-            else:
-                over = Scenario(**{**dict(scenario), "channel": channel})
-                row = _messages(over, channel, device, range(seed, seed + seeds))
-                yield dataclasses.replace(row, cell=cell)
+        yield device
 
 
-def _cell(scenario: Scenario, channel: str | None, seeds: int, seed: int) -> str:
-    if not scenario.faulty:  # then no adversary has a part in it
-        scenario = scenario.model_copy(update={"adversary": "none"})
-    what = [scenario.model_dump_json(), channel, seeds, seed]
-    digest = hashlib.sha256(json.dumps(what).encode())
-    digest_sources(digest, Path(str(files("tmesh"))))
-    return digest.hexdigest()[:16]
+def _sweep(cell: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
+    """The endings of all seeds in the round model."""
+    scenario, seeds = _scenario(cell), cell["seeds"]
+    with _device(seeds * scenario.agents, scenario.k) as device:
+        return [dataclasses.asdict(one) for one in _endings(sweep(scenario, device, seeds, seed))]
 
 
-def _messages(scenario: Scenario, channel: str, device: Device, seeds: Sequence[int]) -> Row:
-    """Message by message, one run after another."""
-    ends = [run(scenario, device, seed) for seed in seeds]
-    lying = np.stack([end.lying for end in ends])
-    done = np.stack([end.outcomes[0] >= 0 for end in ends])
-
-    def until_done(counts: Sequence[Any]) -> FloatArray:
-        # Who is done begins no more rounds: its counts are those of when it was.
-        return np.where(done, np.stack(counts), np.nan)
-
-    runs = Sweep.of(
-        until_done([end.round_counts for end in ends]),
-        np.stack([end.outcomes[0] for end in ends]),
-        np.array([end.preferred[0] for end in ends]),
-        np.stack([bloch(end.states[0]) for end in ends]),
-        lying,
-        np.array([end.epochs for end in ends]),
-    )
-    delays = most_honest(until_done([end.delays for end in ends]), lying)
-    return dataclasses.replace(
-        _row(scenario, channel, runs),
-        delays_p50=_quantile(delays[runs.decided], 0.5),
-        frames=float(np.median([end.frames for end in ends])),
-        bytes=float(np.median([sum(end.bytes.values()) for end in ends])),
+def _run(cell: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The ending of one run, message by message."""
+    scenario = _scenario(cell)
+    with _device(scenario.agents, scenario.k) as device:
+        end = run(scenario, device, seed)
+    done = end.outcomes[0] >= 0
+    # Who is done begins no more rounds: its counts are those of when it was.
+    rounds, delays = (np.where(done, one, np.nan)[None] for one in (end.round_counts, end.delays))
+    states, preferred = bloch(end.states[0])[None], np.array([end.preferred[0]])
+    lying, epochs = end.lying[None], np.array([end.epochs])
+    (ending,) = _endings(Sweep.of(rounds, end.outcomes[:1], preferred, states, lying, epochs))
+    late = float(most_honest(delays, lying)[0])
+    return dataclasses.asdict(
+        dataclasses.replace(
+            ending,
+            delays=None if ending.rounds is None else late,
+            frames=int(end.frames),
+            bytes=int(sum(end.bytes.values())),
+        )
     )
 
 
-def _row(scenario: Scenario, channel: str | None, runs: Sweep) -> Row:
-    rounds = runs.rounds[runs.decided]
+def _endings(runs: Sweep) -> list[Ending]:
+    return [
+        Ending(
+            rounds=float(runs.rounds[i]) if runs.decided[i] else None,
+            split=bool(runs.split[i]),
+            wrong=bool(runs.wrong[i]),
+            followed=bool(runs.outcomes[i] == runs.preferred[i]),
+            epochs=int(runs.epochs[i]),
+        )
+        for i in range(len(runs.rounds))
+    ]
+
+
+def _row(scenario: Scenario, channel: str | None, ends: Sequence[Ending]) -> Row:
+    rounds = [one.rounds for one in ends if one.rounds is not None]
+    delays = [one.delays for one in ends if one.delays is not None]
     return Row(
         protocol="finality" if scenario.finality else "gossip",
         coin=scenario.coin,
@@ -175,19 +220,22 @@ def _row(scenario: Scenario, channel: str | None, runs: Sweep) -> Row:
         majority=scenario.majority,
         adversary=scenario.adversary if scenario.faulty else "none",
         faulty=scenario.faulty,
-        seeds=len(runs.rounds),
-        decided=float(np.mean(runs.decided)),
-        split=float(np.mean(runs.split)),
-        wrong=float(np.mean(runs.wrong)),
-        followed=float(np.mean(runs.outcomes == runs.preferred)),
+        seeds=len(ends),
+        decided=len(rounds) / len(ends),
+        split=float(np.mean([one.split for one in ends])),
+        wrong=float(np.mean([one.wrong for one in ends])),
+        followed=float(np.mean([one.followed for one in ends])),
         rounds_p50=_quantile(rounds, 0.5),
         rounds_p95=_quantile(rounds, 0.95),
-        epochs=int(runs.epochs.max()),
+        delays_p50=_quantile(delays, 0.5),
+        frames=_quantile([one.frames for one in ends if one.frames is not None], 0.5),
+        bytes=_quantile([one.bytes for one in ends if one.bytes is not None], 0.5),
+        epochs=max(one.epochs for one in ends),
     )
 
 
-def _quantile(values: FloatArray, q: float) -> float | None:
-    return float(np.quantile(values, q)) if len(values) else None
+def _quantile(values: Sequence[float], q: float) -> float | None:
+    return float(np.quantile(values, q)) if values else None
 
 
 def table(measured: Sequence[Row]) -> Table:

@@ -1,6 +1,7 @@
 """Campaigns keep each result, measure none twice, and end with all their processes."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -119,10 +120,11 @@ def test_an_incomplete_line_is_removed_and_a_foreign_one_refused(tmp_path: Path)
             assert len(one.missing) == 1
             measure(one)
         assert path.read_bytes().count(b"\n") == 2
-    path.write_bytes(b"1,2\n" + whole)
-    with pytest.raises(InvalidInput, match="store: line 1 is no result"):
-        Store(path)
-    assert path.read_bytes() == b"1,2\n" + whole
+    for foreign in (b"1,2\n" + whole, b"agents = 4", b'{"key": 3}\n'):
+        path.write_bytes(foreign)
+        with pytest.raises(InvalidInput, match="store: line 1 is no result"):
+            Store(path)
+        assert path.read_bytes() == foreign
 
 
 def test_one_process_at_a_time_adds_results(tmp_path: Path) -> None:
@@ -156,3 +158,28 @@ def test_a_killed_worker_ends_the_campaign_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "SimulationError: a worker process was killed" in done.stderr
     assert kept(tmp_path) >= 3
+
+
+def test_a_full_disk_ends_a_campaign_and_loses_no_other_result(tmp_path: Path) -> None:
+    """A limit of the file's size stands for the disk, after each byte of a line."""
+    path = tmp_path / "store"
+    with Store(path) as store:
+        store.add("first", 1)
+        size = path.stat().st_size
+        store.add("second", 2)
+        whole = path.stat().st_size
+    full = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in range(size, whole):
+        path.write_bytes(full[:size])
+        with Store(path) as store:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+            try:
+                with pytest.raises(FileError, match="store: File too large"):
+                    store.add("second", 2)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with Store(path) as store:
+            assert "second" not in store
+            store.add("second", 2)
+        assert path.read_bytes() == full
