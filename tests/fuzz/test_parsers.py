@@ -6,9 +6,7 @@ with parts of their CBOR tree replaced, valid ones with bytes changed, and bytes
 
 import atexit
 import contextlib
-import dataclasses
 import io
-import json
 import os
 import resource
 import signal
@@ -27,6 +25,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tmesh import packets
+from tmesh.campaigns import Store
 from tmesh.config import CONFIGS
 from tmesh.devices.client import EngineClient
 from tmesh.errors import FileError, InvalidInput, InvalidMessage, TMeshError
@@ -34,7 +33,6 @@ from tmesh.finality import Act, Certificate, Decision, Signed, Summary, Vote, Vo
 from tmesh.frames import Kind as FrameKind
 from tmesh.ledger import Equivocation, Event, Journal, KeySet, Kind, Ledger, Reconciler
 from tmesh.link import Decoder, Frame, encode
-from tmesh.report import arena
 from tmesh.states import density
 from tmesh.swarm import Scenario, tables
 
@@ -165,9 +163,6 @@ def parsers() -> dict[str, Parser]:
         b"partitions = [{start = 0.0, end = 1.5, groups = [[0, 1], [2]]}]\n"
         b"[[subsets]]\nname = 'a'\nagents = [0, 1, 2]\n"
     )
-    row = arena.Row(
-        "gossip", "none", None, 9, 3, 4, 0.6, "mute", 1, 5, 1.0, 0.0, 0.0, 1.0, 9.0, 9.0
-    )
     r = density([[0, 0, 0.9], [0, 0.6, 0.8], [0, 0, -0.1]])
     return {
         "event": ([one.encoded for one in EVENTS], Event.decode, InvalidInput),
@@ -236,9 +231,9 @@ def parsers() -> dict[str, Parser]:
             in_file("edges.csv", lambda path: tables.edges(path, 3)),
             InvalidInput,
         ),
-        "arena": (
-            [json.dumps([dataclasses.asdict(row)]).encode()],
-            in_file("rows.json", arena.read),
+        "runs": (
+            [b'{"key": "a", "about": null, "result": [1]}\n{"key": "b", "result": 2}\n{"key": "c'],
+            in_file("runs", lambda path: Store(path).__exit__()),
             InvalidInput,
         ),
     }

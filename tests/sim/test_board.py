@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -178,6 +179,8 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
                 assert shown.exit_code == 0, shown.output
                 results.append(json.loads(out.read_text()))
         finally:
+            # While it is open, no other pseudo-terminal gets its name.
+            port = os.open(device.removeprefix("serial:"), os.O_RDWR | os.O_NOCTTY)
             process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     on_board, on_model = results
@@ -187,6 +190,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         on_model.pop(key, None)
     assert on_board == on_model
     assert main(["run", "--device", device, "--config", "board"]) == 2
+    os.close(port)
     said = capsys.readouterr().err
     assert said.startswith(f"tmesh: {device}: could not open port")
     assert said.count("\n") == 1

@@ -4,16 +4,16 @@ import errno
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tmesh.cli import main
 from tmesh.entry import BAD_INPUT, BUG, CLOSED, INTERRUPTED, Interrupted, guarded
 from tmesh.errors import InvalidInput
+from tmesh.report.arena import Arena
 
 TMESH = str(Path(sys.executable).with_name("tmesh"))
 
@@ -119,27 +119,30 @@ def test_results_are_written_whatever_becomes_of_the_output(
 
 
 def test_an_interrupted_arena_keeps_its_runs_and_goes_on(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same command measures only what is missing: a planted value stays in its row."""
     path, runs = tmp_path / "rows.json", tmp_path / "runs"
-    command = [TMESH, *ARENA, "--json", str(path), "--runs", str(runs), "--seeds", "60"]
+    command = [*ARENA, "--json", str(path), "--runs", str(runs)]
     command += ["--adversary", "mute", "--adversary", "phase"]
-    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    while not (runs.exists() and runs.stat().st_size) and running.poll() is None:
-        time.sleep(0.01)  # until the first run is kept
-    running.send_signal(signal.SIGINT)
-    _, said = running.communicate()
-    assert running.returncode == INTERRUPTED, said
-    assert f"the others are in {runs}, and the same command continues" in said
+    measure = Arena.measure
+
+    def interrupted(arena: Arena) -> Iterator[object]:
+        yield next(measure(arena))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Arena, "measure", interrupted)
+        assert main(command) == INTERRUPTED
+    said = capsys.readouterr().err
+    assert f"2 runs are missing; the others are in {runs}, and the same command continues" in said
     assert said.count("\n") == 1
-    first, *others = runs.read_text().splitlines(keepends=True)
-    kept = json.loads(first)
+    assert len(json.loads(path.read_text())) == 1
+    kept = json.loads(runs.read_text())
     kept["result"][0]["epochs"] = 99
-    runs.write_text(json.dumps(kept) + "\n" + "".join(others))
+    runs.write_text(json.dumps(kept) + "\n")
     for _ in range(2):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        assert main(command) == 0
         rows = json.loads(path.read_text())
         assert [row["adversary"] for row in rows] == ["none", "mute", "phase"]
         assert [row["epochs"] for row in rows].count(99) == 1

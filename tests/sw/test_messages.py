@@ -44,7 +44,8 @@ ids = st.integers(0, 3).map(lambda one: bytes([one]) * 32)
 octets = st.binary(max_size=40) | WRONG
 signatures = st.binary(min_size=64, max_size=64) | st.sampled_from([b"", bytes(63)]) | WRONG
 votes = st.tuples(st.sampled_from([0, 1, 2, 3]) | numbers, numbers, numbers)
-decisions = st.tuples(octets, st.integers(0, 300) | WRONG, numbers)
+labels = st.sets(st.text(max_size=2), max_size=4).map(sorted) | st.just(["é", "z"]) | WRONG
+decisions = st.tuples(octets, st.integers(0, 300) | WRONG, numbers, labels, numbers)
 parents = st.lists(st.tuples(small, small, ids) | WRONG, max_size=3) | WRONG
 
 
@@ -85,10 +86,11 @@ def test_votes(fields: tuple[Any, ...], vote: tuple[Any, ...]) -> None:
         assert read == one
         assert decision.verify(KEYS, *read) is (decision.agents & 1 == 1)
         assert Summary.decode(Summary(((one.vote, 1),)).encoded).has(read.vote) == 1
-    else:
+        return
+    assert made(lambda: Certificate(decision, Vote(*vote), 7, bytes(192))) is None
+    if made(lambda: Vote.checked(*vote)) is None:
         assert made(lambda: pack([Signed(0, Vote(*vote), bytes(64))])) is None
         assert made(lambda: Summary(((Vote(*vote), 1),))) is None
-        assert made(lambda: Certificate(decision, Vote(*vote), 7, bytes(192))) is None
 
 
 @FUZZ
@@ -164,6 +166,7 @@ def test_a_voter_is_one_of_those_who_decide_with_its_own_key() -> None:
         (Decision(b"", 0b0111, 0), SIGNERS[3], "signer: agent 3 has no part"),
         (Decision.of_all(b"", 5), SIGNERS[3], "decision: agents without keys, there are 4"),
         (DECISION, KeySet.simulated(4, 1)[1][3], "signer: its key is not that of agent 3"),
+        (DECISION, SIGNERS[3].within(b"s" * 32), "signer: it signs for another swarm"),
     ):
         with pytest.raises(ValueError, match=reason):
             Voter(decision, KEYS, signer)

@@ -9,7 +9,6 @@ from tmesh.config import core_config
 from tmesh.devices import Device
 from tmesh.finality import quorum
 from tmesh.finality.encoding import bits
-from tmesh.ledger import KeySet
 from tmesh.network import Partition, Topology
 from tmesh.swarm import Result, Scenario
 from tmesh.swarm.roster import Roster
@@ -52,14 +51,13 @@ def test_without_decisions_of_all_agents_there_are_those_of_subsets() -> None:
 @pytest.mark.parametrize("mode", ["pull", "symmetric"])
 def test_each_subset_signs_its_own_certificates(device: Device, mode: str) -> None:
     result = run(device, 2, mode=mode, subsets=TWO, majority=0.9)
-    keys, _ = KeySet.simulated(24, 2)
     assert result.decided == 1
     assert len(result.certificates) == 4
-    found = {one.decision.resource: one for one in result.certificates}
+    found = {(one.decision.resource, one.decision.number): one for one in result.certificates}
     for name, agents, count in (("north", NORTH, 2), ("south", SOUTH, 1)):
         for number in range(count):
-            certificate = found[f"{name}: decision {number}".encode()]
-            certificate.verify(keys)
+            certificate = found[name.encode(), number]
+            certificate.verify(result.genesis.keys)
             assert set(bits(certificate.signers)) <= set(agents)
             assert certificate.signers.bit_count() == quorum(len(agents), (len(agents) - 1) // 3)
     assert np.all((result.outcomes >= 0) == result.members)

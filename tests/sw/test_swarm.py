@@ -5,20 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tmesh
+from tmesh.finality import Certificate
+from tmesh.genesis import Genesis
 from tmesh.golden.reference import partial_swap
-from tmesh.ledger import KeySet
 from tmesh.network import Channel, Partition, Topology
 from tmesh.swarm import Scenario, genesis
 
 
 def test_default_scenario_decides() -> None:
-    """Everyone ends with the same final certificate, which verifies."""
+    """Everyone ends with the same final certificate, which verifies from bytes and genesis."""
     result = tmesh.run(Scenario.default(), device=tmesh.open_device("reference"))
     assert result.decided == 1
     assert result.disagreements == 0
     assert result.rounds < 40
     [certificate] = result.certificates
-    certificate.verify(KeySet.simulated(64, 0)[0])
+    shown = result.to_dict()
+    [entry] = shown["certificates"]
+    assert Certificate.decode(bytes.fromhex(entry["bytes"])) == certificate
+    certificate.verify(Genesis.decode(bytes.fromhex(shown["genesis"])).keys)
+    assert entry["label"] == str(certificate.outcome)
     assert certificate.final
     assert np.all(result.outcomes == certificate.outcome)
 

@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import marshal
 import multiprocessing
 import os
 import signal
@@ -21,7 +22,7 @@ from typing import Any
 
 from tmesh import checks
 from tmesh.campaigns.store import Store
-from tmesh.errors import SimulationError
+from tmesh.errors import InvalidInput, SimulationError
 from tmesh.files import digest_sources
 
 #: A measurement: a cell and a seed in, a JSON value out. A function of a module, so that worker
@@ -135,9 +136,12 @@ def _key(code: bytes, measure: Measure, cell: Mapping[str, Any], seed: int) -> s
 
 
 def _code(measure: Measure) -> bytes:
-    """A digest of T-MESH's sources and of the file that defines the function."""
-    digest = hashlib.sha256(_sources())
-    digest.update(Path(inspect.getfile(measure)).read_bytes())
+    """A digest of T-MESH's sources and of the file that defines the function, in an interactive
+    session of the function alone."""
+    if not inspect.isfunction(measure):
+        raise InvalidInput(f"measure: {type(measure).__name__} is no function of a module")
+    digest, file = hashlib.sha256(_sources()), Path(measure.__code__.co_filename)
+    digest.update(file.read_bytes() if file.is_file() else marshal.dumps(measure.__code__))
     return digest.digest()
 
 

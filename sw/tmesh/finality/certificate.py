@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -11,31 +12,41 @@ from tmesh.errors import InvalidCertificate, InvalidInput
 from tmesh.finality.encoding import AGENTS, BYTES, bitmap, bits, packed, unpacked
 from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.ledger import KeySet, Signer
-from tmesh.ledger.encoding import array, loaded, number, octets, shown
+from tmesh.ledger.encoding import NUMBERS, array, loaded, octets, shown
+from tmesh.ledger.encoding import number as integer
 from tmesh.ledger.keys import SIGNATURE_BYTES
 
 #: First in what is signed or named, so that nothing means something elsewhere.
-VOTE, DECISION, CERTIFICATE = "tmesh vote 1", "tmesh decision 1", "tmesh certificate 1"
+VOTE, DECISION, CERTIFICATE = "tmesh vote 1", "tmesh decision 2", "tmesh certificate 2"
 
-#: The most bytes of the name of a contested resource.
-RESOURCE_BYTES = 1 << 10
+#: The most bytes of the name of a contested resource, and of a label; and the most labels.
+RESOURCE_BYTES, LABEL_BYTES, LABELS = 1 << 10, 1 << 6, 1 << 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """A conflict set: all outcomes of one contested `resource` (bytes that name a token or a
-    command slot). `agents` decide, as the bits of a number, and `faults` of them may be Byzantine.
-    Raises `InvalidInput` for fields of other types, sizes or ranges."""
+    """A conflict set: decision number `number` about one contested `resource`, bytes that name a
+    token or a command slot.
+
+    Outcome i has the i-th of `labels`, which ascend by their UTF-8 bytes; so one set of labels
+    means one decision. Without labels the outcome is itself a number. `agents` decide, as the bits
+    of a number, and `faults` of them may be Byzantine. Raises `InvalidInput` for fields of other
+    types, sizes or ranges.
+    """
 
     resource: bytes
     agents: int
     faults: int
+    labels: tuple[str, ...] = ("no", "yes")
+    number: int = 0
 
     def __post_init__(self) -> None:
         fields = {
             "resource": octets("resource", self.resource, most=RESOURCE_BYTES),
             "agents": _bitmap("agents", self.agents),
-            "faults": number("faults", self.faults),
+            "faults": integer("faults", self.faults),
+            "labels": _labels(self.labels),
+            "number": integer("number", self.number),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -44,16 +55,36 @@ class Decision:
         quorum(self.agents.bit_count(), self.faults)
 
     @classmethod
-    def of_all(cls, resource: bytes, agents: int, faults: int | None = None) -> "Decision":
+    def of_all(
+        cls,
+        resource: bytes,
+        agents: int,
+        faults: int | None = None,
+        labels: tuple[str, ...] = ("no", "yes"),
+        number: int = 0,
+    ) -> "Decision":
         """By agents 0 to `agents` − 1; faults: default ⌊(n − 1)/3⌋, the most there can be."""
-        agents = number("agents", agents, least=1, below=AGENTS + 1)
-        return cls(resource, (1 << agents) - 1, tolerated(agents) if faults is None else faults)
+        agents = integer("agents", agents, least=1, below=AGENTS + 1)
+        faults = tolerated(agents) if faults is None else faults
+        return cls(resource, (1 << agents) - 1, faults, labels, number)
 
     @cached_property
     def id(self) -> bytes:
         """32 bytes that depend on all of it."""
-        named = [DECISION, self.resource, packed(self.agents), self.faults]
-        return hashlib.sha256(cbor2.dumps(named, canonical=True)).digest()
+        return hashlib.sha256(cbor2.dumps([DECISION, *self.fields], canonical=True)).digest()
+
+    @property
+    def fields(self) -> list[object]:
+        """What a message carries of it, and `read` takes."""
+        agents = packed(self.agents)
+        return [self.resource, self.number, list(self.labels), agents, self.faults]
+
+    @classmethod
+    def read(cls, fields: object) -> "Decision":
+        """From its fields in a message. Raises `InvalidInput` for anything else."""
+        resource, number, labels, agents, faults = array("decision", fields, 5)
+        labels = tuple(array("labels", labels))
+        return cls(resource, unpacked("agents", agents), faults, labels, number)
 
     @property
     def quorum(self) -> int:
@@ -63,7 +94,13 @@ class Decision:
     def body(self, vote: Vote) -> bytes:
         """The bytes that are signed: deterministic CBOR (RFC 8949, 4.2.1). Raises `InvalidInput`
         for a vote that no agent may sign."""
-        return cbor2.dumps([VOTE, self.id, *map(int, Vote.checked(*vote))], canonical=True)
+        return cbor2.dumps([VOTE, self.id, *map(int, self.checked(vote))], canonical=True)
+
+    def checked(self, vote: object) -> Vote:
+        """A vote in this decision. Raises `InvalidInput` for anything else."""
+        made = Vote.checked(*array("vote", vote, 3))
+        integer("outcome", made.outcome, below=len(self.labels) or NUMBERS)
+        return made
 
     def sign(self, signer: Signer, vote: Vote) -> bytes:
         """An agent's signature of a vote."""
@@ -72,7 +109,7 @@ class Decision:
     def verify(self, keys: KeySet, author: int, vote: Vote, signature: bytes) -> bool:
         """Whether `author`, who decides here, signed the vote."""
         try:
-            author, body = number("author", author, below=AGENTS), self.body(vote)
+            author, body = integer("author", author, below=AGENTS), self.body(vote)
             signature = octets("signature", signature, SIGNATURE_BYTES)
         except InvalidInput:
             return False
@@ -97,7 +134,7 @@ class Certificate:
         if not isinstance(self.decision, Decision):
             raise InvalidInput(f"decision: {shown(self.decision)} is none")
         fields = {
-            "vote": Vote.checked(*array("vote", self.vote, 3)),
+            "vote": self.decision.checked(self.vote),
             "signers": _bitmap("signers", self.signers),
             "signatures": octets("signatures", self.signatures),
         }
@@ -110,7 +147,7 @@ class Certificate:
 
         Raises ``ValueError`` for fewer signatures, or for one by an agent that has no part.
         """
-        authors = sorted(number("author", author, below=AGENTS) for author in signed)
+        authors = sorted(integer("author", author, below=AGENTS) for author in signed)
         authors = authors[: decision.quorum]
         if len(authors) < decision.quorum:
             raise InvalidInput(f"signed: {len(authors)} signatures, not {decision.quorum}")
@@ -125,8 +162,14 @@ class Certificate:
 
     @property
     def outcome(self) -> int:
-        """What is decided."""
+        """The number of the outcome that is decided."""
         return self.vote.outcome
+
+    @property
+    def label(self) -> str:
+        """The label of that outcome, its number if the decision has no labels."""
+        labels = self.decision.labels
+        return labels[self.outcome] if labels else str(self.outcome)
 
     @property
     def final(self) -> bool:
@@ -145,8 +188,8 @@ class Certificate:
     @cached_property
     def encoded(self) -> bytes:
         """Its bytes: deterministic CBOR, signers as a bitmap."""
-        what = [self.decision.resource, packed(self.decision.agents), self.decision.faults]
-        parts = [CERTIFICATE, *what, *map(int, self.vote), packed(self.signers), self.signatures]
+        vote, signers = map(int, self.vote), packed(self.signers)
+        parts = [CERTIFICATE, self.decision.fields, *vote, signers, self.signatures]
         return cbor2.dumps(parts, canonical=True)
 
     @classmethod
@@ -156,11 +199,11 @@ class Certificate:
         Raises `InvalidCertificate` for any others.
         """
         try:
-            some = array("certificate", loaded(data, BYTES), 9)
-            if some[0] != CERTIFICATE:
+            kind, fields, *vote, signers, signatures = array("certificate", loaded(data, BYTES), 7)
+            if kind != CERTIFICATE:
                 raise InvalidInput("it is of another kind")
-            decision = Decision(some[1], unpacked("agents", some[2]), some[3])
-            certificate = cls(decision, Vote(*some[4:7]), unpacked("signers", some[7]), some[8])
+            decision = Decision.read(fields)
+            certificate = cls(decision, Vote(*vote), unpacked("signers", signers), signatures)
             if certificate.encoded != data:
                 raise InvalidInput("the encoding is not canonical")
         except ValueError as error:
@@ -182,6 +225,28 @@ class Certificate:
                 raise InvalidCertificate(f"agent {author} did not sign it")
 
 
+def _labels(labels: object) -> tuple[str, ...]:
+    """Different texts in order."""
+    some = array("labels", labels)
+    if some:
+        integer("labels", len(some), least=2, below=LABELS + 1)
+    for label in some:
+        if not isinstance(label, str):
+            raise InvalidInput(f"labels: {shown(label)} is no text")
+        octets("labels", _utf8(label), most=LABEL_BYTES)
+    for a, b in itertools.pairwise(some):
+        if _utf8(a) >= _utf8(b):
+            raise InvalidInput(f"labels: {shown(b)} does not come after {shown(a)}")
+    return tuple(some)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        raise InvalidInput(f"labels: {shown(text)} has no UTF-8") from None
+
+
 def _bitmap(name: str, value: object) -> int:
     """A bitmap of agents, also one that does not fit into 64 bits."""
-    return number(name, value, below=1 << AGENTS)
+    return integer(name, value, below=1 << AGENTS)

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cbor2
 
@@ -159,17 +159,18 @@ class Voter:
         decision: Decision,
         keys: KeySet,
         signer: Signer,
-        outcomes: int = 2,
         journal: Journal | None = None,
     ) -> None:
         self.decision, self._keys, self._signer, self._journal = decision, keys, signer, journal
-        self.me, self._outcomes = signer.author, number("outcomes", outcomes, least=1)
+        self.me = signer.author
         if not decision.agents >> self.me & 1:
             raise InvalidInput(f"signer: agent {self.me} has no part in the decision")
         if decision.agents >> len(keys):
             raise InvalidInput(f"decision: agents without keys, there are {len(keys)}")
         if keys[self.me] != signer.public:
             raise InvalidInput(f"signer: its key is not that of agent {self.me}")
+        if keys.swarm != signer.swarm:
+            raise InvalidInput("signer: it signs for another swarm")
         proof = decision.quorum * SIGNATURE_BYTES + 2 * len(packed(decision.agents))
         if journal is not None and proof > LARGEST_RECORD // 2:  # the other half is for votes
             raise InvalidInput(f"journal: a proof of {proof} bytes does not fit into a record")
@@ -210,7 +211,8 @@ class Voter:
     def collapsed(self, outcome: int) -> None:
         """The agent's opinion settled on an outcome, in its present epoch. Raises ``ValueError``
         for an outcome that this decision cannot have."""
-        self._step(Collapsed(self.epoch, self._checked((Act.ATTEST, self.epoch, outcome)).outcome))
+        vote = self.decision.checked((Act.ATTEST, self.epoch, outcome))
+        self._step(Collapsed(vote.epoch, vote.outcome))
 
     def expired(self, epoch: int) -> None:
         """The clock of an epoch has run out."""
@@ -226,7 +228,7 @@ class Voter:
             if author in self._signatures.get(vote, ()):
                 continue
             if self._sensible(vote) and self.decision.verify(self._keys, author, vote, signature):
-                new.setdefault(self._checked(vote), {})[author] = signature
+                new.setdefault(self.decision.checked(vote), {})[author] = signature
             else:
                 refused += 1
         votes = sorted(new.items())
@@ -314,15 +316,9 @@ class Voter:
             return []
         return [Signed(author, vote, signed[author]) for author in sorted(signed)]
 
-    def _checked(self, vote: Any) -> Vote:
-        """The one check of votes in this decision, for own ones and those of others."""
-        vote = Vote.checked(*array("vote", vote, 3))
-        number("outcome", vote.outcome, below=self._outcomes)
-        return vote
-
     def _sensible(self, vote: Vote) -> bool:
         try:
-            self._checked(vote)
+            self.decision.checked(vote)
         except InvalidInput:
             return False
         return True
@@ -359,7 +355,7 @@ class Voter:
         for record in self._journal.records if self._journal is not None else ():
             try:
                 votes, proof = array("record", loaded(record, LARGEST_RECORD), 2)
-                signed = [(self._checked(one[:3]), one[3]) for one in votes]
+                signed = [(self.decision.checked(one[:3]), one[3]) for one in votes]
                 certificate = Certificate.decode(proof) if proof else None
             except (ValueError, TypeError, LookupError) as error:
                 path = self._journal.path if self._journal is not None else ""

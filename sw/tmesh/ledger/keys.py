@@ -15,18 +15,26 @@ from tmesh.errors import InvalidInput
 from tmesh.ledger.curve import flaw
 from tmesh.ledger.encoding import array, number, octets
 
-KEY_BYTES, SIGNATURE_BYTES = 32, 64
+KEY_BYTES, SIGNATURE_BYTES, SWARM_BYTES = 32, 64, 32
+
+#: The swarm id of keys that are used without a genesis.
+NO_SWARM = bytes(SWARM_BYTES)
 
 #: Verdicts on so many signatures are remembered, about 400 bytes each.
 REMEMBERED = 1 << 16
 
 
 class Signer:
-    """Agent number `author` with its private key, from 32 secret bytes."""
+    """Agent number `author` with its private key, from 32 secret bytes.
 
-    def __init__(self, author: int, secret: bytes) -> None:
+    All that it signs begins with the id of its `swarm`, 32 bytes. So a signature means something in
+    one swarm only, even if a key is used in two.
+    """
+
+    def __init__(self, author: int, secret: bytes, swarm: bytes = NO_SWARM) -> None:
         self.author = number("author", author)
         self.secret = octets("secret", secret, KEY_BYTES)
+        self.swarm = octets("swarm", swarm, SWARM_BYTES)
         self._key = Ed25519PrivateKey.from_private_bytes(secret)
 
     @classmethod
@@ -39,14 +47,18 @@ class Signer:
         """A key that anyone can work out: the same for the same agent and seed."""
         return cls(author, hashlib.sha256(f"tmesh simulated key {seed} {author}".encode()).digest())
 
+    def within(self, swarm: bytes) -> "Signer":
+        """The same key in another swarm."""
+        return Signer(self.author, self.secret, swarm)
+
     @property
     def public(self) -> bytes:
         """The public key, 32 bytes."""
         return self._key.public_key().public_bytes_raw()
 
     def sign(self, message: bytes) -> bytes:
-        """The signature, 64 bytes."""
-        return self._key.sign(message)
+        """The signature of swarm id and message, 64 bytes."""
+        return self._key.sign(self.swarm + message)
 
 
 class KeySet:
@@ -54,9 +66,11 @@ class KeySet:
 
     Raises `InvalidInput` for two equal keys, as one agent would count twice, and for a key that
     is not in the group of the base point (`tmesh.ledger.curve`), as others could sign for it.
+    Signatures count only in one `swarm`, whose id has 32 bytes.
     """
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], swarm: bytes = NO_SWARM) -> None:
+        self.swarm = octets("swarm", swarm, SWARM_BYTES)
         for agent, key in enumerate(array("keys", keys)):
             octets(f"keys: agent {agent}", key, KEY_BYTES)
             wrong = flaw(bytes(key))
@@ -66,12 +80,14 @@ class KeySet:
 
     @classmethod
     def of(cls, signers: Sequence[Signer]) -> Self:
-        """The keys of signers, agents 0 to n − 1 in order. Each is a multiple of the base point, so
-        the only check is that they differ."""
-        made = cls(())
+        """The keys of signers of one swarm, agents 0 to n − 1 in order. Each is a multiple of the
+        base point, so only their differences are checked."""
+        made = cls((), signers[0].swarm if signers else NO_SWARM)
         for agent, signer in enumerate(signers):
             if signer.author != agent:
                 raise InvalidInput(f"signers: number {agent} is of agent {signer.author}")
+            if signer.swarm != made.swarm:
+                raise InvalidInput(f"signers: agent {agent} is of another swarm")
         made._keys = _distinct([signer.public for signer in signers])
         return made
 
@@ -81,6 +97,12 @@ class KeySet:
         signers = [Signer.simulated(author, seed) for author in range(agents)]
         return cls.of(signers), signers
 
+    def within(self, swarm: bytes) -> Self:
+        """The same keys in another swarm."""
+        made = type(self)((), swarm)
+        made._keys = self._keys
+        return made
+
     def __getitem__(self, author: int) -> bytes:
         return self._keys[author]
 
@@ -88,7 +110,7 @@ class KeySet:
         return len(self._keys)
 
     def verify(self, author: int, message: bytes, signature: bytes) -> bool:
-        """Whether `author`, one of these agents, signed the message.
+        """Whether `author`, one of these agents, signed the message in this swarm.
 
         As RFC 8032, 5.1.7 without the factor 8, on OpenSSL: S < L, and [S]B − [k]A, encoded, is R
         byte for byte. So R has one encoding, and for a key of order L it has order L too; R is the
@@ -96,7 +118,7 @@ class KeySet:
         """
         if not 0 <= author < len(self._keys) or len(signature) != SIGNATURE_BYTES:
             return False
-        return _verified(self._keys[author], message, signature)
+        return _verified(self._keys[author], self.swarm + message, signature)
 
 
 def _distinct(keys: Sequence[bytes]) -> tuple[bytes, ...]:

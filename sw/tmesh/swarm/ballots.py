@@ -233,7 +233,7 @@ class Ballots:
             journal = Journal(self._folder / f"{agent}-{number}.votes")
             self._journals[agent, number] = journal
         signer, decision = self._signers[agent], self.decisions[number]
-        return Voter(decision, self._keys, signer, self._opinions.outcome_count, journal)
+        return Voter(decision, self._keys, signer, journal)
 
     def _attend(self, agent: int) -> None:
         """Do what the voters of an agent ask for."""

@@ -4,12 +4,14 @@ import dataclasses
 import hashlib
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from tmesh.adversaries import View, adversary
-from tmesh.ledger import Event, InvalidEvent, InvalidSignature, KeySet, Kind, Reference
+from tmesh.genesis import Genesis
+from tmesh.ledger import Event, InvalidEvent, InvalidSignature, Kind, Reference, Signer
 from tmesh.network import Network
 from tmesh.numbers import IntArray
 from tmesh.swarm.ballots import Ballot, Ballots, Expire, Proposed, Request
@@ -128,12 +130,15 @@ class Gossip:
         lying: np.ndarray[tuple[int], np.dtype[np.bool_]],
         rng: np.random.Generator,
         seed: int,
+        genesis: Genesis,
+        signers: Sequence[Signer],
     ) -> None:
         n, self.roster = scenario.agents, roster
         self.scenario, self.network, self.opinions = scenario, network, opinions
         self.lying, self.rng, self.seed = lying, rng, seed
         self.round_trip = 2 * scenario.channel.mean
-        self.keys, self._signers = KeySet.simulated(n, seed)
+        self.keys = genesis.keys
+        self._signers = [signer.within(genesis.id) for signer in signers]
         self.decision = hashlib.sha256(f"tmesh decisions {seed}".encode()).digest()
         self.rounds, self.depth = np.zeros((2, n), dtype=np.int64)
         self.bytes: Counter[str] = Counter()

@@ -166,11 +166,6 @@ class Opinions:
         """`chosen` of all rows, (rows,)."""
         return self.chosen(np.arange(len(self.length)))
 
-    @property
-    def outcome_count(self) -> int:
-        """Outcomes are below this."""
-        return len(CELLS) * GRIDS if self.rules.direction else int(self._evidence.shape[1])
-
     def chosen(self, rows: IntArray) -> IntArray:
         """Outcomes (m,) of some rows, −1 for those that are not settled. A direction's is a cell's
         number, and twelve more for each epoch after the first: each has a grid of its own."""

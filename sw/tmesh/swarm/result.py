@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tmesh.finality import Certificate
+from tmesh.genesis import Genesis
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.settings import plain
@@ -20,8 +21,9 @@ class Result:
     states: (decisions, agents, 2, 2), of directions in the common frame, NaN for agents who have no
     part in a decision: who has is in `members` (decisions, agents). entropies: of these, in nats,
     (decisions, agents). outcomes: (decisions, agents), −1 for none: those of the certificates
-    that an agent holds, without finality those that it collapsed to. certificates: the final ones,
-    one for each decision, and another for each outcome that is in conflict. preferred: the outcome
+    that an agent holds, without finality those that it collapsed to. genesis: its keys verify the
+    certificates. certificates: the final ones, one for each decision, and another for each outcome
+    that is in conflict. preferred: the outcome
     that the evidence of the most honest agents was for, (decisions,); of directions, 0 for up.
     lying: (agents,). updates: of each agent's opinions; round_counts: rounds that it began until it
     was done, without finality its updates. delays: messages on the longest causal chain up to an
@@ -43,6 +45,7 @@ class Result:
     outcomes: IntArray
     preferred: IntArray
     lying: BoolArray
+    genesis: Genesis
     certificates: tuple[Certificate, ...]
     updates: IntArray
     round_counts: IntArray
@@ -116,10 +119,12 @@ class Result:
             "agreement": metrics.agreement(rho),
             "purity": metrics.purity(rho),
             "coherence": metrics.coherence(rho),
+            "genesis": self.genesis.encoded.hex(),
             "certificates": [
                 {
                     "decision": certificate.decision.id.hex(),
                     "outcome": certificate.outcome,
+                    "label": certificate.label,
                     "epoch": certificate.vote.epoch,
                     "agents": certificate.decision.agents.bit_count(),
                     "signers": certificate.signers.bit_count(),

@@ -20,14 +20,13 @@ class Group:
     there: BoolArray
     faults: int
     decisions: range
+    labels: tuple[str, ...]
 
     def decision(self, number: int) -> Decision:
         """One of them, as it is signed."""
-        resource = f"decision {number - self.decisions.start}"
-        if self.name:
-            resource = f"{self.name}: {resource}"
         agents = sum(1 << agent for agent in np.nonzero(self.there)[0].tolist())
-        return Decision(resource.encode(), agents, self.faults)
+        place = number - self.decisions.start
+        return Decision((self.name or "swarm").encode(), agents, self.faults, self.labels, place)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +39,17 @@ class Roster:
     def of(cls, scenario: Scenario) -> Self:
         """Those of a scenario: all agents, if they decide anything, and its subsets."""
         everyone = np.ones(scenario.agents, dtype=np.bool_)
-        groups = [Group("", everyone, scenario.declared, range(scenario.decisions))]
+        digits = len(str(scenario.outcomes - 1))
+        labels = tuple(f"{outcome:0{digits}}" for outcome in range(scenario.outcomes))
+        if scenario.direction:  # the number of a cell
+            labels = ()
+        groups = [Group("", everyone, scenario.declared, range(scenario.decisions), labels)]
         for subset in scenario.subsets:
             there = np.zeros(scenario.agents, dtype=np.bool_)
             there[list(subset.agents)] = True
             first = groups[-1].decisions.stop
             decisions = range(first, first + subset.decisions)
-            groups.append(Group(subset.name, there, subset.declared, decisions))
+            groups.append(Group(subset.name, there, subset.declared, decisions, labels))
         return cls(tuple(group for group in groups if group.decisions))
 
     @cached_property

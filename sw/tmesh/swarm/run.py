@@ -12,6 +12,8 @@ from tmesh.config import core_config
 from tmesh.devices import Device, open_device
 from tmesh.errors import InvalidInput
 from tmesh.finality import Certificate
+from tmesh.genesis import Genesis
+from tmesh.ledger import KeySet
 from tmesh.network import Mesh, Network
 from tmesh.numbers import BoolArray
 from tmesh.states import density
@@ -61,7 +63,10 @@ def run(
     _check(roster, lying, mesh)
     everywhere = np.broadcast_to(lying, roster.members.shape)
     opinions = Opinions.first(device, scenario, everywhere, rng, roster.members)
-    gossip = Gossip(scenario, roster, network, opinions, lying, rng, seed)
+    keys, signers = KeySet.simulated(scenario.agents, seed)
+    rules = scenario.swarm_rules(device.info.config.f)
+    genesis = Genesis(keys, scenario.declared, _links(mesh), rules)
+    gossip = Gossip(scenario, roster, network, opinions, lying, rng, seed, genesis, signers)
     with contextlib.closing(gossip):
         history, cycles, glued = _simulate(gossip, device, progress)
     accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
@@ -85,6 +90,7 @@ def run(
         entropies=_spread(roster, device.observe(roster.rows[roster.members]).entropy, np.nan),
         members=roster.members,
         outcomes=outcomes,
+        genesis=genesis,
         certificates=certificates,
         preferred=gossip.preferred,
         lying=lying,
@@ -136,6 +142,18 @@ def _simulate(
                 progress(history[-1]["decided"])
     history.append(_row(gossip, device))
     return history, cycles, glued
+
+
+def _links(mesh: Mesh) -> list[tuple[int, int]] | None:
+    """The pairs that hear each other; None where all do, or where that changes."""
+    if mesh.topology.kind == "complete" or mesh.topology.speed:
+        return None
+    return [
+        (agent, other)
+        for agent, near in enumerate(mesh.neighbours)
+        for other in np.sort(near).tolist()
+        if agent < other
+    ]
 
 
 def _check(roster: Roster, lying: BoolArray, mesh: Mesh) -> None:

@@ -1,15 +1,13 @@
 """Scenario files: TOML, validated, with one line per mistake."""
 
 import tomllib
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from tmesh import checks
 from tmesh.adversaries import adversary
 from tmesh.config import core_config
 from tmesh.devices import device_name
@@ -17,6 +15,8 @@ from tmesh.errors import InvalidInput
 from tmesh.files import read_at_most
 from tmesh.finality import quorum, tolerated
 from tmesh.finality.coin import Kind
+from tmesh.genesis import SwarmRules
+from tmesh.genesis.rules import Kappa
 from tmesh.golden.reference import FloatArray
 from tmesh.network import PROFILES, Channel, Partition, Topology
 from tmesh.numbers import BoolArray
@@ -29,9 +29,6 @@ LONGEST_FILE = 1 << 20
 
 #: A number of rounds, messages or kills.
 Count = Annotated[int, Field(ge=0, le=1 << 31)]
-
-#: An order of purification. 4.0 and True equal integers, so a Literal alone lets them in.
-Kappa = Annotated[Literal[1, 2, 4, 8], BeforeValidator(partial(checks.integer, "it"))]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -184,6 +181,11 @@ class Scenario(Settings):
     def declared(self) -> int:
         """How many agents may lie."""
         return tolerated(self.agents) if self.faults is None else self.faults
+
+    def swarm_rules(self, f: int) -> SwarmRules:
+        """The part of it that is in the genesis, for opinions with `f` fraction bits."""
+        names = SwarmRules.model_fields.keys() - {"f"}
+        return SwarmRules(f=f, **{name: getattr(self, name) for name in names})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

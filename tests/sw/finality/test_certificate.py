@@ -1,11 +1,13 @@
 """Certificates: valid by their bytes and the keys alone, and nothing else is."""
 
 import dataclasses
+from typing import Any
 
 import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tmesh.errors import InvalidInput
 from tmesh.finality import Act, Certificate, Decision, InvalidCertificate, Vote
 from tmesh.ledger import KeySet
 
@@ -49,6 +51,10 @@ def test_decisions_that_differ_in_anything_have_other_names() -> None:
         Decision.of_all(b"landing pad 4", 7),
         Decision.of_all(b"landing pad 3", 7, 1),
         Decision.of_all(b"landing pad 3", 8),
+        Decision.of_all(b"landing pad 3", 7, labels=("no", "yes", "yet")),
+        Decision.of_all(b"landing pad 3", 7, labels=("n", "oyes")),
+        Decision.of_all(b"landing pad 3", 7, labels=()),
+        Decision.of_all(b"landing pad 3", 7, number=1),
     ]
     assert len({decision.id for decision in some}) == len(some)
 
@@ -64,6 +70,7 @@ def test_decisions_that_differ_in_anything_have_other_names() -> None:
         ({"signers": 0b0001110}, "3 signatures of commit prove nothing"),
         ({"signers": 0b1111110}, "6 signers, but"),
         ({"decision": Decision.of_all(b"another", 7)}, "did not sign"),
+        ({"decision": Decision.of_all(b"landing pad 3", 7, labels=("a", "b"))}, "did not sign"),
         ({"decision": Decision.of_all(b"landing pad 3", 9, 0)}, "no more than 7 agents"),
     ],
 )
@@ -71,6 +78,37 @@ def test_nothing_else_is_valid(changes: dict[str, object], reason: str) -> None:
     false = dataclasses.replace(certificate(), **changes)  # type: ignore[arg-type]
     with pytest.raises(InvalidCertificate, match=reason):
         Certificate.decode(false.encoded).verify(KEYS)
+
+
+def test_a_certificate_means_something_in_one_swarm_only() -> None:
+    certificate().verify(KEYS)
+    with pytest.raises(InvalidCertificate, match="agent 1 did not sign it"):
+        certificate().verify(KeySet([KEYS[agent] for agent in range(7)], swarm=b"s" * 32))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (("yes", "no"), "labels: 'no' does not come after 'yes'"),
+        (("no", "no"), "labels: 'no' does not come after 'no'"),
+        (("é", "z"), "labels: 'z' does not come after 'é'"),
+        (("no",), "labels: 1 is no number from 2 to 1024"),
+        (("no", "y" * 65), "labels: 65 bytes are more than 64"),
+        (("no", 1), "labels: 1 is no text"),
+        (("no", "\ud800"), "has no UTF-8"),
+        ("no", "labels: no array"),
+    ],
+)
+def test_labels_are_different_texts_in_order(labels: Any, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        Decision.of_all(b"landing pad 3", 7, labels=labels)
+
+
+def test_a_vote_is_for_an_outcome_of_its_decision() -> None:
+    with pytest.raises(InvalidInput, match="outcome: 2 is no number from 0 to 1"):
+        DECISION.sign(SIGNERS[0], COMMIT._replace(outcome=2))
+    numbered = Decision.of_all(b"landing pad 3", 7, labels=())
+    assert numbered.sign(SIGNERS[0], COMMIT._replace(outcome=2))
 
 
 def test_too_few_make_none() -> None:

@@ -113,3 +113,16 @@ def test_a_message_has_one_signature_of_a_key() -> None:
     false += [minus_point_of_order_two(r) + good[32:], good[:-1], b""]
     assert not any(KEYS.verify(1, b"left", one) for one in false)
     assert not any(KEYS.verify(author, b"left", good) for author in (-1, 0, 2, 4))
+
+
+def test_a_signature_counts_in_its_own_swarm_only() -> None:
+    """One key in two swarms: an event of the one is none of the other, and so no equivocation."""
+    here, there = (SIGNERS[0].within(bytes([one]) * 32) for one in (1, 2))
+    signature = here.sign(b"message")
+    assert KeySet.of([here]).verify(0, b"message", signature)
+    for keys in (KeySet.of([there]), KEYS, KeySet(PUBLIC)):
+        assert not keys.verify(0, b"message", signature)
+    with pytest.raises(ValueError, match="signers: agent 1 is of another swarm"):
+        KeySet.of([here, SIGNERS[1]])
+    with pytest.raises(ValueError, match="swarm: not 32 bytes"):
+        SIGNERS[0].within(b"short")
