@@ -36,7 +36,7 @@ def test_equals_the_model(name: str, f: int, lanes: int, stall: float) -> None:
     """A wrong bit, a lost, doubled or reordered transaction under stalls would fail here."""
     dut = build(name, f, lanes)
     inputs, expected = vectors(name, dut, 40, seed=f + lanes)
-    if name == "microcoded_engine":  # one of four like sections: a command takes hundreds of cycles
+    if name.endswith("engine"):  # one of four like sections: this simulator takes seconds for each
         inputs, expected = inputs[: len(inputs) // 4], expected[: len(expected) // 4]
     outcome = run(dut, inputs, stall=stall, seed=7, answers=len(expected))
     np.testing.assert_array_equal(outcome.replies, expected)

@@ -9,6 +9,7 @@ import bisect
 import dataclasses
 import hashlib
 import itertools
+import operator
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ class Reconciler:
     """
 
     def __init__(self, ids: Iterable[bytes]) -> None:
-        self._ids = sorted({octets("id", one, ID_BYTES) for one in ids})
+        self._ids = sorted(set(_ids("id", list(ids))))
         self._sums = [0]
         for one in self._ids:
             self._sums.append((self._sums[-1] + int.from_bytes(one)) % (1 << 256))
@@ -172,7 +173,11 @@ def _between(a: bytes, b: bytes) -> bytes:
 
 
 def _encoded(ranges: list[_Range]) -> bytes:
-    return cbor2.dumps([list(_checked(one)) for one in ranges], canonical=True)
+    return _dumped([_checked(one) for one in ranges])
+
+
+def _dumped(ranges: list[_Range]) -> bytes:
+    return cbor2.dumps([list(one) for one in ranges], canonical=True)
 
 
 def _decoded(message: bytes) -> list[_Range]:
@@ -184,7 +189,7 @@ def _decoded(message: bytes) -> list[_Range]:
             raise InvalidInput("message: ranges are not in order, or overlap")
         if sum(len(one.ids or ()) for one in ranges) > IDS:
             raise InvalidInput(f"message: more than {IDS} ids")
-        if _encoded(ranges) != message:
+        if _dumped(ranges) != message:
             raise InvalidInput("message: the encoding is not canonical")
     except InvalidInput as error:
         raise InvalidMessage(str(error)) from None
@@ -200,9 +205,16 @@ def _checked(value: Any) -> _Range:
     if low >= high or not isinstance(final, bool) or (final and ids is None):
         raise InvalidInput("range: it is empty, or its flag is none")
     if ids is not None:
-        ids = [octets("range: id", one, ID_BYTES) for one in array("range: ids", ids)]
-        if any(a >= b for a, b in itertools.pairwise(ids)):
+        ids = _ids("range: id", array("range: ids", ids))
+        if any(map(operator.ge, ids, ids[1:])):
             raise InvalidInput("range: ids are not in order, or twice")
         if ids and not low <= ids[0] <= ids[-1] < high:
             raise InvalidInput("range: ids are not in their range")
     return _Range(low, high, fingerprint, ids, final)
+
+
+def _ids(name: str, values: list[Any]) -> list[bytes]:
+    """Ids. Messages have thousands, so a look at one by one is only for the reason."""
+    if not (set(map(type, values)) <= {bytes} and set(map(len, values)) <= {ID_BYTES}):
+        values = [octets(name, one, ID_BYTES) for one in values]
+    return values

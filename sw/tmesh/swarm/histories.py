@@ -47,6 +47,7 @@ class Histories:
         self._network, self._send, self._honest = network, send, honest
         self._ahead = sorted(network.partitions, key=lambda partition: partition.end)
         self._healing: _Heal | None = None
+        self._reconcilers: dict[int, tuple[set[bytes], Reconciler]] = {}
 
     @property
     def whole(self) -> bool:
@@ -62,7 +63,7 @@ class Histories:
 
     def synchronise(self, agent: int, other: int) -> None:
         """Begin an exchange."""
-        self._sync(agent, other, Reconciler(self._ids(agent)).open())
+        self._sync(agent, other, self._reconciler(agent).open())
 
     def receive(self, agent: int, message: Sync | Missing) -> None:
         """Go on with one."""
@@ -75,12 +76,14 @@ class Histories:
             return
         ledger = self.ledgers[agent]
         try:
-            reply, lacking, _ = Reconciler(self._ids(agent)).answer(message.data)
+            reply, lacking, _ = self._reconciler(agent).answer(message.data)
         except InvalidMessage:
             self.refused["sync"] += 1
             return
         if reply is not None:
             self._sync(agent, message.sender, reply)
+        if not lacking:
+            return
         held = [*ledger, *ledger.surplus]
         events = [event.encoded for event in held if event.id in lacking]
         for first in range(0, len(events), EVENTS):
@@ -110,6 +113,13 @@ class Histories:
     def accused(self) -> set[int]:
         """Agents of whom some honest ledger holds a proof of equivocation."""
         return {author for agent in self._honest for author in self.ledgers[agent].equivocators()}
+
+    def _reconciler(self, agent: int) -> Reconciler:
+        """Of an agent's present ids. Most messages find the same ids as the one before."""
+        ids = self._ids(agent)
+        if agent not in self._reconcilers or self._reconcilers[agent][0] != ids:
+            self._reconcilers[agent] = ids, Reconciler(ids)
+        return self._reconcilers[agent][1]
 
     def _ids(self, agent: int) -> set[bytes]:
         """Of all events that an agent need not be sent."""
