@@ -12,8 +12,7 @@ from tmesh_sim.benches import rate, runner
 from tmesh_sim.benches.runner import BENCHES, run
 from tmesh_sim.engine_packets import engine_config
 
-
-#: Each block once at each format, with one lane or many: `make sim` runs both with both.
+#: Each block once at each format, with many lanes at the wide one. `make sim` runs all benches.
 SOME = [
     (name, f, lanes)
     for name, f, lanes in BENCHES
