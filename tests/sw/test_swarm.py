@@ -85,6 +85,8 @@ MISTAKES = [
     ("agents = 3\nk = 2\nedges = 'path.csv'\n", "k: 2 neighbours, but agent 0 has 1"),
     ("agents = 3\nk = 1\nedges = 'far.csv'\n", "far.csv: edges: row 1 names no agents from 0 to 2"),
     ("topology = {radius = 0.01}\n", "geometric: the mesh is not connected with radius 0.01"),
+    ("edges = 'path.csv'\ntopology = {speed = 0.1}\n", "speed: a mesh from a file of edges"),
+    ("states = 'half.csv'\n", "half.csv: not a table of numbers: could not convert string 'x'"),
     ("channel = 'carrier pigeon'\n", "channel: 'carrier pigeon' is none of ideal, lan"),
     ("channel = {loss = 2.0}\n", "channel: loss: "),
     ("adversary = 'nice'\n", "adversary: 'nice' is none of crash"),
@@ -99,6 +101,7 @@ def test_mistakes_in_a_scenario_are_named(tmp_path: Path, text: str, reason: str
     (tmp_path / "bad.csv").write_text("0,0,1\n0,1,1\n")
     (tmp_path / "path.csv").write_text("0,1\n1,2\n")
     (tmp_path / "far.csv").write_text("0,1\n1,7\n")
+    (tmp_path / "half.csv").write_text("0,x,1\n0,0,1\n")
     path = tmp_path / "swarm.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=reason) as caught:

@@ -39,12 +39,14 @@ def header(shape: str, rest: bytes = b"") -> bytes:
 
 def test_states_and_edges_are_read_from_both_kinds_of_file(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("0,0,0.9\n0,0.6,0.8\n0,0,-0.1\n", encoding="utf-8-sig")
+    (tmp_path / "header.csv").write_text("x, y, z\n0,0,0.9\n0,0.6,0.8\n0,0,-0.1\n")
+    (tmp_path / "comment.csv").write_text("# x,y,z\n0,0,0.9\n0,0.6,0.8\n0,0,-0.1\n")
     (tmp_path / "r.npz").write_bytes(npz(r=R))
     (tmp_path / "single.npz").write_bytes(npz(r=R.astype(np.float32)))
     (tmp_path / "rho.npz").write_bytes(npz(rho=density(R)))
     for path in tmp_path.iterdir():
         np.testing.assert_allclose(tables.states(path, 3), R, atol=1e-7)
-    (tmp_path / "e.csv").write_text("0,1\n1,2\n")
+    (tmp_path / "e.csv").write_text("from,to\n0,1\n1,2\n")
     (tmp_path / "e.npz").write_bytes(npz(edges=np.array([[0, 1], [1, 2]], dtype=np.uint8)))
     for path in (tmp_path / "e.csv", tmp_path / "e.npz"):
         np.testing.assert_array_equal(tables.edges(path, 3), [[0, 1], [1, 2]])
@@ -109,7 +111,7 @@ EDGES = {
     "infinite": ("0,inf\n", "edges: row 0 is not finite"),
     "three columns": ("0,1,2\n", r"edges: must be real numbers in 2 columns, not float64 \(1, 3\)"),
     "ragged": ("0,1\n1\n", "not a table of numbers"),
-    "words": ("from,to\n0,1\n", "not a table of numbers"),
+    "words": ("from,to\n0,1\nfrom,to\n", "not a table of numbers"),
     "empty": ("", "not a table of numbers"),
     "not UTF-8": ("0,1\n\udcff", "not a table of numbers"),
 }

@@ -60,8 +60,8 @@ class Scenario(Settings):
 
     `states` names a file with the initial states: a CSV with rows x,y,z of Bloch vectors, or an NPZ
     with an array `rho` (n, 2, 2) or `r` (n, 3). `edges` names a file with the mesh: a CSV with rows
-    i,j, or an NPZ with an array `edges` (m, 2). In a scenario file, paths are relative to its
-    folder.
+    i,j, or an NPZ with an array `edges` (m, 2). A CSV may begin with a header. In a scenario file,
+    paths are relative to its folder.
     """
 
     agents: Annotated[int, Field(ge=2, le=1 << 18)] = 64
@@ -126,6 +126,8 @@ class Scenario(Settings):
         quorum(self.agents, self.declared)
         if self.trim >= self.k:
             raise InvalidInput(f"trim: leaving out {self.trim} of {self.k} neighbours leaves none")
+        if self.edges is not None and self.topology.speed:
+            raise InvalidInput("topology: speed: a mesh from a file of edges does not move")
         if self.beta > self.rounds:
             raise InvalidInput(f"beta: {self.beta} updates do not fit into {self.rounds} rounds")
         if self.kills and not self.finality:

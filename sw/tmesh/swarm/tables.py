@@ -1,4 +1,7 @@
-"""A user's own data from CSV or NPZ: initial states, and edges of the mesh; checked row by row."""
+"""A user's own data from CSV or NPZ: initial states, and edges of the mesh; checked row by row.
+
+The first line of a CSV is a header if none of its cells is a number. Row 0 comes after it.
+"""
 
 import io
 import math
@@ -93,13 +96,24 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
 
 def _csv(path: Path, data: bytes) -> FloatArray:
     try:
-        text = io.StringIO(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        first = text.partition("\n")[0]
+        header = bool(first.strip()) and not any(_is_number(cell) for cell in first.split(","))
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # NumPy warns of an empty file
-            return np.loadtxt(text, delimiter=",", ndmin=2, dtype=np.float64)
+            table = io.StringIO(text)
+            return np.loadtxt(table, delimiter=",", ndmin=2, dtype=np.float64, skiprows=int(header))
     except (ValueError, OverflowError, UserWarning) as error:
         reason = " ".join(str(error).split())[:120]
         raise InvalidInput(f"{path}: not a table of numbers: {reason}") from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _archive(path: Path, data: bytes, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
