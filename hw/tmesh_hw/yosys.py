@@ -39,8 +39,8 @@ SYNTH_ECP5 = (
 #: For iCE40UP5K; without ``-dsp`` a multiplier is 774 LUTs.
 SYNTH_ICE40 = ("synth_ice40 -dsp -device u",)
 
-#: Memories alone are mapped, which takes a sixth of the time up to the gates. Multipliers that are not
-#: instances of a DSP stay ``$mul``.
+#: Memories alone are mapped, which takes a sixth of the time up to the gates. Multipliers that are
+#: no instances of a DSP stay ``$mul``.
 MACROS_ECP5 = (
     *PREPARE_ECP5,
     "synth_ecp5 -run begin:coarse",

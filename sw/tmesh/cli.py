@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress
 
 from tmesh.adversaries import names
 from tmesh.campaigns import Store
@@ -181,16 +181,16 @@ def arena(
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(Store(runs)) if runs is not None else None
         campaign = measure.Arena(scenarios, events or [], seeds, seed, store)
-        total, quiet = campaign.missing, not progress.is_terminal
-        measured = campaign.measure()
         try:
-            for _ in track(
-                measured, "runs", total, console=progress, transient=True, disable=quiet
-            ):
-                pass
+            with Progress(
+                console=progress, transient=True, disable=not progress.is_terminal
+            ) as bar:
+                task = bar.add_task("runs", total=campaign.missing)
+                campaign.measure(lambda run: bar.advance(task))
         except KeyboardInterrupt:
-            how = f"the others are in {runs}, and the same command continues"
-            how = how if runs is not None else "--runs FILE keeps those that are done"
+            how = "with --runs FILE the others would have been kept"
+            if runs is not None:
+                how = f"the others are in {runs}, and the same command continues"
             raise Interrupted(f"{campaign.missing} runs are missing; {how}") from None
         finally:
             rows = campaign.rows()

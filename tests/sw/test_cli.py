@@ -20,7 +20,7 @@ def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
     assert " ".join(values) == (
         "device seed agents faulty decided outcome disagreements rounds delays events cycles "
         "entropy agreement purity coherence certificates frames bytes seconds refused accused "
-        "heals glued tombstones epochs"
+        "heals glued tombstones epochs genesis"
     )
     assert values["decided"] == 1
     assert f"{values['bytes']['statements'] / 64:,.0f}" in shown.output  # an agent's share

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,9 +127,11 @@ def test_an_interrupted_arena_keeps_its_runs_and_goes_on(
     command += ["--adversary", "mute", "--adversary", "phase"]
     measure = Arena.measure
 
-    def interrupted(arena: Arena) -> Iterator[object]:
-        yield next(measure(arena))
+    def interrupt(run: object) -> None:
         raise KeyboardInterrupt
+
+    def interrupted(arena: Arena, done: Callable[[object], object]) -> None:
+        measure(arena, interrupt)
 
     with monkeypatch.context() as patched:
         patched.setattr(Arena, "measure", interrupted)

@@ -74,20 +74,24 @@ class Campaign:
         return [one for one in self.runs if one.key not in self._results]
 
     def measure(
-        self, executor: Executor | None = None, workers: int | None = None
-    ) -> Iterator[Run]:
-        """Measure what is missing. Yields each run once its result is in the store.
+        self,
+        done: Callable[[Run], object] = lambda run: None,
+        executor: Executor | None = None,
+        workers: int | None = None,
+    ) -> None:
+        """Measure what is missing; `done` is called with each run once its result is kept.
 
-        executor: by default `workers` processes, one for each core. A run that raises an exception
-        ends the campaign with it. Raises `SimulationError` if a worker process is killed.
+        executor: by default `workers` processes, one for each core. They end with this call, also
+        after Ctrl-C or if `done` or a run raises an exception. Raises `SimulationError` if a worker
+        process is killed.
         """
         if executor is not None:
-            yield from self._spread(executor, AHEAD * (workers or os.cpu_count() or 1))
+            self._spread(executor, AHEAD * (workers or os.cpu_count() or 1), done)
             return
         workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(self.missing)))
         with _processes(workers) as pool:
             try:
-                yield from self._spread(pool, AHEAD * workers)
+                self._spread(pool, AHEAD * workers, done)
             except BrokenProcessPool:
                 raise SimulationError(
                     "a worker process was killed, perhaps for its memory; finished runs are kept"
@@ -102,7 +106,7 @@ class Campaign:
         keys = (one.key for one in self.runs if one.cell == cell)
         return [self._results[key] for key in keys if key in self._results]
 
-    def _spread(self, executor: Executor, most: int) -> Iterator[Run]:
+    def _spread(self, executor: Executor, most: int, done: Callable[[Run], object]) -> None:
         left = iter(self.missing)
         pending: dict[Future[Any], Run] = {}
         while True:
@@ -110,13 +114,13 @@ class Campaign:
                 pending[executor.submit(self._measure, one.cell, one.seed)] = one
             if not pending:
                 return
-            done, _ = concurrent.futures.wait(
+            ended, _ = concurrent.futures.wait(
                 pending, return_when=concurrent.futures.FIRST_COMPLETED
             )
-            for future in done:
+            for future in ended:
                 run = pending.pop(future)
                 self._keep(run, future)
-                yield run
+                done(run)
 
     def _keep(self, run: Run, future: Future[Any]) -> None:
         try:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,10 @@ class Arena:
         """Runs that are not yet measured, a sweep counting as one."""
         return len(self._rounds.missing) + len(self._messages.missing)
 
-    def measure(self) -> Iterator[object]:
-        """Measure what is missing; yields after each run."""
-        yield from self._rounds.measure()
-        yield from self._messages.measure()
+    def measure(self, done: Callable[[object], object]) -> None:
+        """Measure what is missing; `done` is called after each run."""
+        self._rounds.measure(done)
+        self._messages.measure(done)
 
     def rows(self) -> list[Row]:
         """A row of each scenario and channel of which all runs are measured."""

@@ -119,7 +119,6 @@ class Result:
             "agreement": metrics.agreement(rho),
             "purity": metrics.purity(rho),
             "coherence": metrics.coherence(rho),
-            "genesis": self.genesis.encoded.hex(),
             "certificates": [
                 {
                     "decision": certificate.decision.id.hex(),
@@ -141,6 +140,7 @@ class Result:
             "glued": list(self.glued),
             "tombstones": self.tombstones,
             "epochs": self.epochs,
+            "genesis": self.genesis.encoded.hex(),
         }
 
     def to_json(self) -> str:

@@ -28,6 +28,5 @@ def line(cell: Mapping[str, Any], seed: int) -> int:
 if __name__ == "__main__":
     with Store(Path(sys.argv[1])) as store:
         campaign = Campaign(line, CELLS, SEEDS, store)
-        for run in campaign.measure(workers=2):
-            print(run.seed, flush=True)
+        campaign.measure(lambda run: print(run.seed, flush=True), workers=2)
         print([campaign.results(cell) for cell in CELLS])

@@ -85,7 +85,7 @@ def campaign(store: Store | None, *shifts: int) -> Campaign:
 
 def measure(one: Campaign) -> None:
     with ThreadPoolExecutor(2) as pool:
-        list(one.measure(pool))
+        one.measure(executor=pool)
 
 
 def test_a_campaign_measures_only_what_its_store_lacks(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def fail(cell: Mapping[str, Any], seed: int) -> int:
 def test_a_run_that_fails_is_named_and_the_others_are_kept() -> None:
     failing = Campaign(fail, [{"a": 1}], [3, 5])
     with pytest.raises(ZeroDivisionError) as caught, ThreadPoolExecutor(1) as pool:
-        list(failing.measure(pool))
+        failing.measure(executor=pool)
     assert caught.value.__notes__ == ["in the run of cell {'a': 1} with seed 5"]
     assert failing.results({"a": 1}) == [3]
 
