@@ -17,4 +17,4 @@ BLOCKS = [
 @pytest.mark.parametrize(("page", "block"), BLOCKS)
 def test_block_runs(page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, page, "exec"), {})
+    exec(compile(block, page, "exec"), {"__name__": "__main__"})

@@ -71,7 +71,7 @@ def run(
     given = {"device": device, "config": config}
     given = {key: value for key, value in given.items() if value is not None}
     chosen = Scenario(**{**chosen.model_dump(), **given})
-    with Progress(console=progress, transient=True, disable=not progress.is_terminal) as bar:
+    with _bar() as bar:
         task = bar.add_task("collapsed", total=1.0)
         result = run_swarm(
             chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
@@ -94,6 +94,11 @@ def _genesis(seed: int, json_path: Path | None) -> None:
         f"{result.coherence_after:.3f} ± {result.coherence_error:.3f} after; "
         f"entropy {result.entropy_before:.3f} → {result.entropy_after:.3f} nat: nothing is decided"
     )
+
+
+def _bar() -> Progress:
+    """A bar on standard error, if that is a terminal."""
+    return Progress(console=progress, transient=True, disable=not progress.is_terminal)
 
 
 def _check_outputs(*paths: Path | None) -> None:
@@ -162,7 +167,7 @@ def arena(
     json_path: JsonPath = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="Keep each run in this file, and measure those that it has no more."),
+        typer.Option(help="File that keeps finished runs; the same command measures the others."),
     ] = None,
 ) -> None:
     """Measure a swarm against every kind of Byzantine agent, in rounds and message by message."""
@@ -182,9 +187,7 @@ def arena(
         store = stack.enter_context(Store(runs)) if runs is not None else None
         campaign = measure.Arena(scenarios, events or [], seeds, seed, store)
         try:
-            with Progress(
-                console=progress, transient=True, disable=not progress.is_terminal
-            ) as bar:
+            with _bar() as bar:
                 task = bar.add_task("runs", total=campaign.missing)
                 campaign.measure(lambda run: bar.advance(task))
         except KeyboardInterrupt:
@@ -194,8 +197,9 @@ def arena(
             raise Interrupted(f"{campaign.missing} runs are missing; {how}") from None
         finally:
             rows = campaign.rows()
-            _write_json(json_path, [dataclasses.asdict(one) for one in rows])
-            console.print(measure.table(rows))
+            if rows:  # or the file of an earlier measurement stays
+                _write_json(json_path, [dataclasses.asdict(one) for one in rows])
+                console.print(measure.table(rows))
 
 
 @app.command()

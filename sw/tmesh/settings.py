@@ -22,7 +22,7 @@ class Settings(BaseModel):
 
     if not TYPE_CHECKING:  # type checkers derive a signature from the fields
 
-        def __init__(self, **values: Any) -> None:
+        def __init__(self, /, **values: Any) -> None:
             with _in_one_line():
                 super().__init__(**values)
 

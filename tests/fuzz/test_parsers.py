@@ -31,6 +31,7 @@ from tmesh.devices.client import EngineClient
 from tmesh.errors import FileError, InvalidInput, InvalidMessage, TMeshError
 from tmesh.finality import Act, Certificate, Decision, Signed, Summary, Vote, Voter, pack, unpack
 from tmesh.frames import Kind as FrameKind
+from tmesh.genesis import Genesis, SwarmRules
 from tmesh.ledger import Equivocation, Event, Journal, KeySet, Kind, Ledger, Reconciler
 from tmesh.link import Decoder, Frame, encode
 from tmesh.states import density
@@ -231,8 +232,13 @@ def parsers() -> dict[str, Parser]:
             in_file("edges.csv", lambda path: tables.edges(path, 3)),
             InvalidInput,
         ),
+        "genesis": (
+            [Genesis(KEYS, 1).encoded, Genesis(KEYS, 1, [(0, 1)], SwarmRules(k=2)).encoded],
+            Genesis.decode,
+            InvalidInput,
+        ),
         "runs": (
-            [b'{"key": "a", "about": null, "result": [1]}\n{"key": "b", "result": 2}\n{"key": "c'],
+            [b'{"tmesh run": "a", "about": null, "result": [1]}\n{"tmesh run": "b", "resu'],
             in_file("runs", lambda path: Store(path).__exit__()),
             InvalidInput,
         ),

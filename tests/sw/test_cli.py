@@ -123,6 +123,15 @@ def test_arena_prints_shares_and_writes_rows(tmp_path: Path) -> None:
     assert (none["channel"], none["frames"]) == (None, None)
 
 
+def test_small_swarms_and_repeated_options_make_one_row_each(tmp_path: Path) -> None:
+    """A fifth of four agents is none."""
+    path = tmp_path / "arena.json"
+    arguments = "arena --agents 4 --k 2 --seeds 2 --coin none --kappa 8 --kappa 8 --json"
+    shown = CliRunner().invoke(app, [*arguments.split(), str(path)])
+    assert shown.exit_code == 0, shown.output
+    assert [(row["faulty"], row["seeds"]) for row in json.loads(path.read_text())] == [(0, 2)]
+
+
 def test_arena_runs_the_same_in_rounds_and_in_messages(tmp_path: Path) -> None:
     """Every start and order, each in both models; over a channel that loses nothing and delays all
     alike, an agent needs about as many rounds."""

@@ -56,7 +56,7 @@ def test_each_subset_signs_its_own_certificates(device: Device, mode: str) -> No
     found = {(one.decision.resource, one.decision.number): one for one in result.certificates}
     for name, agents, count in (("north", NORTH, 2), ("south", SOUTH, 1)):
         for number in range(count):
-            certificate = found[name.encode(), number]
+            certificate = found[f"subset {name}".encode(), number]
             certificate.verify(result.genesis.keys)
             assert set(bits(certificate.signers)) <= set(agents)
             assert certificate.signers.bit_count() == quorum(len(agents), (len(agents) - 1) // 3)

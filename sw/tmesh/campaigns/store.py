@@ -10,25 +10,25 @@ from typing import Any, Self
 
 from tmesh.errors import FileError, InvalidInput
 
-#: The first bytes of a line.
-BEGIN = b'{"key": "'
+#: The first bytes of each line.
+BEGIN = b'{"tmesh run": "'
 
 
 class Store:
     """Results by key. Once `add` has returned, its result outlives a kill and a power failure.
 
-    A last line that an interrupted `add` left incomplete is removed when the file is opened. Raises
+    Opening the file removes a last line that an interrupted `add` left incomplete. Raises
     `FileError` if the file cannot be written or another process adds to it, `InvalidInput` if it
-    holds anything else than results; it is left as it is then. An `add` that raises `FileError`
-    closes the store.
+    holds anything else than results; the file stays as it is then. An `add` that fails closes the
+    store.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
         self._results: dict[str, Any] = {}
         with self._named():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b", buffering=0)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+b", buffering=0)
         try:
             with self._named():
                 self._lock()
@@ -51,18 +51,23 @@ class Store:
         return self._results[key]
 
     def add(self, key: str, result: object, about: object = None) -> None:
-        """Append a result, a JSON value, and what it is about, for a reader of the file."""
-        line = json.dumps({"key": key, "about": about, "result": result}, allow_nan=False) + "\n"
-        left = memoryview(line.encode())
+        """Append a result, a JSON value. `about` tells a reader of the file which run it is of."""
+        line = json.dumps({"tmesh run": key, "about": about, "result": result}, allow_nan=False)
+        if self._file.closed:
+            raise FileError(f"{self.path}: the store is closed")
         try:
             with self._named():
-                while left:
-                    left = left[self._file.write(left) :]
-                os.fsync(self._file)
-        except FileError:  # a line after an incomplete one would damage both
+                self._write(line.encode() + b"\n")
+        except BaseException:  # a line after an incomplete one would damage both
             self._file.close()
             raise
         self._results[key] = result
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+        os.fsync(self._file)
 
     def _lock(self) -> None:
         try:
@@ -72,17 +77,27 @@ class Store:
 
     def _read(self) -> None:
         self._file.seek(0)
-        end = 0
-        for number, line in enumerate(self._file.readall().splitlines(keepends=True), 1):
-            if not line.endswith(b"\n") and (line.startswith(BEGIN) or BEGIN.startswith(line)):
-                self._file.truncate(end)
-                return
-            end += len(line)
-            try:
-                entry = json.loads(line)
-                self._results[entry["key"]] = entry["result"]
-            except (ValueError, KeyError, TypeError, RecursionError):
-                raise InvalidInput(f"{self.path}: line {number} is no result") from None
+        *lines, last = self._file.readall().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if not self._enter(line):
+                raise InvalidInput(f"{self.path}: line {number} is no result")
+        if not last:
+            return
+        if self._enter(last):  # only its end is missing
+            self._write(b"\n")
+        elif last.startswith(BEGIN) or BEGIN.startswith(last):
+            self._file.truncate(sum(len(line) + 1 for line in lines))
+        else:
+            raise InvalidInput(f"{self.path}: line {len(lines) + 1} is no result")
+
+    def _enter(self, line: bytes) -> bool:
+        """Take in a line; whether it is a result."""
+        try:
+            entry = json.loads(line)
+            self._results[entry["tmesh run"]] = entry["result"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+        return line.startswith(BEGIN)
 
     def _keep_name(self) -> None:
         folder = os.open(self.path.parent, os.O_RDONLY)

@@ -16,7 +16,7 @@ from tmesh.ledger.encoding import NUMBERS, array, loaded, octets, shown
 from tmesh.ledger.encoding import number as integer
 from tmesh.ledger.keys import SIGNATURE_BYTES
 
-#: First in what is signed or named, so that nothing means something elsewhere.
+#: Domain tags: the first item of signed or hashed bytes.
 VOTE, DECISION, CERTIFICATE = "tmesh vote 1", "tmesh decision 2", "tmesh certificate 2"
 
 #: The most bytes of the name of a contested resource, and of a label; and the most labels.
@@ -75,7 +75,7 @@ class Decision:
 
     @property
     def fields(self) -> list[object]:
-        """What a message carries of it, and `read` takes."""
+        """The fields of a decision in a message; `read` is the inverse."""
         agents = packed(self.agents)
         return [self.resource, self.number, list(self.labels), agents, self.faults]
 

@@ -171,7 +171,8 @@ class Voter:
             raise InvalidInput(f"signer: its key is not that of agent {self.me}")
         if keys.swarm != signer.swarm:
             raise InvalidInput("signer: it signs for another swarm")
-        proof = decision.quorum * SIGNATURE_BYTES + 2 * len(packed(decision.agents))
+        proof = decision.quorum * SIGNATURE_BYTES + len(packed(decision.agents))
+        proof += len(cbor2.dumps(decision.fields))
         if journal is not None and proof > LARGEST_RECORD // 2:  # the other half is for votes
             raise InvalidInput(f"journal: a proof of {proof} bytes does not fit into a record")
         self._rules = Rules(self.me, decision.agents, decision.faults)

@@ -1,4 +1,4 @@
-"""What the agents of a swarm agree on before it starts."""
+"""The parameters that all agents of a swarm agree on before it starts."""
 
 import hashlib
 import itertools
@@ -16,8 +16,8 @@ from tmesh.ledger.encoding import array, loaded, number, octets, shown
 #: First in the bytes of a genesis.
 DOMAIN = "tmesh genesis 1"
 
-#: The most bytes of a genesis.
-LARGEST = 1 << 26
+#: The most bytes of a genesis, and the most agents: to check a key takes about 2 ms.
+LARGEST, AGENTS = 1 << 26, 1 << 18
 
 
 class Genesis:
@@ -54,9 +54,11 @@ class Genesis:
         domain, keys, faults, links, rules = array("genesis", loaded(data, LARGEST), 5)
         if domain != DOMAIN:
             raise InvalidInput(f"genesis: it is of {shown(domain)}, not of {DOMAIN!r}")
+        keys = array("keys", keys)
+        number("keys", len(keys), least=1, below=AGENTS + 1)
         if not isinstance(rules, dict) or not all(isinstance(key, str) for key in rules):
             raise InvalidInput("rules: no table")
-        made = cls(KeySet(array("keys", keys)), faults, links, SwarmRules(**rules))
+        made = cls(KeySet(keys), faults, links, SwarmRules.model_validate(rules))
         if made.encoded != data:
             raise InvalidInput("genesis: the encoding is not canonical")
         return made

@@ -73,10 +73,11 @@ class KeySet:
         self.swarm = octets("swarm", swarm, SWARM_BYTES)
         for agent, key in enumerate(array("keys", keys)):
             octets(f"keys: agent {agent}", key, KEY_BYTES)
-            wrong = flaw(bytes(key))
+        self._keys = _distinct(keys)
+        for agent, key in enumerate(self._keys):
+            wrong = flaw(key)
             if wrong:
                 raise InvalidInput(f"keys: agent {agent}: {key.hex()} {wrong}")
-        self._keys = _distinct(keys)
 
     @classmethod
     def of(cls, signers: Sequence[Signer]) -> Self:

@@ -1,4 +1,4 @@
-"""`tmesh arena`: one swarm against every kind of liar, in the round model and in messages."""
+"""`tmesh arena`: one swarm against every kind of Byzantine agent, in rounds and in messages."""
 
 import contextlib
 import dataclasses
@@ -87,16 +87,19 @@ def scenarios(
 ) -> list[Scenario]:
     """All combinations; those without Byzantine agents once. Raises `InvalidInput` for bad ones."""
     varied = ("kappa", "majority", "faulty", "adversary")
-    return [
+    made = [
         Scenario(**{**fields, **dict(zip(varied, (*one, kind), strict=True))})
         for one in itertools.product(kappas, majorities, faulty)
         for kind in (adversaries if one[2] else names()[:1])
     ]
+    return list(dict.fromkeys(made))
 
 
 class Arena:
-    """Runs of all scenarios in the round model, all seeds at once, and of each message by message
-    over every channel. Those that `store` has are not measured again."""
+    """All scenarios in the round model, all seeds at once, and message by message over channels.
+
+    Runs with a result in `store` are not measured again.
+    """
 
     def __init__(
         self,
@@ -109,39 +112,37 @@ class Arena:
         agents, k = scenarios[0].agents, scenarios[0].k
         if seeds * agents + k > ROOM:
             raise InvalidInput(f"seeds: {seeds} swarms of {agents} agents are more than {ROOM}")
-        cells = [_cell(one) for one in scenarios]
-        sweeps = [{**one, "seeds": seeds} for one in cells]
-        over = [
-            _cell(Scenario(**{**dict(one), "channel": name}))
-            for one in scenarios
-            for name in channels
-        ]
+        self._seeds, self._rows = seeds, list[tuple[Scenario, str | None, dict[str, Any]]]()
+        for scenario in scenarios:
+            self._rows.append((scenario, None, {**_cell(scenario), "seeds": seeds}))
+            for channel in dict.fromkeys(channels):
+                over = Scenario(**{**dict(scenario), "channel": channel})
+                self._rows.append((scenario, channel, _cell(over)))
+        sweeps = [cell for _, channel, cell in self._rows if channel is None]
+        runs = [cell for _, channel, cell in self._rows if channel is not None]
         self._rounds = Campaign(_sweep, sweeps, [seed], store)
-        self._messages = Campaign(_run, over, range(seed, seed + seeds), store)
-        self._seeds, self._scenarios, self._channels = seeds, scenarios, channels
+        self._messages = Campaign(_run, runs, range(seed, seed + seeds), store)
 
     @property
     def missing(self) -> int:
-        """Runs that are not yet measured, a sweep counting as one."""
+        """Runs without a result, a sweep counting as one."""
         return len(self._rounds.missing) + len(self._messages.missing)
 
     def measure(self, done: Callable[[object], object]) -> None:
-        """Measure what is missing; `done` is called after each run."""
+        """Measure the missing runs; `done` is called after each."""
         self._rounds.measure(done)
         self._messages.measure(done)
 
     def rows(self) -> list[Row]:
         """A row of each scenario and channel of which all runs are measured."""
         rows: list[Row] = []
-        over = iter(self._messages.cells)
-        for scenario, cell in zip(self._scenarios, self._rounds.cells, strict=True):
-            measured: list[tuple[str | None, list[Any]]] = [
-                (None, [one for all_seeds in self._rounds.results(cell) for one in all_seeds])
-            ]
-            measured += [(name, self._messages.results(next(over))) for name in self._channels]
-            for channel, ends in measured:
-                if len(ends) == self._seeds:
-                    rows.append(_row(scenario, channel, [Ending(**one) for one in ends]))
+        for scenario, channel, cell in self._rows:
+            if channel is None:
+                ends = [one for all_seeds in self._rounds.results(cell) for one in all_seeds]
+            else:
+                ends = self._messages.results(cell)
+            if len(ends) == self._seeds:
+                rows.append(_row(scenario, channel, [Ending(**one) for one in ends]))
         return rows
 
 
@@ -158,7 +159,7 @@ def _scenario(cell: Mapping[str, Any]) -> Scenario:
 
 @contextlib.contextmanager
 def _device(states: int, k: int) -> Iterator[Device]:
-    """With room for what a part of the agents hears, too."""
+    """A device with room for all states, and for the neighbours' states of a part of the agents."""
     room = min(ROOM, max(2 * states, states + 1000 * k))
     config = dataclasses.replace(core_config("sim-gossip"), agents=room)
     with open_device("reference", config) as device:
@@ -178,7 +179,7 @@ def _run(cell: Mapping[str, Any], seed: int) -> dict[str, Any]:
     with _device(scenario.agents, scenario.k) as device:
         end = run(scenario, device, seed)
     done = end.outcomes[0] >= 0
-    # Who is done begins no more rounds: its counts are those of when it was.
+    # An agent that is done begins no more rounds, so its counts are of that moment.
     rounds, delays = (np.where(done, one, np.nan)[None] for one in (end.round_counts, end.delays))
     states, preferred = bloch(end.states[0])[None], np.array([end.preferred[0]])
     lying, epochs = end.lying[None], np.array([end.epochs])

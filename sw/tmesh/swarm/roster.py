@@ -26,7 +26,8 @@ class Group:
         """One of them, as it is signed."""
         agents = sum(1 << agent for agent in np.nonzero(self.there)[0].tolist())
         place = number - self.decisions.start
-        return Decision((self.name or "swarm").encode(), agents, self.faults, self.labels, place)
+        resource = f"subset {self.name}" if self.name else "swarm"
+        return Decision(resource.encode(), agents, self.faults, self.labels, place)
 
 
 @dataclasses.dataclass(frozen=True)

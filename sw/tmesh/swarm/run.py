@@ -145,8 +145,8 @@ def _simulate(
 
 
 def _links(mesh: Mesh) -> list[tuple[int, int]] | None:
-    """The pairs that hear each other; None where all do, or where that changes."""
-    if mesh.topology.kind == "complete" or mesh.topology.speed:
+    """The pairs that hear each other; None if all do, or if that changes."""
+    if mesh.topology.speed or all(len(near) == mesh.agents - 1 for near in mesh.neighbours):
         return None
     return [
         (agent, other)

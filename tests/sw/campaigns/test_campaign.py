@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tmesh.campaigns import Campaign, Store
 from tmesh.errors import FileError, InvalidInput
@@ -25,7 +26,7 @@ def start(folder: Path, seconds: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [*command, str(seconds)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
@@ -58,8 +59,12 @@ def test_a_stopped_campaign_leaves_no_process_and_repeats_no_finished_run(
     while sum(begun(tmp_path).values()) < 5:  # two workers, each in a long run
         time.sleep(0.01)
     began = time.monotonic()
-    stopped.send_signal(number)
-    stopped.communicate(timeout=60)
+    if number == signal.SIGINT:  # a terminal sends it to all processes
+        os.killpg(stopped.pid, number)
+    else:
+        stopped.send_signal(number)
+    _, said = stopped.communicate(timeout=60)
+    assert "SpawnProcess" not in said
     while not group_is_empty(stopped.pid):
         assert time.monotonic() < began + 20
         time.sleep(0.01)
@@ -68,6 +73,17 @@ def test_a_stopped_campaign_leaves_no_process_and_repeats_no_finished_run(
     output, _ = start(tmp_path, 0).communicate(timeout=60)
     assert output.endswith(ALL)
     assert sum(begun(tmp_path).values()) == 12 - 3
+
+
+def test_no_worker_complains_of_ctrl_c_at_the_start(tmp_path: Path) -> None:
+    """While the workers import what they need."""
+    for delay in (0.6, 1.2, 1.8):
+        begins = start(tmp_path, 0)
+        time.sleep(delay)
+        os.killpg(begins.pid, signal.SIGINT)
+        _, said = begins.communicate(timeout=60)
+        assert "SpawnProcess" not in said
+        assert "spawn_main" not in said
 
 
 def double(cell: Mapping[str, Any], seed: int) -> list[int]:
@@ -113,14 +129,25 @@ def test_an_incomplete_line_is_removed_and_a_foreign_one_refused(tmp_path: Path)
     with Store(path) as store:
         measure(campaign(store, 1))
     whole = path.read_bytes()
-    for cut in (1, 20, len(whole.splitlines(keepends=True)[1]) - 1):
+    path.write_bytes(whole[:-1])
+    with Store(path) as store:  # only the end of the line was missing
+        assert not campaign(store, 1).missing
+    assert path.read_bytes() == whole
+    for cut in (2, 20, len(whole.splitlines()[1])):
         path.write_bytes(whole[:-cut])
         with Store(path) as store:
             one = campaign(store, 1)
             assert len(one.missing) == 1
             measure(one)
         assert path.read_bytes().count(b"\n") == 2
-    for foreign in (b"1,2\n" + whole, b"agents = 4", b'{"key": 3}\n'):
+    for foreign in (
+        b"1,2\n" + whole,
+        b"agents = 4",
+        b'{"key": 3}\n',
+        b'{"key": "my configuration"}',
+        b'{"tmesh run": "a",\r\n "result": 1}\n' + whole,
+        b'{"tmesh run": ["a"], "result": 1}\n',
+    ):
         path.write_bytes(foreign)
         with pytest.raises(InvalidInput, match="store: line 1 is no result"):
             Store(path)
@@ -130,6 +157,10 @@ def test_an_incomplete_line_is_removed_and_a_foreign_one_refused(tmp_path: Path)
 def test_one_process_at_a_time_adds_results(tmp_path: Path) -> None:
     with Store(tmp_path / "store"), pytest.raises(FileError, match="another process"):
         Store(tmp_path / "store")
+
+
+def odd(cell: Mapping[str, Any], seed: int) -> complex:
+    return 1j
 
 
 def fail(cell: Mapping[str, Any], seed: int) -> int:
@@ -146,6 +177,57 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept() -> None:
     assert failing.results({"a": 1}) == [3]
 
 
+def test_runs_that_ended_with_one_that_failed_are_kept() -> None:
+    """The executor ends four at once, one of which failed."""
+
+    class Together(Executor):
+        def submit(self, call: Any, *arguments: Any, **named: Any) -> "Future[Any]":
+            future: Future[Any] = Future()
+            try:
+                future.set_result(call(*arguments, **named))
+            except Exception as error:
+                future.set_exception(error)
+            return future
+
+    failing = Campaign(fail, [{"a": 1}], [5, 1, 2, 3])
+    with pytest.raises(ZeroDivisionError):
+        failing.measure(executor=Together(), workers=2)
+    assert failing.results({"a": 1}) == [1, 2, 3]
+
+
+def test_equal_cells_are_one_and_true_is_not_1() -> None:
+    twice = campaign(None, 1, 1)
+    measure(twice)
+    assert sorted(CALLS) == [3, 5]
+    assert twice.results({"shift": 1}) == [[6, 1], [10, 1]]
+    assert twice.results({"shift": True}) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Campaign(lambda cell, seed: 1, [{}], [1]), "is no function of a module"),
+        (lambda: Campaign(print, [{}], [1]), "is no function of a module"),
+        (lambda: Campaign(double, [{"a": np.int64(1)}], [1]), "cells: no JSON value"),
+        (lambda: Campaign(double, [{"a": float("nan")}], [1]), "cells: no JSON value"),
+        (lambda: Campaign(double, [3], [1]), "cells: int is no mapping"),  # type: ignore[list-item]
+        (lambda: Campaign(double, [{}], [-1]), "seeds"),
+        (lambda: Campaign(double, [{}], [1]).measure(workers=0), "workers"),
+        (lambda: measure(Campaign(odd, [{}], [1])), "result: no JSON value"),
+    ],
+)
+def test_mistakes_are_named(make: Callable[[], object], reason: str) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        make()
+
+
+def test_a_closed_store_takes_no_result(tmp_path: Path) -> None:
+    with Store(str(tmp_path / "store")) as store:
+        pass
+    with pytest.raises(FileError, match="the store is closed"):
+        store.add("a", 1)
+
+
 def test_a_killed_worker_ends_the_campaign_in_one_line(tmp_path: Path) -> None:
     text = (
         PROGRAM.read_text()
@@ -156,7 +238,7 @@ def test_a_killed_worker_ends_the_campaign_in_one_line(tmp_path: Path) -> None:
     program.write_text(text)
     command = [sys.executable, str(program), str(tmp_path / "store"), str(tmp_path / "marks"), "9"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert "SimulationError: a worker process was killed" in done.stderr
+    assert "SimulationError: a worker process ended" in done.stderr
     assert kept(tmp_path) >= 3
 
 
@@ -170,7 +252,7 @@ def test_a_full_disk_ends_a_campaign_and_loses_no_other_result(tmp_path: Path) -
         whole = path.stat().st_size
     full = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for room in range(size, whole):
+    for room in range(size, whole - 1):
         path.write_bytes(full[:size])
         with Store(path) as store:
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))

@@ -83,3 +83,9 @@ def test_other_bytes_are_refused(place: int, value: Any) -> None:
     except InvalidInput:
         return
     assert read.encoded == cbor2.dumps(parts, canonical=True)
+
+
+@pytest.mark.parametrize("rules", [{"self": 1}, {1: 2}, {"f": 16.0}, 3])
+def test_other_rules_are_refused(rules: Any) -> None:
+    with pytest.raises(InvalidInput):
+        Genesis.decode(cbor2.dumps([*PARTS[:4], rules], canonical=True))
