@@ -158,3 +158,10 @@ def test_the_round_model_has_none() -> None:
         tmesh.swarm.sweep(
             Scenario(agents=24, k=5, topology=COMPLETE, subsets=TWO), tmesh.open_device("model"), 1
         )
+
+
+def test_no_subset_has_a_decision_of_the_swarm() -> None:
+    """Also not one of all agents with the swarm's name."""
+    subset = {"name": "swarm", "agents": tuple(range(6))}
+    roster = Roster.of(Scenario(agents=6, k=2, subsets=(subset,)))
+    assert len({group.decision(number).id for number, group in enumerate(roster.groups)}) == 2

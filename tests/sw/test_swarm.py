@@ -116,6 +116,15 @@ def test_own_states_and_edges_run(tmp_path: Path) -> None:
     path.write_text("agents = 3\nk = 2\nstates = 'states.npz'\nedges = 'edges.csv'\n")
     result = tmesh.run(Scenario.load(path), device=tmesh.open_device("model"))
     assert (result.decided, result.outcome) == (1, 0)
+    assert result.genesis.links is None  # all hear each other
+
+
+def test_the_genesis_has_the_links_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("2,1\n0,1\n3,2\n0,3\n")
+    edges, topology = str(tmp_path / "edges.csv"), Topology(kind="complete")
+    four = Scenario(agents=4, k=2, edges=edges, topology=topology, rounds=3)
+    result = tmesh.run(four, device=tmesh.open_device("reference"))
+    assert result.genesis.links == [[0, 1], [0, 3], [1, 2], [2, 3]]
 
 
 LIARS = {"agents": 64, "k": 8, "channel": "uav-mesh", "faulty": 10}

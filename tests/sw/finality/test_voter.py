@@ -497,3 +497,11 @@ def test_a_key_that_is_used_twice_splits_nothing() -> None:
 def test_more_twins_than_declared_faults_do() -> None:
     """The test above can fail."""
     assert any(len(twins(seed, 3)) > 1 for seed in range(200))
+
+
+def test_a_journal_has_room_for_the_proof_of_any_voter_that_it_takes(tmp_path: Path) -> None:
+    """Labels and the resource are in a proof, too."""
+    labels = tuple(f"{outcome:064}" for outcome in range(1024))
+    long = Decision.of_all(b"r" * 1024, 4, labels=labels)
+    with Journal(tmp_path / "votes") as journal, pytest.raises(ValueError, match="does not fit"):
+        Voter(long, KEYS, SIGNERS[0], journal)
