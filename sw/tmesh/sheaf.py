@@ -241,7 +241,7 @@ class CellularSheaf:
         return float(norms[-1]), norms[:-1]
 
     def explain(self, b: npt.ArrayLike) -> FloatArray:
-        """What remains of claims `b` on every edge, its norm, with as few false edges as possible.
+        """Norms of the unexplained part of claims `b` on each edge, with the fewest false edges.
 
         It minimises Σ_e ‖(b − δx)_e‖ by reweighted least squares. A false edge cannot be told from
         its neighbours where its ends have only one other edge each.

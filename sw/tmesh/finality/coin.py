@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["none", "ideal", "rushing", "known"]
 
-#: What Byzantine agents know when they answer an agent. `ideal`: no number that it still needs.
+#: Numbers that Byzantine agents know when they answer an agent. `ideal`: none that it still needs.
 #: `rushing`: open numbers, before it has committed to its sample. `known`: all. `none`: no coin.
 KINDS: tuple[Kind, ...] = ("none", "ideal", "rushing", "known")
 
