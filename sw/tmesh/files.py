@@ -53,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
     link. Devices and pipes are written directly, and so is a file that cannot be replaced, such as
     a mount of its own. Missing folders are made. Raises `FileError`, naming `path`.
     """
-    with _named(path):
+    with named(path):
         special = path.exists() and not path.is_file()
         target = path if special else path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def check_writable(path: Path) -> None:
     """Raise `FileError` now where `replacing` would later, at the end of a long command."""
-    with _named(path):
+    with named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise FileError(f"{path}: it is a folder")
@@ -86,14 +86,23 @@ def check_writable(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Let an error of the operating system name the file."""
+def named(path: Path) -> Iterator[None]:
+    """Let an error of the operating system name the file: raises `FileError`."""
     try:
         yield
     except TMeshError:  # some of which are OSErrors
         raise
     except OSError as error:
         raise FileError.of(error, path) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder outlive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_at_most(path: Path, most: int) -> bytes:

@@ -97,10 +97,6 @@ class Campaign:
                 "import the main module; finished runs are kept"
             ) from None
 
-    def result(self, run: Run) -> Any:
-        """The result of a run."""
-        return self._results[run.key]
-
     def results(self, cell: Mapping[str, Any]) -> list[Any]:
         """The results of a cell in the order of the seeds, of those runs that have one."""
         keys = dict.fromkeys(self._key(cell, seed) for seed in self._seeds)

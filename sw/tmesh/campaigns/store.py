@@ -1,14 +1,13 @@
 """A file of results, one line of JSON each, that only grows."""
 
-import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from tmesh.errors import FileError, InvalidInput
+from tmesh.files import named, sync_folder
 
 #: The first bytes of each line.
 BEGIN = b'{"tmesh run": "'
@@ -26,14 +25,14 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._results: dict[str, Any] = {}
-        with self._named():
+        with named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a+b", buffering=0)
         try:
-            with self._named():
+            with named(self.path):
                 self._lock()
                 self._read()
-                self._keep_name()
+                sync_folder(self.path.parent)
         except BaseException:
             self._file.close()
             raise
@@ -56,7 +55,7 @@ class Store:
         if self._file.closed:
             raise FileError(f"{self.path}: the store is closed")
         try:
-            with self._named():
+            with named(self.path):
                 self._write(line.encode() + b"\n")
         except BaseException:  # a line after an incomplete one would damage both
             self._file.close()
@@ -98,19 +97,3 @@ class Store:
         except (ValueError, KeyError, TypeError, RecursionError):
             return False
         return line.startswith(BEGIN)
-
-    def _keep_name(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except FileError:
-            raise
-        except OSError as error:
-            raise FileError.of(error, self.path) from None

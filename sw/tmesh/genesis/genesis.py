@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 from collections.abc import Sequence
-from functools import cached_property
 
 import cbor2
 
@@ -62,11 +61,6 @@ class Genesis:
         if made.encoded != data:
             raise InvalidInput("genesis: the encoding is not canonical")
         return made
-
-    @cached_property
-    def quorum(self) -> int:
-        """How many of all agents make a certificate."""
-        return quorum(len(self.keys), self.faults)
 
     def signer(self, author: int, secret: bytes) -> Signer:
         """An agent of this swarm, from its secret key. Raises `InvalidInput` for another key."""

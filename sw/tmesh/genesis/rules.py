@@ -12,10 +12,17 @@ from tmesh.settings import Settings
 Kappa = Annotated[Literal[1, 2, 4, 8], BeforeValidator(partial(checks.integer, "it"))]
 
 
-class SwarmRules(Settings):
-    """Two agents with the same rules compute the same opinion from the same statements."""
+class OpinionRules(Settings):
+    """Rules of opinions and epochs, in a genesis and in a scenario.
 
-    f: Annotated[int, Field(ge=8, le=16, description="fraction bits of an opinion")] = 16
+    - k: neighbours in an update.
+    - amplify, kappa: `purify` takes the power κ of the mean; in `interfere` an agent's own state
+      interferes with it, r' = 2(a+b)/(3+a·b).
+    - dephase: whether only diagonals count. Without it, superpositions can stop a swarm.
+    - epsilon, beta: an opinion collapses after β updates in a row with less than ε nat of entropy.
+    - timeout: rounds of the first epoch; epoch e lasts e times as long.
+    """
+
     k: Annotated[int, Field(ge=1, le=255, description="neighbours in an update")] = 8
     amplify: Annotated[
         Literal["purify", "interfere"], Field(description="how agreement is amplified")
@@ -32,3 +39,9 @@ class SwarmRules(Settings):
     timeout: Annotated[
         int, Field(ge=1, le=1 << 31, description="rounds of the first epoch; epoch e has e times")
     ] = 40
+
+
+class SwarmRules(OpinionRules):
+    """Two agents with the same rules compute the same opinion from the same statements."""
+
+    f: Annotated[int, Field(ge=8, le=16, description="fraction bits of an opinion")] = 16

@@ -6,11 +6,12 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tmesh.closing import Closing
 from tmesh.errors import CorruptJournal, FileError, InvalidInput
+from tmesh.files import named, sync_folder
 from tmesh.ledger.encoding import octets
 
 #: The file begins with this, a salt, and the salt's digest. Then records: length (4 bytes, little-
@@ -47,7 +48,7 @@ class Journal(Closing):
         self._file = self._lock = -1
         self._intact = True  # whether the kernel is known to hold what the disk does
         try:
-            with _named(self.path):
+            with named(self.path):
                 self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self.path.exists():
@@ -64,7 +65,7 @@ class Journal(Closing):
         Raises ``OSError`` where it cannot be written; the journal is then as before.
         """
         framed = _framed(self._salt, record)
-        with _named(self.path):
+        with named(self.path):
             self._check_open()
             if not self._intact:
                 self._renew()
@@ -84,7 +85,7 @@ class Journal(Closing):
         salt = secrets.token_bytes(_SALT)
         data = MAGIC + salt + _digest(salt, salt)
         data += b"".join(_framed(salt, record) for record in records)
-        with _named(self.path):
+        with named(self.path):
             self._check_open()
             self._replace(data)
         self._salt = salt
@@ -146,7 +147,7 @@ class Journal(Closing):
             os.fsync(file)
             self._intact = False
             new.replace(self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except BaseException:
             os.close(file)
             with contextlib.suppress(OSError):  # the next one truncates it
@@ -156,17 +157,6 @@ class Journal(Closing):
         if old >= 0:
             with contextlib.suppress(OSError):  # nothing in it is needed
                 os.close(old)
-
-
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Let an error of the operating system name the journal."""
-    try:
-        yield
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError.of(error, path) from error
 
 
 def _write(file: int, data: bytes, at: int) -> None:
@@ -215,12 +205,3 @@ def _read(path: Path, data: bytes) -> tuple[bytes, list[bytes], int]:
         records.append(record)
         at += _HEAD + len(record)
     return salt, records, at
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -45,10 +45,12 @@ class Row:
     """All runs with one kind and number of Byzantine agents.
 
     An agent is done when it holds a final certificate, in protocol `gossip` when its opinion has
-    collapsed. Shares of runs: `decided`, 95 % of the honest agents were done within the scenario's
-    rounds; `split`, two honest agents had different outcomes; `wrong`, some honest agent had an
-    outcome that most honest agents did not prefer at first; `followed`, most honest agents had the
-    one that they preferred.
+    collapsed. Shares of runs:
+
+    - decided: 95 % of the honest agents were done within the scenario's rounds.
+    - split: two honest agents had different outcomes.
+    - wrong: some honest agent had an outcome that most honest agents did not prefer at first.
+    - followed: most honest agents had the outcome that they preferred.
 
     rounds, delays: until 95 % of the honest agents were done, over the runs that decided; None if
     no run did. channel: the channel of the messages, None for the round model. That model has no

@@ -18,13 +18,16 @@ from tmesh.swarm import metrics
 class Result:
     """The end of a run.
 
-    states: (decisions, agents, 2, 2), of directions in the common frame. entropies: of these, in
-    nats, (decisions, agents). members: (decisions, agents), which agents take which decisions; the
-    states of others are NaN. outcomes: (decisions, agents), −1 for none: those of the certificates
-    that an agent holds, without finality those that it collapsed to. genesis: its keys verify the
-    certificates. certificates: the final ones, one for each decision, and another for each outcome
-    that is in conflict. preferred: the outcome that most honest agents have evidence for,
-    (decisions,); of directions, 0 for up.
+    members: (decisions, agents), which agents take which decisions.
+    states: (decisions, agents, 2, 2), NaN for agents that do not take a decision; of directions, in
+    the common frame.
+    entropies: of these states in nats, (decisions, agents).
+    outcomes: (decisions, agents), −1 for none; of the certificate that the agent holds, without
+    finality of its collapsed opinion.
+    genesis: its keys verify the certificates.
+    certificates: one final certificate for each decision, and one for each conflicting outcome.
+    preferred: the outcome that most honest agents have evidence for, (decisions,); of directions, 0
+    for up.
     lying: (agents,). updates: of each agent's opinions; round_counts: rounds that it began until it
     was done, without finality its updates. delays: messages on the longest causal chain up to an
     agent's last update or vote. frames, bytes: put on air, the bytes by part. seconds: simulated.

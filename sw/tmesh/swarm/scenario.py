@@ -16,11 +16,10 @@ from tmesh.files import read_at_most
 from tmesh.finality import quorum, tolerated
 from tmesh.finality.coin import Kind
 from tmesh.genesis import SwarmRules
-from tmesh.genesis.rules import Kappa
+from tmesh.genesis.rules import OpinionRules
 from tmesh.golden.reference import FloatArray
 from tmesh.network import PROFILES, Channel, Partition, Topology
 from tmesh.numbers import BoolArray
-from tmesh.settings import Settings
 from tmesh.swarm import tables
 from tmesh.swarm.agenda import MOST_DECISIONS, LateOutcome, Subset
 
@@ -33,39 +32,38 @@ Count = Annotated[int, Field(ge=0, le=1 << 31)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Scenario(Settings):
-    """One swarm and the decisions that it has to take.
+class Scenario(OpinionRules):
+    """One swarm and the decisions that it has to take. Beside the keys of `OpinionRules`:
 
-    mode: `pull`, an agent asks k others, or `symmetric`, k agents exchange states and all take the
-    mean. amplify: of the mean `purify` takes the power `kappa`; in `interfere` an agent's own state
-    interferes with it, r' = 2(a+b)/(3+a·b). pause and patience: mean time between
-    rounds of an agent, and the time that it waits for answers, in mean round trips of the channel.
-    channel: a name of `tmesh.network.PROFILES` or a table. direction: the decision is a direction
-    in space, not one of some outcomes. dephase: turn it off to see what superpositions do to a
-    swarm.
+    - mode: in `pull` an agent asks k others; in `symmetric` k agents exchange states and all take
+      the mean.
+    - pause, patience: mean time between the rounds of an agent, and its wait for answers, both in
+      mean round trips of the channel.
+    - channel: a name of `tmesh.network.PROFILES`, or a table.
+    - direction: the decision is a direction in space instead of an outcome.
+    - finality: agents vote, and the run ends when all honest agents hold certificates. Without it,
+      the run ends when all opinions have collapsed.
+    - faults: Byzantine agents that the quorum tolerates; by default the largest number below a
+      third. faulty: how many the run has.
+    - threshold: from the second epoch on a common random number moves the means of a round by up to
+      this. coin: the source of that number (see `tmesh.finality.coin`).
+    - spread: neighbours that an agent asks for votes in a round. votes: the most votes of one
+      decision in a message.
+    - kills: how often an honest agent is killed at a random moment. It restarts from its journal of
+      votes.
+    - decisions: the number of decisions that all agents take.
+    - subsets: tables `name`, `agents`, `decisions`, `faults`. These agents take further decisions
+      among themselves, and the mesh must connect them without the others.
+    - late: tables `outcome`, `round`. An honest agent proposes the outcome in that round, and no
+      agent knows it before.
+    - states: a file with the initial states, a CSV with rows x,y,z of Bloch vectors, or an NPZ with
+      an array `rho` (n, 2, 2) or `r` (n, 3).
+    - edges: a file with the mesh, a CSV with rows i,j, or an NPZ with an array `edges` (m, 2).
 
-    finality: agents vote, and the run ends when all honest agents hold certificates; without it,
-    when all have collapsed. faults: Byzantine agents that the quorum tolerates, by default the
-    largest number below a third; `faulty` is how many the run has. timeout: rounds of the first
-    epoch; epoch e lasts e times as long. threshold: from the second epoch on a common random number
-    moves the means of a round by up to this. coin: the source of that number (see
-    `tmesh.finality.coin`). spread: neighbours that an agent asks for votes in a round. votes: the
-    most votes of one decision in a message. kills: how often an honest agent is killed at a random
-    moment; it restarts from its journal of votes.
-
-    decisions: the number that all agents take. subsets: tables `name`, `agents`, `decisions`,
-    `faults` of agents that take further decisions among themselves; the mesh must connect them
-    without the other agents. late: tables `outcome`, `round` of outcomes that an honest agent
-    proposes in that round and no agent knows before.
-
-    `states` names a file with the initial states: a CSV with rows x,y,z of Bloch vectors, or an NPZ
-    with an array `rho` (n, 2, 2) or `r` (n, 3). `edges` names a file with the mesh: a CSV with rows
-    i,j, or an NPZ with an array `edges` (m, 2). A CSV may begin with a header. In a scenario file,
-    paths are relative to its folder.
+    A CSV may begin with a header. In a scenario file, paths are relative to its folder.
     """
 
     agents: Annotated[int, Field(ge=2, le=1 << 18)] = 64
-    k: Annotated[int, Field(ge=1, le=255)] = 8
     majority: Share = 0.6
     confidence: Share = 0.6
     noise: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.2
@@ -74,13 +72,10 @@ class Scenario(Settings):
     subsets: Annotated[tuple[Subset, ...], Field(strict=False)] = ()
     late: Annotated[tuple[LateOutcome, ...], Field(strict=False)] = ()
     mode: Literal["pull", "symmetric"] = "pull"
-    amplify: Literal["purify", "interfere"] = "purify"
     direction: bool = False
-    dephase: bool = True
     trim: Count = 0
     finality: bool = True
     faults: Annotated[int | None, Field(ge=0)] = None
-    timeout: Annotated[Count, Field(ge=1)] = 40
     threshold: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.25
     coin: Kind = "ideal"
     spread: Annotated[Count, Field(ge=1)] = 3
@@ -95,9 +90,6 @@ class Scenario(Settings):
     patience: Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)] = 3.0
     ledger: bool = False
     mixing: Count = 12
-    kappa: Kappa = 4
-    epsilon: Annotated[float, Field(gt=0, lt=0.7, allow_inf_nan=False)] = 0.1
-    beta: Annotated[Count, Field(ge=1)] = 3
     rounds: Annotated[Count, Field(ge=1)] = 200
     device: str = "verilator"
     config: str = "default"
@@ -186,8 +178,7 @@ class Scenario(Settings):
 
     def swarm_rules(self, f: int) -> SwarmRules:
         """The part of it that is in the genesis, for opinions with `f` fraction bits."""
-        names = SwarmRules.model_fields.keys() - {"f"}
-        return SwarmRules(f=f, **{name: getattr(self, name) for name in names})
+        return SwarmRules(f=f, **{name: getattr(self, name) for name in OpinionRules.model_fields})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -1,7 +1,8 @@
 """A campaign as a program, for tests that stop it: ``program.py STORE MARKS SECONDS``.
 
-Each run adds a line to the file MARKS when it begins, so a test sees how often each was measured.
-Runs with a seed of 3 or more take SECONDS.
+A worker adds the line ``import`` to the file MARKS when it imports this file, which takes half a
+second. Each run adds a line when it begins, so a test sees how often each was measured. Runs with a
+seed of 3 or more take SECONDS.
 """
 
 import sys
@@ -16,10 +17,20 @@ CELLS: list[Mapping[str, Any]] = [{"slope": 2}, {"slope": 3}]
 SEEDS = range(6)
 
 
+def mark(text: str) -> None:
+    """Add a line to MARKS."""
+    with Path(sys.argv[2]).open("a") as marks:
+        marks.write(f"{text}\n")
+
+
+if __name__ == "__mp_main__":  # the import in a worker
+    mark("import")
+    time.sleep(0.5)
+
+
 def line(cell: Mapping[str, Any], seed: int) -> int:
     """The value of a line through the origin."""
-    with Path(sys.argv[2]).open("a") as marks:
-        marks.write(f"{cell['slope']} {seed}\n")
+    mark(f"{cell['slope']} {seed}")
     if seed >= 3:
         time.sleep(int(sys.argv[3]))
     return int(cell["slope"] * seed)

@@ -26,7 +26,6 @@ def test_its_bytes_say_all_of_it() -> None:
         assert read == one
         assert (read.faults, read.links, read.rules) == (one.faults, one.links, one.rules)
         assert [read.keys[agent] for agent in range(7)] == [KEYS[agent] for agent in range(7)]
-        assert read.quorum == 5
 
 
 def test_whatever_differs_makes_another_swarm() -> None:
