@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim verilog exports bench growth start scale finality fuzz accuracy convergence area \
+.PHONY: setup fpga run test sim verilog exports bench growth start scale finality schedules fuzz accuracy convergence area \
   timing bitstream figures lint doctor lock clean
 
 setup: $(VENV)/.done
@@ -73,6 +73,11 @@ scale: setup
 finality: setup
 	$(BIN)/python tests/sw/finality/model_checker.py
 	$(BIN)/python tests/sw/finality/random_schedules.py
+
+# Agents under an adversarial scheduler, SCHEDULES of them with every kind of Byzantine agent.
+SCHEDULES ?= 20000
+schedules: setup
+	$(BIN)/python tests/sw/agent/schedules.py $(SCHEDULES)
 
 # Every parser of bytes or files from outside, RUNS inputs of each: with 60,000 over a million in all.
 RUNS ?= 60000

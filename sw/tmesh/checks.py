@@ -126,6 +126,11 @@ def reals(name: str, value: object, reason: str = "") -> npt.NDArray[np.float64]
     return _finite(name, _numeric(name, value, "real numbers"), np.dtype(np.float64), reason)
 
 
+def reals_or_nan(name: str, value: object) -> npt.NDArray[np.float64]:
+    """`value` as float64 of any shape, NaN for entries without a value."""
+    return np.array(_numeric(name, value, "real numbers"), dtype=np.float64)
+
+
 def complexes(name: str, value: object) -> npt.NDArray[np.complex128]:
     """`value` as finite complex128 of any shape."""
     return _finite(name, _numeric(name, value, "complex numbers"), np.dtype(np.complex128))

@@ -8,6 +8,7 @@
     │   │   └── InvalidSignature
     │   ├── InvalidMessage              a message of reconciliation that cannot be decoded
     │   ├── InvalidCertificate          a certificate that proves nothing
+    │   ├── InvalidProof                a fraud proof that shows no fault
     │   └── CorruptJournal              damage to a journal that no interrupted write explains
     ├── FileError (OSError)             a result, journal or cache that cannot be read or written
     ├── NotSupported (RuntimeError)     a block that this configuration lacks
@@ -46,6 +47,10 @@ class InvalidMessage(InvalidInput):
 
 class InvalidCertificate(InvalidInput):
     """Bytes or signatures that prove nothing."""
+
+
+class InvalidProof(InvalidInput):
+    """A fraud proof that shows no fault of its author."""
 
 
 class CorruptJournal(InvalidInput):

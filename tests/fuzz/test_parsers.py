@@ -6,6 +6,7 @@ with parts of their CBOR tree replaced, valid ones with bytes changed, and bytes
 
 import atexit
 import contextlib
+import dataclasses
 import io
 import os
 import resource
@@ -25,6 +26,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tmesh import packets
+from tmesh.agent import (
+    Agent,
+    Compute,
+    Effect,
+    Persist,
+    Proof,
+    Send,
+    SetTimer,
+    Statement,
+    evaluate,
+    message,
+)
+from tmesh.agent.opinion import Opinions
+from tmesh.agent.proof import Kind as Fraud
+from tmesh.agent.records import Record, RecordKind
 from tmesh.campaigns import Store
 from tmesh.config import CONFIGS
 from tmesh.devices.client import EngineClient
@@ -50,6 +66,7 @@ FOLDER = Path(_kept.name)
 
 N = 4
 KEYS, SIGNERS = KeySet.simulated(N, 0)
+SWARM = Genesis(KEYS, 1, None, SwarmRules(k=2))
 SLOT = Decision.of_all(b"landing pad 3", N)
 VOTES = [Vote(Act.ENTER, 1, 0), Vote(Act.ATTEST, 1, 1), Vote(Act.COMMIT, 1, 1)]
 SIGNED = [Signed(s.author, vote, SLOT.sign(s, vote)) for vote in VOTES for s in SIGNERS]
@@ -75,6 +92,53 @@ TWINS = [
     for one, payload in zip(LEDGERS, (b"left", b"right"), strict=True)
 ]
 PROOF = Equivocation(*sorted(TWINS, key=lambda event: event.id))
+
+
+def agents() -> tuple[list[bytes], list[bytes]]:
+    """Messages and records of agents that settle one decision."""
+    swarm = [Agent(SWARM, signer) for signer in SIGNERS]
+    sent, kept, queue = list[bytes](), list[bytes](), list[tuple[int, Effect]]()
+    for number, agent in enumerate(swarm):
+        queue += [(number, one) for one in agent.open(SLOT, [0.9, 0.1])]
+    timers = list[tuple[int, tuple[bytes, int]]]()
+    while (queue or timers) and len(sent) < 120:
+        if not queue:
+            number, timer = timers.pop(0)
+            queue += [(number, one) for one in swarm[number].expire(timer)]
+            continue
+        number, effect = queue.pop(0)
+        match effect:
+            case Send(to, message):
+                sent.append(message)
+                queue += [(to, one) for one in swarm[to].receive(message)]
+            case Persist(record) if number == 1:
+                kept.append(record)
+            case SetTimer(_, timer):
+                timers.append((number, timer))
+            case Compute(token, works, claimed):
+                results = evaluate(works, SWARM.rules.f)
+                if claimed is not None:
+                    results = [a == b for a, b in zip(results, claimed, strict=True)]
+                queue += [(number, one) for one in swarm[number].computed(token, results)]
+    return sent, kept
+
+
+def fraud(stated: list[Statement]) -> Proof:
+    """A second statement of the first round, beside a true one."""
+    author = SIGNERS[stated[0].author].within(SWARM.id)
+    z = Opinions.opening((1,))
+    other = dataclasses.replace(stated[0], opinions=z).signed(author)
+    pair = sorted([stated[0], other], key=lambda one: one.id)
+    return Proof(Fraud.EQUIVOCATION, SLOT, tuple(pair))
+
+
+SENT, KEPT = agents()
+STATED = [
+    Statement.decode(one.body)
+    for one in map(Record.decode, KEPT)
+    if one.kind == RecordKind.STATEMENT
+]
+FRAUD = fraud(STATED)
 
 
 def npz(**arrays: np.ndarray[Any, Any]) -> bytes:
@@ -152,6 +216,13 @@ def replied(data: bytes) -> object:
 def heard(data: bytes) -> object:
     """Votes of others, with whatever signatures, by an agent that counts them."""
     return Voter(SLOT, KEYS, SIGNERS[0]).hear(unpack(data))
+
+
+def told(data: bytes) -> object:
+    """A message to an agent in the middle of a decision."""
+    agent = Agent(SWARM, SIGNERS[0])
+    agent.open(SLOT, [0.9, 0.1])
+    return agent.receive(data)
 
 
 #: Of a parser: valid inputs, the function that reads one, and the errors that it declares.
@@ -237,6 +308,15 @@ def parsers() -> dict[str, Parser]:
             Genesis.decode,
             InvalidInput,
         ),
+        "statement": ([one.encoded for one in STATED], Statement.decode, InvalidInput),
+        "proof": ([FRAUD.encoded], lambda data: Proof.decode(data).verify(SWARM), InvalidInput),
+        "agent's message": (SENT, message.decode, InvalidInput),
+        "agent": (SENT, told, InvalidInput),
+        "agent's record": (
+            KEPT,
+            lambda data: Agent(SWARM, SIGNERS[1], records=[data]).start(),
+            InvalidInput,
+        ),
         "runs": (
             [b'{"tmesh run": "a", "about": null, "result": [1]}\n{"tmesh run": "b", "resu'],
             in_file("runs", lambda path: Store(path).__exit__()),
@@ -249,7 +329,8 @@ def parsers() -> dict[str, Parser]:
 ENCODERS: dict[str, Callable[[Any], bytes]] = {
     "votes": pack,
     **dict.fromkeys(
-        ("event", "equivocation", "summary", "certificate"), lambda value: value.encoded
+        ("event", "equivocation", "summary", "certificate", "statement"),
+        lambda value: value.encoded,
     ),
 }
 
@@ -393,7 +474,7 @@ def test_a_parser_raises_only_what_it_declares(name: str) -> None:
     print(f"{name}: {tried:,} inputs, {len(reasons):,} refused, {grown / 1e6:.0f} MB more")
     assert grown < MEMORY
     assert not any("\n" in reason for reason in reasons)
-    assert reasons or name in ("frames", "voter")  # which drop what they cannot use
+    assert reasons or name in ("frames", "voter", "agent")  # which drop what they cannot use
 
 
 #: Small inputs that claim much, or that nest deep.

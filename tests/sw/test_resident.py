@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import tmesh
+from tmesh.agent import Work, evaluate
 from tmesh.config import CONFIGS, CoreConfig
 from tmesh.devices import Device
 from tmesh.devices.client import EngineClient
@@ -422,3 +423,70 @@ def test_single_states_are_written(device: Device) -> None:
         device.write([6], r[:1])
     with pytest.raises(ValueError, match="r: 1 states of 2 agents"):
         device.write([0, 1], r[:1])
+
+
+def opinions(rng: np.random.Generator, m: int, k: int) -> tuple[FloatArray, FloatArray]:
+    """z components on the grid, some at their limits, and what each hears, of k or fewer."""
+    z = np.trunc(rng.uniform(-1, 1, (m, k + 1)) / GRID) * GRID
+    z[: m // 4] = np.sign(z[: m // 4])
+    heard = z[:, 1:]
+    heard[rng.random((m, k)) < 0.3] = np.nan
+    return z[:, 0], heard
+
+
+def test_advance_gives_the_mean_amplified(device: Device) -> None:
+    own, heard = opinions(np.random.default_rng(5), 40, 5)
+    mean = np.nanmean(np.concatenate([own[:, None], heard], axis=1), axis=1)
+    for kappa in (1, 2, 4, 8):
+        with np.errstate(divide="ignore"):
+            expected = np.tanh(kappa * np.arctanh(mean))
+        assert np.max(np.abs(device.advance(own, heard, kappa) - expected)) <= 8 * lsb(device)
+    expected = 2 * (own + mean) / (3 + own * mean)
+    interfered = device.advance(own, heard, amplify="interfere")
+    assert np.max(np.abs(interfered - expected)) <= 4 * lsb(device)
+
+
+def test_an_audit_finds_one_lsb(device: Device) -> None:
+    own, heard = opinions(np.random.default_rng(6), 30, 4)
+    claimed = device.advance(own, heard, 4)
+    assert np.all(device.audit(own, heard, claimed, 4))
+    wrong = claimed + lsb(device) * (np.arange(30) % 3 == 0)
+    assert np.array_equal(device.audit(own, heard, wrong, 4), np.arange(30) % 3 != 0)
+
+
+def test_audits_leave_the_resident_states(device: Device) -> None:
+    r = vectors(np.random.default_rng(7), 12)
+    device.load(r)
+    before = device.read()
+    own, heard = opinions(np.random.default_rng(8), 10, 3)
+    device.audit(own, heard, own)
+    assert np.array_equal(device.read(), before)
+
+
+def test_the_agents_integer_function_gives_the_bits_of_the_devices(device: Device) -> None:
+    if device.info.arithmetic == "float64":
+        pytest.skip("the reference has no integers")
+    own, heard = opinions(np.random.default_rng(9), 60, 6)
+    f = device.config.f
+    for order, call in ((1, {"kappa": 1}), (4, {"kappa": 4}), (0, {"amplify": "interfere"})):
+        works = [
+            Work(int(z * 2**f), tuple(int(x * 2**f) for x in some if not np.isnan(x)), order)
+            for z, some in zip(own.tolist(), heard, strict=True)
+        ]
+        z = device.advance(own, heard, **call)  # type: ignore[arg-type]
+        assert (z * 2**f).tolist() == evaluate(works, f)
+
+
+def test_advance_and_audit_refuse_bad_arguments(device: Device) -> None:
+    for own, heard, argument in (
+        ([0.0], [[2.0]], "heard must not exceed 1"),
+        ([1.5], [[0.0]], "own must not exceed 1"),
+        ([0.0, 0.1], [[0.0]], "heard must have shape"),
+        ([[0.0]], [[0.0]], "own must have shape"),
+        ([np.nan], [[0.0]], "own"),
+        ([0.0], [["x"]], "heard"),
+    ):
+        with pytest.raises(ValueError, match=argument):
+            device.advance(own, heard)
+    with pytest.raises(ValueError, match="claimed must have shape"):
+        device.audit([0.0], [[0.0]], [0.0, 0.0])

@@ -264,6 +264,66 @@ class Device(Closing):
         members = np.concatenate([own[:, None], others], axis=1)
         return self._update(members, KAPPAS.index(order), only_z)
 
+    def advance(
+        self, own: npt.ArrayLike, heard: npt.ArrayLike, kappa: int = 1, *, amplify: str = "purify"
+    ) -> FloatArray:
+        """Dephased updates of opinions that are not resident: z components `own` (m,) and what each
+        hears, `heard` (m, k), NaN for none. Returns the new z components, (m,).
+
+        An update takes the mean of all, and with `amplify` "purify" ρ^κ/Tr ρ^κ of it; with
+        "interfere" the own state interferes with the mean. The resident states stay as they are:
+        they are written back, so a call is cheapest on a device that holds none.
+        """
+        self._need_rounds()
+        order = checks.choice("kappa", kappa, KAPPAS)
+        how = checks.choice("amplify", amplify, ("purify", "interfere"))
+        first, others = operands.opinions("own", own, "heard", heard, self._q)
+        resident = self._read(np.arange(self._resident)) if self._resident else None
+        step = self.config.capacity // (others.shape[1] + 2)
+        if not step:
+            raise InvalidInput(f"heard: {others.shape[1]} opinions do not fit into the device")
+        parts = [
+            self._advance(first[at : at + step], others[at : at + step], order, how)
+            for at in range(0, len(first), step)
+        ]
+        if resident is not None:
+            self._load(resident)
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def audit(
+        self,
+        own: npt.ArrayLike,
+        heard: npt.ArrayLike,
+        claimed: npt.ArrayLike,
+        kappa: int = 1,
+        *,
+        amplify: str = "purify",
+    ) -> BoolArray:
+        """Whether `advance` of the same arguments gives exactly the `claimed` z components (m,)."""
+        claims = checks.reals("claimed", claimed)
+        found = self.advance(own, heard, kappa, amplify=amplify)
+        if claims.shape != found.shape:
+            raise InvalidInput(f"claimed must have shape {found.shape}, not {claims.shape}")
+        return np.asarray(claims == found)
+
+    def _advance(self, own: FloatArray, heard: FloatArray, kappa: int, how: str) -> FloatArray:
+        """One batch: every state has a place of its own, an author's two."""
+        there = ~np.isnan(heard)
+        count = len(own)
+        places = np.full(heard.shape, -1)
+        places[there] = 2 * count + np.arange(np.count_nonzero(there))
+        z = np.concatenate([own, own, heard[there]])
+        self._load(np.stack([0 * z, 0 * z, z], axis=1))
+        agents, copies = np.arange(count), count + np.arange(count)
+        if how == "purify":
+            members = np.concatenate([agents[:, None], places], axis=1)
+            self._update(members, KAPPAS.index(kappa), True)
+        else:
+            self._update(np.concatenate([copies[:, None], places], axis=1), 0, True)
+            self._swap_test(np.stack([agents, copies], axis=1))
+            self._update(np.stack([agents, np.full(count, -1)], axis=1), 0, True)
+        return self._read(agents)[:, 2]
+
     def joint(self, pairs: npt.ArrayLike, u: npt.ArrayLike) -> ComplexArray:
         """U (a⊗b) U†, (m, 4, 4), of pairs (m, 2) of resident agents, which stay as they are: what
         `conjugate` of `kron` gives."""

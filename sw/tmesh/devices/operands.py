@@ -130,6 +130,23 @@ def pairs(name: str, value: object, loaded: int) -> IntArray:
     return checks.different(name, array)
 
 
+def opinions(
+    name: str, own: object, other: str, heard: object, q: Q
+) -> tuple[FloatArray, FloatArray]:
+    """z components (m,), and those that each hears (m, k), NaN for none, all from −1 to 1."""
+    first, others = checks.reals(name, own), checks.reals_or_nan(other, heard)
+    if first.ndim != 1:
+        raise InvalidInput(f"{name} must have shape (m,), not {first.shape}")
+    if others.ndim != 2 or len(others) != len(first):
+        raise InvalidInput(f"{other} must have shape ({len(first)}, k), not {others.shape}")
+    if others.shape[1] > MOST_NEIGHBOURS:
+        raise InvalidInput(f"{other}: at most {MOST_NEIGHBOURS} opinions, not {others.shape[1]}")
+    for label, z in ((name, first), (other, others)):
+        if np.any(np.abs(z) > 1 + EXCESS * q.lsb):
+            raise InvalidInput(f"{label} must not exceed 1, found {np.nanmax(np.abs(z)):.6g}")
+    return first, others
+
+
 def agents(name: str, value: object, loaded: int) -> IntArray:
     """`value` as resident agents (m,)."""
     return checks.numbered(name, checks.column(name, value), loaded, RESIDENT)

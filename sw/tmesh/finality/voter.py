@@ -4,7 +4,8 @@ import dataclasses
 import itertools
 from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import cbor2
 
@@ -24,13 +25,23 @@ from tmesh.finality.rules import (
     Sign,
     Vote,
 )
-from tmesh.ledger import Journal, KeySet, Signer
+from tmesh.ledger import KeySet, Signer
 from tmesh.ledger.encoding import array, loaded, number, octets
 from tmesh.ledger.journal import LARGEST as LARGEST_RECORD
 from tmesh.ledger.keys import SIGNATURE_BYTES
 
 #: Different votes that a voter counts at once: one record of a journal has room for their effects.
 TOGETHER = 32
+
+
+class VoteJournal(Protocol):
+    """What a voter needs of a journal: `tmesh.ledger.Journal`, or a part of an agent's."""
+
+    path: Path
+    records: list[bytes]
+
+    def append(self, record: bytes) -> None:
+        """Write a record, so that it is on disk before anything else that the caller does."""
 
 
 class Signed(NamedTuple):
@@ -159,7 +170,7 @@ class Voter:
         decision: Decision,
         keys: KeySet,
         signer: Signer,
-        journal: Journal | None = None,
+        journal: VoteJournal | None = None,
     ) -> None:
         self.decision, self._keys, self._signer, self._journal = decision, keys, signer, journal
         self.me = signer.author

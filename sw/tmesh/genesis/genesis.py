@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Sequence
+from functools import cached_property
 
 import cbor2
 
@@ -68,6 +69,18 @@ class Genesis:
         if made.public != self.keys[author]:
             raise InvalidInput(f"secret: it is not that of agent {author}")
         return made
+
+    @cached_property
+    def neighbours(self) -> tuple[int, ...]:
+        """The agents that each agent may hear, as the bits of a number."""
+        agents = len(self.keys)
+        if self.links is None:
+            return tuple((1 << agents) - 1 & ~(1 << agent) for agent in range(agents))
+        found = [0] * agents
+        for first, second in self.links:
+            found[first] |= 1 << second
+            found[second] |= 1 << first
+        return tuple(found)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Genesis) and self.id == other.id

@@ -1,0 +1,131 @@
+"""Byzantine agents whose lies a fraud proof shows."""
+
+import dataclasses
+
+from tmesh.adversaries.byzantine import Byzantine
+from tmesh.agent import Effect, Send
+from tmesh.agent.message import Bundle, decode
+from tmesh.agent.opinion import tree
+from tmesh.agent.stage import Stage
+from tmesh.agent.statement import Statement
+
+
+class Stubborn(Byzantine):
+    """Certain of its outcome in every statement."""
+
+    name = "stubborn"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        return self.certain(statement, self.wanted(statement)) if statement.round else statement
+
+
+class Flip(Byzantine):
+    """States the opposite of its opinions."""
+
+    name = "flip"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        if not statement.round:
+            return statement
+        return _with(statement, [-one for one in statement.opinions.z])
+
+
+class Random(Byzantine):
+    """States a random opinion."""
+
+    name = "random"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        if not statement.round:
+            return statement
+        one = self.rules.one
+        return _with(statement, [self.plot.rng.randint(-one, one) for _ in statement.opinions.z])
+
+
+class Hold(Byzantine):
+    """Balances: states what makes the sum of the opinions that it cites zero."""
+
+    name = "hold"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        if not statement.round:
+            return statement
+        cited = stage.history.cited(statement) or []
+        sums = [sum(z) for z in zip(*(one.opinions.z for one in cited[1:]), strict=True)]
+        one = self.rules.one
+        wanted = [max(-one, min(one, -total)) for total in sums] or statement.opinions.z
+        return _with(statement, list(wanted))
+
+
+class Arithmetic(Byzantine):
+    """Its results are wrong by one unit, as from a broken core, from its third round on."""
+
+    name = "arithmetic"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        if statement.round < 3:
+            return statement
+        return _with(statement, [one - 1 for one in statement.opinions.z])
+
+
+class Loud(Byzantine):
+    """States evidence above the cap."""
+
+    name = "loud"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        if statement.round:
+            return statement
+        z = tree(len(statement.opinions.z) + 1).certain(self.wanted(statement), self.rules)
+        return _with(statement, list(z))
+
+
+class Reopen(Byzantine):
+    """States other evidence whenever it starts again."""
+
+    name = "reopen"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        if statement.round or statement.place.generation == 0:
+            return statement
+        return _with(statement, [one // 2 for one in statement.opinions.z])
+
+
+class Sacrifice(Byzantine):
+    """Proves itself at the worst moment, when it begins to amplify, one after another."""
+
+    name = "sacrifice"
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        fellows = [agent for agent in range(self.plot.agents.bit_length()) if self.fellow(agent)]
+        gone = (self.excluded & self.plot.agents).bit_count()
+        if not statement.opinions.amplified or gone < fellows.index(self.me):
+            return statement
+        return self.certain(statement, self.wanted(statement))
+
+
+class Equivocate(Byzantine):
+    """States one outcome to half of its neighbours, the other to the rest."""
+
+    name = "equivocate"
+
+    def filter(self, effects: list[Effect]) -> list[Effect]:
+        return [self._twice(one) if isinstance(one, Send) else one for one in effects]
+
+    def _twice(self, effect: Send) -> Send:
+        message = decode(effect.message)
+        if not isinstance(message, Bundle) or effect.to % 2:
+            return effect
+        statements = tuple(
+            self._other(one) if one.author == self.me else one for one in message.statements
+        )
+        return Send(effect.to, dataclasses.replace(message, statements=statements).encoded)
+
+    def _other(self, statement: Statement) -> Statement:
+        other = _with(statement, [-one for one in statement.opinions.z])
+        return other.signed(self._context.signer)
+
+
+def _with(statement: Statement, z: list[int]) -> Statement:
+    opinions = statement.opinions._replace(z=tuple(z))
+    return dataclasses.replace(statement, opinions=opinions)

@@ -1,0 +1,134 @@
+"""Fraud proofs: events that show to anybody that their author broke a rule."""
+
+import dataclasses
+import enum
+from functools import cached_property
+
+import cbor2
+
+from tmesh.agent.draw import draw
+from tmesh.agent.opinion import tree
+from tmesh.agent.statement import Statement, digest
+from tmesh.agent.step import number_fault, opening_fault, step_fault
+from tmesh.errors import InvalidInput, InvalidProof
+from tmesh.finality import Decision
+from tmesh.genesis import Genesis
+from tmesh.ledger.encoding import array, loaded, number, octets
+
+#: First in the bytes of a proof.
+DOMAIN = "tmesh proof 1"
+
+#: The most bytes of a proof.
+LARGEST = 1 << 20
+
+
+class Kind(enum.IntEnum):
+    """The rule that was broken."""
+
+    EQUIVOCATION = 1  # two statements of one round
+    OPENING = 2  # evidence above the cap, or a lock without an outcome
+    SECOND_OPENING = 3  # two statements of different evidence
+    STEP = 4  # a statement that does not follow from what it cites
+
+
+_KINDS = frozenset(Kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """Statements in one decision that show a fault of the first one's author.
+
+    A step is shown by the statement, its author's last one, and those of its list. `verify` needs
+    the genesis and nothing else. Raises `InvalidInput` for fields that `decode` would refuse.
+    """
+
+    kind: Kind
+    decision: Decision
+    statements: tuple[Statement, ...]
+
+    def __post_init__(self) -> None:
+        kind = number("kind", self.kind)
+        if kind not in _KINDS:
+            raise InvalidInput(f"kind: {kind} is not a valid one")
+        object.__setattr__(self, "kind", Kind(kind))
+        counts = {Kind.OPENING: (1,), Kind.STEP: range(2, 514)}.get(Kind(kind), (2,))
+        if len(self.statements) not in counts:
+            raise InvalidInput(f"statements: {len(self.statements)} do not show it")
+
+    @property
+    def author(self) -> int:
+        """The agent that broke the rule."""
+        return self.statements[0].author
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """Its bytes: deterministic CBOR."""
+        some = [one.encoded for one in self.statements]
+        parts = [DOMAIN, int(self.kind), self.decision.fields, some]
+        return octets("proof", cbor2.dumps(parts, canonical=True), most=LARGEST)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Proof":
+        """From its bytes, exactly those that `encoded` gives. Raises `InvalidInput` for others."""
+        domain, kind, fields, some = array("proof", loaded(data, LARGEST), 4)
+        if domain != DOMAIN:
+            raise InvalidInput("proof: it is of another kind")
+        statements = tuple(Statement.decode(one) for one in array("statements", some))
+        made = cls(kind, Decision.read(fields), statements)
+        if made.encoded != data:
+            raise InvalidInput("proof: the encoding is not canonical")
+        return made
+
+    def verify(self, genesis: Genesis) -> str:
+        """The fault that it shows. Raises `InvalidProof` if it shows none."""
+        if self.decision.agents >> len(genesis.keys):
+            raise InvalidProof("it is of agents without keys")
+        for one in self.statements:
+            if one.place.decision != self.decision.id:
+                raise InvalidProof("a statement is of another decision")
+            if not one.verify(genesis.keys):
+                raise InvalidProof(f"agent {one.author} did not sign a statement")
+        fault = self._fault(genesis)
+        if fault is None:
+            raise InvalidProof(f"agent {self.author} kept the rules")
+        return f"agent {self.author}: {fault}"
+
+    def _fault(self, genesis: Genesis) -> str | None:
+        first, second = self.statements[0], self.statements[-1]
+        outcomes, rules = tree(len(self.decision.labels)), genesis.rules
+        if any(len(one.opinions.z) != len(outcomes.branchings) for one in self.statements):
+            raise InvalidProof("a statement has opinions that the decision has not")
+        match self.kind:
+            case Kind.EQUIVOCATION:
+                same = first.place == second.place and first.round == second.round
+                if same and first.author == second.author and first.id < second.id:
+                    return f"two statements of round {first.round}"
+            case Kind.OPENING:
+                if not first.round:
+                    return opening_fault(first, outcomes, rules)
+            case Kind.SECOND_OPENING:
+                openings = not any(one.round or one.lock for one in (first, second))
+                if openings and first.author == second.author and first.id < second.id:
+                    return "two openings" if first.opinions != second.opinions else None
+            case Kind.STEP:
+                return self._step_fault(genesis)
+        return None
+
+    def _step_fault(self, genesis: Genesis) -> str | None:
+        first, *cited = self.statements
+        if not first.round or any(one.place != first.place for one in cited):
+            return None
+        drawn = draw(genesis, self.decision, first.place.epoch, first.place.generation)
+        if not all(drawn.members >> one.author & 1 for one in self.statements):
+            return None
+        if [one.author for one in cited] != [first.author, *first.heard(drawn)]:
+            return None
+        if digest(one.id for one in cited) != first.cites:
+            return None
+        outcomes, rules = tree(len(self.decision.labels)), genesis.rules
+        for one in cited:
+            stands = outcomes.outcome(one.opinions, rules) is not None
+            if one.round != first.round - 1 and not (stands and one.round < first.round):
+                return "it cites a statement of another round"
+        fault = step_fault(first, cited, drawn, outcomes, rules)
+        return fault or number_fault(first, cited, rules)

@@ -1,0 +1,59 @@
+"""Which statements and votes an agent passes to which drawn neighbour."""
+
+from collections.abc import Iterable
+
+from tmesh.agent.draw import Draw
+from tmesh.agent.statement import Statement
+from tmesh.finality import Signed
+from tmesh.finality.encoding import bitmap
+
+
+class Spread:
+    """Outgoing queues, one for each drawn neighbour.
+
+    Broadcast trees of the draw say who passes on whose messages, so without losses each message
+    reaches each agent once. A neighbour that asks for an author's statements is passed all later
+    ones as well, since its own branch of that tree may be broken. (Leitão, Pereira and Rodrigues
+    2007, "Epidemic Broadcast Trees", does the same.)
+    """
+
+    def __init__(self, me: int, draw: Draw) -> None:
+        self._me, self._members = me, draw.members
+        self.neighbours = draw.lists[me]
+        self._authors = dict(zip(self.neighbours, draw.children[me], strict=True))
+        self._statements: dict[int, list[Statement]] = {}
+        self._votes: dict[int, list[Signed]] = {}
+
+    def add(self, statement: Statement) -> None:
+        """Pass a statement to the neighbours below this agent in its author's tree."""
+        for other in self._below(statement.author):
+            self._statements.setdefault(other, []).append(statement)
+
+    def add_votes(self, votes: Iterable[Signed]) -> None:
+        """Pass votes on, in the trees of their authors."""
+        for vote in votes:
+            for other in self._below(vote.author):
+                self._votes.setdefault(other, []).append(vote)
+
+    def graft(self, other: int, authors: Iterable[int]) -> None:
+        """Pass later messages of these authors to this neighbour."""
+        if other in self._authors:
+            self._authors[other] |= bitmap(authors)
+
+    def take(self) -> list[tuple[int, list[Statement], list[Signed]]]:
+        """What there is to send to each neighbour; the queues are empty afterwards."""
+        statements, self._statements = self._statements, {}
+        votes, self._votes = self._votes, {}
+        return [
+            (other, statements.get(other, []), votes.get(other, []))
+            for other in sorted(statements.keys() | votes.keys())
+        ]
+
+    def _below(self, author: int) -> list[int]:
+        if not self._members >> author & 1:  # excluded, so without a tree; its votes still count
+            return [other for other in self.neighbours if other != author]
+        return [
+            other
+            for other, authors in self._authors.items()
+            if authors >> author & 1 and other != author
+        ]
