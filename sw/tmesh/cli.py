@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import signal
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from tmesh.entry import BAD_INPUT, INTERRUPTED, Interrupted, guarded
 from tmesh.errors import InvalidInput, NotSupported
 from tmesh.files import check_writable, write_text
 from tmesh.report.table import summary
-from tmesh.swarm import Scenario, genesis
+from tmesh.swarm import Scenario, linear
 from tmesh.swarm import run as run_swarm
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -50,16 +51,16 @@ def run(
     seed: Seed = 0,
     json_path: JsonPath = None,
     picture_path: Annotated[
-        Path | None, typer.Option("--picture", help="Entropy and agreement (.svg, .png).")
+        Path | None, typer.Option("--picture", help="The mesh, and the run over time (.svg, .png).")
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--genesis", help="The linear five-agent baseline instead.")
+        bool, typer.Option("--linear", help="The linear five-agent baseline instead.")
     ] = False,
 ) -> None:
-    """Run a swarm until every agent has collapsed."""
+    """Run a swarm until every honest agent holds its certificates."""
     _check_outputs(json_path, picture_path)
     if baseline:
-        _genesis(seed, json_path)
+        _linear(seed, json_path)
         return
     save = None
     if picture_path is not None:
@@ -69,10 +70,14 @@ def run(
         save = picture.save
     chosen = Scenario.default() if scenario is None else Scenario.load(scenario)
     given = {"device": device, "config": config}
-    given = {key: value for key, value in given.items() if value is not None}
-    chosen = Scenario(**{**chosen.model_dump(), **given})
+    chosen = chosen.varied(**{key: one for key, one in given.items() if one is not None})
+    if chosen.faulty > chosen.declared:
+        progress.print(
+            f"tmesh: {chosen.faulty} Byzantine agents, but the quorum tolerates {chosen.declared}: "
+            "conflicting certificates are possible"
+        )
     with _bar() as bar:
-        task = bar.add_task("collapsed", total=1.0)
+        task = bar.add_task("certificates of honest agents", total=1.0)
         result = run_swarm(
             chosen, seed=seed, progress=lambda share: bar.update(task, completed=share)
         )
@@ -86,8 +91,8 @@ def run(
         console.print(f"picture: {picture_path}")
 
 
-def _genesis(seed: int, json_path: Path | None) -> None:
-    result = genesis(seed=seed)
+def _linear(seed: int, json_path: Path | None) -> None:
+    result = linear(seed=seed)
     _write_json(json_path, dataclasses.asdict(result))
     console.print(
         f"linear baseline, {result.seeds} seeds: coherence {result.coherence_before:.3f} before, "
@@ -136,33 +141,30 @@ def bench(seed: Seed = 0, json_path: JsonPath = None) -> None:
 
 @app.command()
 def arena(
-    agents: Annotated[int, typer.Option(min=2, help="Agents of a swarm.")] = 200,
-    k: Annotated[int, typer.Option(min=1, max=255, help="Neighbours asked in a round.")] = 20,
-    kappa: Annotated[
-        list[int] | None,
-        typer.Option(help="Orders of purification, 1, 2, 4 or 8; may be repeated. Default: 8."),
+    scenario: Annotated[
+        Path | None, typer.Argument(help="Scenario file to vary; default: the shipped one.")
     ] = None,
+    agents: Annotated[int | None, typer.Option(min=2, help="Agents of a swarm.")] = None,
+    topology: Annotated[str | None, typer.Option(help="Kind of the mesh.")] = None,
     majority: Annotated[
         list[float] | None,
-        typer.Option(help="Shares that start for outcome 0; may be repeated. Default: 0.6."),
+        typer.Option(help="Shares that start for outcome 0; may be repeated."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 60,
-    finality: Annotated[
-        bool, typer.Option(help="Until there are certificates; without, until opinions collapse.")
-    ] = True,
-    coin: Annotated[str, typer.Option(help="none, ideal, rushing or known.")] = "ideal",
-    timeout: Annotated[int, typer.Option(min=1, help="Rounds of the first epoch.")] = 16,
     faulty: Annotated[
-        list[int] | None, typer.Option(help="Numbers of liars; may be repeated. Default: 0, 20 %.")
+        list[int] | None,
+        typer.Option(help="Numbers of Byzantine agents; may be repeated. Default: 0, 10 %."),
     ] = None,
     adversary: Annotated[
-        list[str] | None, typer.Option(help="Kinds of liars; may be repeated. Default: all.")
+        list[str] | None, typer.Option(help="Kinds of them; may be repeated. Default: all.")
+    ] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option(help="A rule, such as k=20; may be repeated.")
     ] = None,
     events: Annotated[
         list[str] | None,
         typer.Option(help="Channels for the same message by message; may be repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 50,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 10,
     seed: Seed = 0,
     json_path: JsonPath = None,
     runs: Annotated[
@@ -170,16 +172,23 @@ def arena(
         typer.Option(help="File that keeps finished runs; the same command measures the others."),
     ] = None,
 ) -> None:
-    """Measure a swarm against every kind of Byzantine agent, in rounds and message by message."""
+    """Measure a swarm against every kind of Byzantine agent, in rounds and message by message.
+
+    The scenario's partitions and kills are left out.
+    """
     from tmesh.report import arena as measure
 
-    fields: dict[str, object] = {"agents": agents, "k": k, "rounds": rounds, "mixing": 0}
-    fields |= {"finality": finality, "coin": coin, "timeout": timeout, "spread": 5}
+    base = Scenario.default() if scenario is None else Scenario.load(scenario)
+    given: dict[str, Any] = {"agents": agents}
+    if topology is not None:
+        given["topology"] = {"kind": topology}
+    given = {key: one for key, one in given.items() if one is not None}
+    rules = {**base.rules, **dict(map(_rule, rule or []))}
+    base = base.varied(partitions=(), kills=0, byzantine={}, rules=rules, **given)
     scenarios = measure.scenarios(
-        {**fields, "topology": {"kind": "complete"}},
-        kappa or [8],
-        majority or [0.6],
-        faulty or [0, agents // 5],
+        base,
+        majority or [base.majority],
+        faulty or [0, base.agents // 10],
         adversary or names(),
     )
     _check_outputs(json_path)
@@ -200,6 +209,17 @@ def arena(
             if rows:  # or the file of an earlier measurement stays
                 _write_json(json_path, [dataclasses.asdict(one) for one in rows])
                 console.print(measure.table(rows))
+
+
+def _rule(text: str) -> tuple[str, object]:
+    """A rule and its value, as TOML writes it; a word needs no quotes."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise InvalidInput(f"--rule: {text!r} is not of the form NAME=VALUE")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
 
 
 @app.command()

@@ -50,7 +50,6 @@ from tmesh.frames import Kind as FrameKind
 from tmesh.genesis import Genesis, SwarmRules
 from tmesh.ledger import Equivocation, Event, Journal, KeySet, Kind, Ledger, Reconciler
 from tmesh.link import Decoder, Frame, encode
-from tmesh.states import density
 from tmesh.swarm import Scenario, tables
 
 #: Inputs of each parser; `make fuzz` sets it.
@@ -231,11 +230,12 @@ Parser = tuple[list[bytes], Callable[[bytes], object], type[Exception]]
 
 def parsers() -> dict[str, Parser]:
     scenario = (
-        b"agents = 12\nk = 3\nchannel = 'wifi'\ntopology = {kind = 'ring', radius = 0.5}\n"
+        b"agents = 12\nchannel = 'wifi'\ntopology = {kind = 'ring', radius = 0.5}\n"
+        b"rules = {k = 3, kappa = 8}\nbyzantine = {mute = 1, flip = [3]}\n"
         b"partitions = [{start = 0.0, end = 1.5, groups = [[0, 1], [2]]}]\n"
         b"[[subsets]]\nname = 'a'\nagents = [0, 1, 2]\n"
     )
-    r = density([[0, 0, 0.9], [0, 0.6, 0.8], [0, 0, -0.1]])
+    chances = np.array([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
     return {
         "event": ([one.encoded for one in EVENTS], Event.decode, InvalidInput),
         "admission": (
@@ -283,9 +283,9 @@ def parsers() -> dict[str, Parser]:
         "frames": (frames(), fed, InvalidInput),
         "replies": ([REPLIES.tobytes()], replied, TMeshError),
         "scenario": ([scenario], in_file("read.toml", Scenario.load), InvalidInput),
-        "states, NPZ": (
-            [npz(rho=r), npz(r=np.zeros((3, 3)))],
-            in_file("read.npz", lambda path: tables.states(path, 3)),
+        "evidence, NPZ": (
+            [npz(evidence=chances)],
+            in_file("read.npz", lambda path: tables.evidence(path, 3, 2)),
             InvalidInput,
         ),
         "edges, NPZ": (
@@ -293,9 +293,9 @@ def parsers() -> dict[str, Parser]:
             in_file("edges.npz", lambda path: tables.edges(path, 3)),
             InvalidInput,
         ),
-        "states, CSV": (
-            [b"0,0,0.9\n0,0.6,0.8\n0,0,-0.1\n"],
-            in_file("states.csv", lambda path: tables.states(path, 3)),
+        "evidence, CSV": (
+            [b"0.2,0.8\n0.5,0.5\n1,0\n"],
+            in_file("evidence.csv", lambda path: tables.evidence(path, 3, 2)),
             InvalidInput,
         ),
         "edges, CSV": (

@@ -21,7 +21,8 @@ from tmesh.monogamy import concurrence, residual_tangle, support
 from tmesh.numbers import Q, round_shift, saturate
 from tmesh.opcodes import Opcode
 from tmesh.sheaf import CellularSheaf, Incidence
-from tmesh.swarm import Scenario, genesis, sweep
+from tmesh.swarm import Scenario, linear
+from tmesh.swarm.rounds import decide
 
 from . import hostile
 
@@ -307,7 +308,7 @@ def test_integers_are_those_of_python_and_numpy() -> None:
         checks.integer("n", 1 << 20_000, least=0, most=4)
 
 
-SMALL = Scenario(agents=6, k=2, rounds=30, finality=False, config="sim-gossip", device="reference")
+SMALL = Scenario(agents=6, topology={"kind": "complete"}, config="sim-gossip", device="model")
 BAD_SEEDS = [*hostile.NO_INTEGERS, -1, np.int64(-1), 1 << 64, 1 << 20_000]
 
 
@@ -315,26 +316,24 @@ def test_a_seed_may_be_numpys() -> None:
     for kind in (np.int64, np.uint8, np.array):
         result = tmesh.run(SMALL, seed=kind(1))
         assert json.loads(result.to_json()) == json.loads(tmesh.run(SMALL, seed=1).to_json())
-    assert genesis(np.int64(10), np.int64(1)) == genesis(10, 1)
-    with tmesh.open_device("reference", "sim-gossip") as device:
-        one, other = (sweep(SMALL, device, kind(3), kind(1)) for kind in (int, np.int64))
-    np.testing.assert_array_equal(one.states, other.states)
+    assert linear(np.int64(10), np.int64(1)) == linear(10, 1)
+    assert decide(SMALL, np.int64(1)) == decide(SMALL, 1)
 
 
 @pytest.mark.parametrize("number", range(len(BAD_SEEDS)))
 def test_a_bad_seed_is_refused(number: int) -> None:
     seed: Any = BAD_SEEDS[number]
-    with tmesh.open_device("reference", "sim-gossip") as device:
+    with tmesh.open_device("model", "sim-gossip") as device:
         for call in (
             lambda: tmesh.run(SMALL, device, seed),
-            lambda: sweep(SMALL, device, 1, seed),
-            lambda: genesis(10, seed),
+            lambda: decide(SMALL, seed),
+            lambda: linear(10, seed),
         ):
             with pytest.raises(tmesh.InvalidInput, match="seed must be"):
                 call()
         for seeds in (0, True, 2.0, None):
             with pytest.raises(tmesh.InvalidInput, match="seeds must be"):
-                sweep(SMALL, device, seeds)  # type: ignore[arg-type]
+                linear(seeds)  # type: ignore[arg-type]
         with pytest.raises(tmesh.InvalidInput, match="scenario must be a Scenario, not str"):
             tmesh.run("swarm.toml", device)  # type: ignore[arg-type]
         with pytest.raises(tmesh.InvalidInput, match="device must be an open device, not str"):

@@ -18,12 +18,22 @@ def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
     assert "decided" in shown.output
     values = json.loads(result.read_text())
     assert " ".join(values) == (
-        "device seed agents faulty decided outcome disagreements rounds delays events cycles "
-        "entropy agreement purity coherence certificates frames bytes seconds refused accused "
-        "heals glued tombstones epochs genesis"
+        "device seed agents faulty decided outcome disagreements preferred stated rounds delays "
+        "events cycles entropy agreement purity coherence certificates byzantine "
+        "wrongly_excluded failed generations epochs updates audits cycles_of_updates "
+        "cycles_of_audits frames deliveries bytes seconds refused glued history opinions genesis"
     )
     assert values["decided"] == 1
     assert f"{values['bytes']['statements'] / 64:,.0f}" in shown.output  # an agent's share
+    assert max(map(len, shown.output.splitlines())) <= 80
+    kinds = {one["kind"]: one["proven_by"] for one in values["byzantine"]}
+    honest = values["agents"] - values["faulty"]
+    assert {name for name, holders in kinds.items() if holders == honest} == {
+        "arithmetic",
+        "equivocate",
+        "stubborn",
+    }
+    assert (values["wrongly_excluded"], values["disagreements"]) == ([], 0)
     assert picture.read_text().lstrip().startswith("<?xml")
 
 
@@ -32,7 +42,10 @@ MISTAKES = {
     "run {}/none.toml": "none.toml: No such file",
     "run {}": ": Is a directory",
     "run /dev/zero": "/dev/zero: over 1,048,576 bytes",
-    "run {}/truncated.toml": "states.npz: not an NPZ archive of numbers: ",
+    "run {}/truncated.toml": "evidence.npz: not an NPZ archive of numbers: ",
+    "run {}/old.toml": "old.toml: kappa: it is a rule now: write it into the table [rules] as",
+    "run {}/rule.toml": "rule.toml: rules: kappa: Input should be 1, 2, 4 or 8, not 3",
+    "run --device reference": "reference: agents sign the bits of exact devices",
     "run {}/deep.toml": "deep.toml: not TOML: ",
     "run {}/digits.toml": "digits.toml: not TOML: ",
     "run {}/folder.toml": "folder.toml: folder: Extra inputs are not permitted",
@@ -40,20 +53,21 @@ MISTAKES = {
     "run --device quantum": "device must be one of reference, model, verilator, netlist,",
     "run --device serial:quantum://x": "quantum",
     "run --config huge": "config must be one of default, ",
-    "run --genesis --json /dev/null/x": "/dev/null/x: File exists",
-    "run --genesis --seed -1": "--seed",
-    "run --genesis --colour": "--colour",
+    "run --linear --json /dev/null/x": "/dev/null/x: File exists",
+    "run --linear --seed -1": "--seed",
+    "run --linear --colour": "--colour",
     "run --device reference --picture {}/run.txt": "run.txt: a picture ends in one of .",
     "run --device reference --picture /dev/null/run.svg": "/dev/null/run.svg: File exists",
     "run --device reference --json {}": ": it is a folder",
     "arena --json /dev/null/rows.json": "/dev/null/rows.json: File exists",
     "fly": "fly",
-    "arena --kappa 3": "kappa: Input should be 1, 2, 4 or 8, not 3",
-    "arena --adversary nice": "adversary: 'nice' is none of crash",
-    "arena --adversary os:path": "adversary: os:path is no Adversary",
-    "arena --adversary no.such:Thing": "adversary: no.such:Thing: ModuleNotFoundError: ",
-    "arena --faulty 200": "faulty: 200 of 200 agents leaves none honest",
-    "arena --events pigeon --seeds 1 --agents 20 --k 4": "channel: 'pigeon' is none of ideal",
+    "arena --rule kappa=3": "rules: kappa: Input should be 1, 2, 4 or 8, not 3",
+    "arena --rule kappa": "--rule: 'kappa' is not of the form NAME=VALUE",
+    "arena --adversary nice": "byzantine: 'nice' is none of arithmetic",
+    "arena --adversary os:path": "byzantine: os:path is no Byzantine",
+    "arena --adversary no.such:Thing": "byzantine: no.such:Thing: ModuleNotFoundError: ",
+    "arena --faulty 64": "byzantine: 64 of 64 leave none honest",
+    "arena --events pigeon --seeds 1 --agents 20": "channel: 'pigeon' is none of ideal",
     "arena --runs {}/zero.toml": "zero.toml: line 1 is no result",
     "arena --runs {}": "Is a directory",
     "board --config sim-eigen": "config has no engine (gossip_lanes = 0)",
@@ -65,15 +79,17 @@ MISTAKES = {
 def test_bad_input_is_one_line_and_status_2(
     arguments: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "states.npz").write_bytes(b"PK\x03\x04 and no more")
+    (tmp_path / "evidence.npz").write_bytes(b"PK\x03\x04 and no more")
     (tmp_path / "loops.csv").write_text("0,1\n1,1\n")
     for name, text in {
         "zero": "agents = 0",
-        "truncated": "device = 'reference'\nstates = 'states.npz'",
+        "truncated": "device = 'model'\nevidence = 'evidence.npz'",
+        "old": "kappa = 4",
+        "rule": "rules = {kappa = 3}",
         "deep": f"x = {'[' * 5000}",
         "digits": f"agents = {'1' * 5000}",
         "folder": "folder = '/'",
-        "loops": "device = 'reference'\nedges = 'loops.csv'",
+        "loops": "device = 'model'\nedges = 'loops.csv'",
     }.items():
         (tmp_path / f"{name}.toml").write_text(text)
     assert main(arguments.format(tmp_path).split()) == 2
@@ -99,56 +115,52 @@ def test_a_scenario_has_any_device(device: str) -> None:
     assert Scenario(device=device).device == device
 
 
-def test_genesis_and_doctor() -> None:
-    assert "nothing is decided" in CliRunner().invoke(app, ["run", "--genesis"]).output
+def test_the_linear_baseline_and_doctor() -> None:
+    assert "nothing is decided" in CliRunner().invoke(app, ["run", "--linear"]).output
     assert "verilator" in CliRunner().invoke(app, ["doctor"]).output
 
 
 def test_arena_prints_shares_and_writes_rows(tmp_path: Path) -> None:
-    """Silent liars change nothing; the keys are those that others build on."""
+    """The keys are those that others build on."""
     path = tmp_path / "arena.json"
-    arguments = ["arena", "--agents", "60", "--k", "8", "--seeds", "5", "--json", str(path)]
-    shown = CliRunner().invoke(
-        app, [*arguments, "--coin", "none", "--adversary", "mute", "--adversary", "hold"]
-    )
+    arguments = "arena --agents 30 --topology complete --seeds 2 --adversary mute"
+    options = ["--adversary", "stubborn", "--events", "ideal", "--json", str(path)]
+    shown = CliRunner().invoke(app, [*arguments.split(), *options])
     assert shown.exit_code == 0, shown.output
-    none, mute, hold = json.loads(path.read_text())
-    assert " ".join(none) == (
-        "protocol coin channel agents k kappa majority adversary faulty seeds decided split wrong "
-        "followed rounds_p50 rounds_p95 delays_p50 frames bytes epochs"
+    rows = json.loads(path.read_text())
+    assert " ".join(rows[0]) == (
+        "protocol channel agents majority adversary faulty seeds decided split wrong followed "
+        "stated rounds_p50 rounds_p95 generations excluded delays_p50 frames bytes seconds"
     )
-    assert (none["adversary"], none["faulty"], mute["faulty"]) == ("none", 0, 12)
-    assert mute["decided"] == 1
-    assert hold["decided"] < 1
-    assert (none["channel"], none["frames"]) == (None, None)
+    names = [(row["adversary"], row["faulty"], row["channel"]) for row in rows]
+    assert names == [
+        (adversary, faulty, channel)
+        for adversary, faulty in (("none", 0), ("mute", 3), ("stubborn", 3))
+        for channel in (None, "ideal")
+    ]
+    assert all(row["decided"] == row["followed"] == 1 for row in rows)
+    assert all(row["split"] == row["excluded"] == 0 for row in rows)
+    generations = [row["generations"] for row in rows]
+    assert generations[:5] == [1, 1, 1, 1, 2]
+    assert 2 <= generations[5] <= 4  # one for each proof, unless two come together
+    assert (rows[0]["frames"], rows[0]["bytes"]) == (None, None)
+    assert rows[1]["bytes"] > 100 * rows[1]["frames"]
 
 
-def test_small_swarms_and_repeated_options_make_one_row_each(tmp_path: Path) -> None:
-    """A fifth of four agents is none."""
+def test_a_share_that_is_named_twice_makes_one_row(tmp_path: Path) -> None:
     path = tmp_path / "arena.json"
-    arguments = "arena --agents 4 --k 2 --seeds 2 --coin none --kappa 8 --kappa 8 --json"
-    shown = CliRunner().invoke(app, [*arguments.split(), str(path)])
+    arguments = "arena --agents 4 --topology complete --seeds 2 --majority 0.8 --majority 0.8"
+    shown = CliRunner().invoke(app, [*arguments.split(), "--json", str(path)])
     assert shown.exit_code == 0, shown.output
     assert [(row["faulty"], row["seeds"]) for row in json.loads(path.read_text())] == [(0, 2)]
 
 
-def test_arena_runs_the_same_in_rounds_and_in_messages(tmp_path: Path) -> None:
-    """Every start and order, each in both models; over a channel that loses nothing and delays all
-    alike, an agent needs about as many rounds."""
-    path = tmp_path / "arena.json"
-    arguments = (
-        "arena --agents 40 --k 8 --faulty 8 --adversary mute --seeds 3 --events ideal --no-finality"
-    )
-    options = ["--majority", "0.8", "--majority", "1", "--kappa", "4", "--kappa", "8"]
-    shown = CliRunner().invoke(app, [*arguments.split(), *options, "--json", str(path)])
-    assert shown.exit_code == 0, shown.output
-    rows = json.loads(path.read_text())
-    grid = [(kappa, start) for kappa in (4, 8) for start in (0.8, 1.0)]
-    assert [(row["kappa"], row["majority"]) for row in rows[::2]] == grid
-    for rounds, messages in zip(rows[::2], rows[1::2], strict=True):
-        assert (rounds["channel"], messages["channel"]) == (None, "ideal")
-        assert rounds["majority"] == messages["majority"]
-        assert rounds["decided"] == messages["decided"] == messages["followed"] == 1
-        assert abs(rounds["rounds_p50"] - messages["rounds_p50"]) <= 2
-        assert messages["delays_p50"] >= 2 * messages["rounds_p50"]
-        assert messages["bytes"] > 100 * messages["frames"]
+def test_a_swarm_with_more_byzantine_agents_than_declared_warns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "swarm.toml"
+    text = "agents = 7\nfaults = 1\ndevice = 'model'\n[byzantine]\nmute = 2\n"
+    path.write_text(text + "[topology]\nkind = 'complete'\n")
+    assert main(["run", str(path)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 Byzantine agents, but the quorum tolerates 1" in said

@@ -87,7 +87,7 @@ def test_a_command_goes_on_when_its_output_cannot_be_written(
     assert done == [True]
 
 
-ARGUMENTS = "--agents 60 --k 8 --seeds 3 --coin none --kappa 8"
+ARGUMENTS = "--agents 20 --topology complete --seeds 1"
 ARENA = ["arena", *ARGUMENTS.split()]
 
 
@@ -124,7 +124,7 @@ def test_an_interrupted_arena_keeps_its_runs_and_goes_on(
     """The same command measures only what is missing: a planted value stays in its row."""
     path, runs = tmp_path / "rows.json", tmp_path / "runs"
     command = [*ARENA, "--json", str(path), "--runs", str(runs)]
-    command += ["--adversary", "mute", "--adversary", "phase"]
+    command += ["--adversary", "mute", "--adversary", "flip"]
     measure = Arena.measure
 
     def interrupt(run: object) -> None:
@@ -141,13 +141,13 @@ def test_an_interrupted_arena_keeps_its_runs_and_goes_on(
     assert said.count("\n") == 1
     assert len(json.loads(path.read_text())) == 1
     kept = json.loads(runs.read_text())
-    kept["result"][0]["epochs"] = 99
+    kept["result"]["generations"] = 99
     runs.write_text(json.dumps(kept) + "\n")
     for _ in range(2):
         assert main(command) == 0
         rows = json.loads(path.read_text())
-        assert [row["adversary"] for row in rows] == ["none", "mute", "phase"]
-        assert [row["epochs"] for row in rows].count(99) == 1
+        assert [row["adversary"] for row in rows] == ["none", "mute", "flip"]
+        assert [row["generations"] for row in rows].count(99) == 1
     assert runs.read_text().count("\n") == 3
 
 
@@ -157,8 +157,8 @@ def test_ctrl_c_reaches_the_command_line(
     def interrupted(seed: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tmesh.cli.genesis", interrupted)
-    assert main(["run", "--genesis"]) == INTERRUPTED
+    monkeypatch.setattr("tmesh.cli.linear", interrupted)
+    assert main(["run", "--linear"]) == INTERRUPTED
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -114,9 +114,10 @@ def test_meshes_have_their_neighbours() -> None:
 def test_agents_move_no_faster_than_they_can() -> None:
     mesh = Mesh(Topology(radius=0.4, speed=0.05), 40, np.random.default_rng(3))
     before = [set(some.tolist()) for some in mesh.neighbours]
-    places = mesh._positions.copy()  # type: ignore[union-attr]
+    assert mesh.positions is not None
+    places = mesh.positions.copy()
     mesh.move(2.0)
-    steps = np.linalg.norm(mesh._positions - places, axis=1)
+    steps = np.linalg.norm(mesh.positions - places, axis=1)
     assert steps.max() <= 0.1 + 1e-12
     assert steps.mean() > 0.05
     assert before != [set(some.tolist()) for some in mesh.neighbours]

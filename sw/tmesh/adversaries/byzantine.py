@@ -1,11 +1,17 @@
 """The base of Byzantine agents, and what those of one run share."""
 
 import dataclasses
+import hashlib
+import importlib
+import importlib.util
 import random
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
-from tmesh.agent import Agent, Effect
+from tmesh.agent import Agent, Effect, Memo, Send
 from tmesh.agent.agent import Evidence, undecided
 from tmesh.agent.deliberation import Deliberation
 from tmesh.agent.opinion import Opinions, tree
@@ -26,22 +32,29 @@ class Plot:
     """What the Byzantine agents of one run know and share.
 
     agents: all of them, as the bits of a number. wanted: the outcome that each decision, by its id,
-    shall have: one that fewer honest agents prefer. rng: their source of randomness.
+    shall have: one that fewer honest agents prefer. rng: their source of randomness. memo: their
+    results of checks.
     """
 
     agents: int
     wanted: dict[bytes, int]
     rng: random.Random
+    memo: Memo = dataclasses.field(default_factory=Memo)
 
 
 class Byzantine(Agent):
     """An agent that breaks rules, or bends them. The base class keeps them all.
 
-    A kind is a subclass with a `name`. `lie` changes what it states, `filter` its effects before
-    the host sees them, `believe` its evidence. It sees `plot`, and everything that it received.
+    A kind is a subclass with a `name`. What it does in rounds serves the round model as well:
+    `lies` says when it states something else, `believe` its evidence, `silent_from` the round from
+    which on it sends nothing, `deaf` whether it hears its fellows and one honest agent only. With
+    messages also `lie` says what it states, and `filter` sees its effects before the host. It sees
+    `plot`, and everything that it received.
     """
 
     name: ClassVar[str] = ""
+    silent_from: ClassVar[int | None] = None
+    deaf: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type["Byzantine"]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -51,9 +64,20 @@ class Byzantine(Agent):
     def __init__(
         self, genesis: Genesis, signer: Signer, plot: Plot, evidence: Evidence = undecided
     ) -> None:
-        # Its own memo: what it takes for checked, it need not have checked.
-        super().__init__(genesis, signer, evidence, self_check=False)
+        # Honest agents trust their memo, so it is another one.
+        super().__init__(genesis, signer, evidence, self_check=False, memo=plot.memo)
         self.plot, self.rules = plot, genesis.rules
+
+    @classmethod
+    def lies(cls, count: int, amplified: bool, rank: int, gone: int) -> bool:
+        """Whether its statement of round `count` is a lie. rank: its place among its fellows, of
+        whom `gone` are excluded. amplified: whether it amplifies in this round."""
+        return False
+
+    @classmethod
+    def believe(cls, evidence: Sequence[float], wanted: int) -> Sequence[float]:
+        """The evidence that it states, where it has some, and the plot wants an outcome."""
+        return evidence
 
     def lie(self, statement: Statement, stage: Stage) -> Statement:
         """The statement that it signs instead of a true one."""
@@ -61,19 +85,23 @@ class Byzantine(Agent):
 
     def listen(self, before: tuple[int, ...], rule: Listen) -> list[int] | None:
         """The list of its next statement, given the last one; None to wait."""
-        return rule(before)
+        heard = rule(before)
+        if heard is None or not self.deaf:
+            return heard
+        honest = [one for one in heard if not self.fellow(one)]
+        return sorted([one for one in heard if self.fellow(one)] + honest[:1])
 
     def filter(self, effects: list[Effect]) -> list[Effect]:
         """The effects that the host carries out."""
-        return effects
-
-    def believe(self, decision: Decision, evidence: Sequence[float]) -> Sequence[float]:
-        """The evidence that it states, where it has some."""
-        return evidence
+        if self.silent_from is None:
+            return effects
+        if any(one.round <= self.silent_from for one in self.deliberations.values()):
+            return effects
+        return [one for one in effects if not isinstance(one, Send)]
 
     def open(self, decision: Decision, evidence: Sequence[float] | None = None) -> list[Effect]:
         some = self._evidence(decision) if evidence is None else evidence
-        return super().open(decision, self.believe(decision, some))
+        return super().open(decision, self.believe(some, self.plot.wanted.get(decision.id, 0)))
 
     def certain(self, statement: Statement, outcome: int) -> Statement:
         """The statement with settled opinions for an outcome."""
@@ -118,14 +146,53 @@ class _LyingStage(Stage):
         super().__init__(*arguments)
 
     def state(self, statement: Statement) -> None:
-        super().state(self._liar.lie(statement, self))
+        liar, plot = self._liar, self._liar.plot
+        rank = sum(plot.agents >> one & 1 for one in range(liar.me))
+        gone = (liar.excluded & plot.agents).bit_count()
+        amplified = bool(statement.opinions.amplified)
+        if liar.lies(statement.round, amplified, rank, gone):
+            statement = liar.lie(statement, self)
+        super().state(statement)
 
     def listen(self, before: tuple[int, ...]) -> list[int] | None:
         return self._liar.listen(before, super().listen)
 
 
 def kind(name: str) -> type[Byzantine]:
-    """A kind by its name. Raises `InvalidInput` for a name that no kind has."""
+    """A kind by its name, or a class elsewhere by `module:Class` or `path/file.py:Class`.
+
+    Raises `InvalidInput` for a name that no kind has.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            found = getattr(_module(module), attribute)
+        except (Exception, SystemExit) as error:  # of a user's own module
+            raise InvalidInput(f"byzantine: {name}: {type(error).__name__}: {error}") from None
+        if not (isinstance(found, type) and issubclass(found, Byzantine)):
+            raise InvalidInput(f"byzantine: {name} is no Byzantine")
+        return found
     if name not in Byzantine.kinds:
-        raise InvalidInput(f"adversary: {name!r} is none of {', '.join(Byzantine.kinds)}")
+        raise InvalidInput(f"byzantine: {name!r} is none of {', '.join(names())}")
     return Byzantine.kinds[name]
+
+
+def _module(name: str) -> ModuleType:
+    """A module by its name or its file; a file is executed once."""
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name).resolve()
+    alias = f"tmesh.adversaries.file_{hashlib.sha256(bytes(path)).hexdigest()[:16]}"
+    if alias not in sys.modules:
+        spec = importlib.util.spec_from_file_location(alias, path)
+        if spec is None or spec.loader is None:
+            raise InvalidInput("not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[alias] = module
+    return sys.modules[alias]
+
+
+def names() -> list[str]:
+    """The names of all kinds that are built in."""
+    return sorted(Byzantine.kinds)

@@ -10,51 +10,52 @@ from tmesh.agent.stage import Stage
 from tmesh.agent.statement import Statement
 
 
-class Stubborn(Byzantine):
+class _Liar(Byzantine):
+    """Lies in every round after the first."""
+
+    @classmethod
+    def lies(cls, count: int, amplified: bool, rank: int, gone: int) -> bool:
+        return count > 0
+
+
+class Stubborn(_Liar):
     """Certain of its outcome in every statement."""
 
     name = "stubborn"
 
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        return self.certain(statement, self.wanted(statement)) if statement.round else statement
+        return self.certain(statement, self.wanted(statement))
 
 
-class Flip(Byzantine):
+class Flip(_Liar):
     """States the opposite of its opinions."""
 
     name = "flip"
 
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        if not statement.round:
-            return statement
         return _with(statement, [-one for one in statement.opinions.z])
 
 
-class Random(Byzantine):
+class Random(_Liar):
     """States a random opinion."""
 
     name = "random"
 
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        if not statement.round:
-            return statement
         one = self.rules.one
         return _with(statement, [self.plot.rng.randint(-one, one) for _ in statement.opinions.z])
 
 
-class Hold(Byzantine):
+class Hold(_Liar):
     """Balances: states what makes the sum of the opinions that it cites zero."""
 
     name = "hold"
 
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        if not statement.round:
-            return statement
         cited = stage.history.cited(statement) or []
-        sums = [sum(z) for z in zip(*(one.opinions.z for one in cited[1:]), strict=True)]
+        sums = [sum(z) for z in zip(*(one.opinions.z for one in cited), strict=True)]
         one = self.rules.one
-        wanted = [max(-one, min(one, -total)) for total in sums] or statement.opinions.z
-        return _with(statement, list(wanted))
+        return _with(statement, [max(-one, min(one, -total)) for total in sums])
 
 
 class Arithmetic(Byzantine):
@@ -62,9 +63,11 @@ class Arithmetic(Byzantine):
 
     name = "arithmetic"
 
+    @classmethod
+    def lies(cls, count: int, amplified: bool, rank: int, gone: int) -> bool:
+        return count >= 3
+
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        if statement.round < 3:
-            return statement
         return _with(statement, [one - 1 for one in statement.opinions.z])
 
 
@@ -73,20 +76,26 @@ class Loud(Byzantine):
 
     name = "loud"
 
+    @classmethod
+    def lies(cls, count: int, amplified: bool, rank: int, gone: int) -> bool:
+        return count == 0
+
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        if statement.round:
-            return statement
         z = tree(len(statement.opinions.z) + 1).certain(self.wanted(statement), self.rules)
         return _with(statement, list(z))
 
 
 class Reopen(Byzantine):
-    """States other evidence whenever it starts again."""
+    """States other evidence when it starts again."""
 
     name = "reopen"
 
+    @classmethod
+    def lies(cls, count: int, amplified: bool, rank: int, gone: int) -> bool:
+        return count == 0
+
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        if statement.round or statement.place.generation == 0:
+        if statement.place.generation == 0:
             return statement
         return _with(statement, [one // 2 for one in statement.opinions.z])
 
@@ -96,16 +105,16 @@ class Sacrifice(Byzantine):
 
     name = "sacrifice"
 
+    @classmethod
+    def lies(cls, count: int, amplified: bool, rank: int, gone: int) -> bool:
+        return amplified and gone >= rank
+
     def lie(self, statement: Statement, stage: Stage) -> Statement:
-        fellows = [agent for agent in range(self.plot.agents.bit_length()) if self.fellow(agent)]
-        gone = (self.excluded & self.plot.agents).bit_count()
-        if not statement.opinions.amplified or gone < fellows.index(self.me):
-            return statement
         return self.certain(statement, self.wanted(statement))
 
 
-class Equivocate(Byzantine):
-    """States one outcome to half of its neighbours, the other to the rest."""
+class Equivocate(_Liar):
+    """States its opinions to half of its neighbours, and the opposite to the rest."""
 
     name = "equivocate"
 

@@ -1,31 +1,27 @@
-"""Byzantine agents that bend the rules about time: no fraud proof shows them."""
+"""Byzantine agents that bend the rules: no fraud proof shows them."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from tmesh.adversaries.byzantine import Byzantine, Listen
+from tmesh.adversaries.byzantine import Byzantine
 from tmesh.agent import Effect, Send, SetTimer
-from tmesh.finality import Decision
 
 
 class Mute(Byzantine):
     """Never sends anything."""
 
     name = "mute"
+    silent_from = 0
 
     def filter(self, effects: list[Effect]) -> list[Effect]:
         return [one for one in effects if not isinstance(one, Send)]
 
 
 class Crash(Byzantine):
-    """Keeps the rules for two rounds, and then stops."""
+    """Keeps the rules for two rounds, and then sends nothing."""
 
     name = "crash"
-
-    def filter(self, effects: list[Effect]) -> list[Effect]:
-        if all(one.round < 3 for one in self.deliberations.values()):
-            return effects
-        return [one for one in effects if not isinstance(one, Send)]
+    silent_from = 2
 
 
 class EvidenceLiar(Byzantine):
@@ -33,27 +29,20 @@ class EvidenceLiar(Byzantine):
 
     name = "evidence"
 
-    def believe(self, decision: Decision, evidence: Sequence[float]) -> Sequence[float]:
-        wanted = self.plot.wanted.get(decision.id, 0)
-        return [float(outcome == wanted) for outcome in range(len(decision.labels))]
+    @classmethod
+    def believe(cls, evidence: Sequence[float], wanted: int) -> Sequence[float]:
+        return [float(outcome == wanted) for outcome in range(len(evidence))]
 
 
 class Deaf(EvidenceLiar):
     """Claims that honest neighbours are silent: hears its fellows and one honest agent."""
 
     name = "deaf"
-
-    def listen(self, before: tuple[int, ...], rule: Listen) -> list[int] | None:
-        heard = rule(before)
-        if heard is None:
-            return None
-        fellows = [one for one in heard if self.fellow(one)]
-        honest = [one for one in heard if not self.fellow(one)]
-        return sorted(fellows + honest[:1])
+    deaf = True
 
 
 class Slow(EvidenceLiar):
-    """Holds each message back for three quarters of the time that others wait for it."""
+    """Holds each message back for three quarters of the grace that others give in a round."""
 
     name = "slow"
 

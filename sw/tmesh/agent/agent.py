@@ -58,8 +58,6 @@ class Agent:
     ) -> None:
         if genesis.signer(signer.author, signer.secret).swarm != signer.swarm:
             signer = signer.within(genesis.id)
-        if not genesis.rules.dephase:
-            raise InvalidInput("dephase: an agent's opinions are dephased")
         self._context = Context(genesis, signer, memo or Memo(), self_check)
         self._evidence = evidence
         self._open: dict[bytes, Deliberation] = {}
@@ -87,6 +85,11 @@ class Agent:
     def proofs(self) -> dict[int, Proof]:
         """One proof for each of them."""
         return dict(self._context.proofs)
+
+    @property
+    def stated(self) -> int:
+        """How many statements it made since it started."""
+        return self._context.stated
 
     @property
     def deliberations(self) -> dict[bytes, Deliberation]:

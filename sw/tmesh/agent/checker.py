@@ -10,6 +10,7 @@ from tmesh.agent.opinion import Tree
 from tmesh.agent.proof import Kind, Proof
 from tmesh.agent.statement import Statement, digest
 from tmesh.agent.step import claims, opening_fault, step_fault
+from tmesh.errors import InvalidInput
 from tmesh.finality import Decision
 
 
@@ -47,6 +48,8 @@ class Checker:
     def offer(self, statement: Statement, found: Checked) -> None:
         """A statement of this place, signed by its author. Raises `InvalidInput` for one that
         cannot be of it."""
+        if statement.round > self._rules.last(self.history.place.epoch):
+            raise InvalidInput(f"round: {statement.round} is after the last one")
         rival = self.history.offer(statement)
         if rival is not None:
             self._prove(Kind.EQUIVOCATION, _in_order(rival, statement), found)
@@ -79,7 +82,7 @@ class Checker:
         frontier = self.history.frontier(author, count, heard)
         if frontier.present < self._decision.quorum:
             return before
-        limit = self._rules.averaging * self.history.place.epoch
+        limit = self._rules.limit(self.history.place.epoch)
         for place, sign in enumerate(frontier.signs):
             if sign or count >= limit:
                 before |= 1 << place

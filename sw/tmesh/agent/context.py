@@ -38,7 +38,7 @@ class Memo:
 class Context:
     """Of one agent. effects: what its host is to do, in order; the agent hands them over at the end
     of each call. proofs: one for each agent that it excludes. drawn: its drawn neighbours in each
-    open decision. failed: whether its device was found broken."""
+    open decision. failed: whether its device was found broken. stated: statements that it made."""
 
     genesis: Genesis
     signer: Signer
@@ -48,6 +48,7 @@ class Context:
     proofs: dict[int, Proof] = dataclasses.field(default_factory=dict)
     drawn: dict[bytes, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     failed: bool = False
+    stated: int = 0
 
     @property
     def me(self) -> int:

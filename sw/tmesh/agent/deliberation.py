@@ -32,7 +32,7 @@ class Deliberation:
     """State of one decision. Calls append to `context.effects`.
 
     opening: the agent's evidence, z of each branching. records: of an earlier life. `stage` is None
-    only if the decision was final before the agent started.
+    only if the decision was final before the agent started; `starts` counts its stages.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Deliberation:
         statements = [one.body for one in some if one.kind == RecordKind.STATEMENT]
         self._own = [Statement.decode(one) for one in statements]
         self.stage: Stage | None = None
+        self.starts = 0
         self._openings: dict[int, Statement] = {}
         self._early: dict[int, list[Statement]] = {}
         self._epoch, self._begins = 1, tuple[int, ...]()
@@ -80,6 +81,21 @@ class Deliberation:
         last = self.stage.history.last(self._context.me) if self.stage else None
         return last.statement.opinions if last else Opinions.opening(self._opening)
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that the agent is in."""
+        return self.voter.epoch
+
+    @property
+    def outcome(self) -> int | None:
+        """The outcome that the agent's settled opinions lead to; it is provisional."""
+        return self._tree.outcome(self.opinions, self._rules)
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is such an outcome."""
+        return self.outcome is not None
+
     # Inputs
 
     def hear(self, bundle: Bundle) -> None:
@@ -100,7 +116,6 @@ class Deliberation:
         stage = self.stage if self.certificate is None else None
         if stage is not None and (request.epoch, request.generation) == stage.place[1:]:
             statements = stage.lacking(request.heights, request.doubts, STATEMENTS)
-            stage.spread.graft(request.sender, {one.author for one in statements})
         if statements or votes:
             self._send(request.sender, statements, votes)
 
@@ -156,6 +171,7 @@ class Deliberation:
         if self.stage is not None and self.stage.place == place:
             return self.stage
         stage = self.stage = self._stage(place)
+        self.starts += 1
         self._context.drawn[self.decision.id] = stage.spread.neighbours
         early, self._early = self._early, {}
         for statement in itertools.chain(*early.values()):

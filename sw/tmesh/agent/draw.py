@@ -10,6 +10,7 @@ from collections import deque
 from functools import cached_property, lru_cache
 
 import cbor2
+import numpy as np
 
 from tmesh.errors import InvalidInput
 from tmesh.finality import Decision
@@ -121,7 +122,10 @@ def _order(seed: bytes, agent: int, near: int, agents: int) -> list[int]:
     if not near:
         return []
     data = hashlib.shake_256(seed + agent.to_bytes(4)).digest(_BYTES * agents)
-    return sorted(bits(near), key=lambda one: (data[_BYTES * one : _BYTES * (one + 1)], one))
+    others = np.fromiter(bits(near), dtype=np.int64)
+    keys = np.frombuffer(data, dtype=">u8")[others]
+    found: list[int] = others[np.argsort(keys, kind="stable")].tolist()
+    return found
 
 
 def _components(neighbours: list[int]) -> set[int]:

@@ -45,9 +45,15 @@ class Bundle:
     def encoded(self) -> bytes:
         """Its bytes."""
         fields = [] if self.description is None else self.description.fields
-        some, votes = [one.encoded for one in self.statements], pack(self.votes)
-        parts = [VERSION, int(_Kind.BUNDLE), self.sender, self.decision, fields, some, votes]
-        return octets("bundle", cbor2.dumps(parts, canonical=True), most=LARGEST)
+        some = [one.encoded for one in self.statements]
+        parts = [VERSION, int(_Kind.BUNDLE), self.sender, self.decision, fields, some]
+        data = cbor2.dumps([*parts, self.ballots], canonical=True)
+        return octets("bundle", data, most=LARGEST)
+
+    @cached_property
+    def ballots(self) -> bytes:
+        """The bytes of the votes."""
+        return pack(self.votes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,3 +158,16 @@ def _request(sender: int, rest: list[object]) -> Request:
 def _exposure(sender: int, rest: list[object]) -> Exposure:
     (proof,) = array("exposure", rest, 1)
     return Exposure(sender, Proof.decode(octets("proof", proof)))
+
+
+def parts(data: bytes) -> dict[str, int]:
+    """The bytes of a message by what they are for."""
+    message = decode(data)
+    match message:
+        case Request():
+            return {"requests": len(data)}
+        case Exposure():
+            return {"proofs": len(data)}
+        case Bundle():
+            votes = len(message.ballots) if message.votes else 0
+            return {"statements": len(data) - votes, "votes": votes}

@@ -129,6 +129,7 @@ class Stage:
         record = Record(RecordKind.STATEMENT, self.decision.id, signed.encoded)
         self._context.do(Persist(record.encoded))
         self._signed = signed.round
+        self._context.stated += 1
         self._patience.begin()
         self._checker.add(signed, found)
         self._use(found)
@@ -137,6 +138,8 @@ class Stage:
         """Ask for the updates of the next statement, if all of the list is there."""
         me, last = self._context.me, self.history.last(self._context.me)
         if self._making is not _NONE or last is None or last.stands or self.round <= self._signed:
+            return
+        if self.round > self._rules.last(self.place.epoch):
             return
         heard = self.listen(last.heard)
         if heard is None or not (heard or self.decision.quorum == 1):

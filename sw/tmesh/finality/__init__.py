@@ -2,14 +2,12 @@
 
 from tmesh.errors import InvalidCertificate
 from tmesh.finality.certificate import Certificate, Decision
-from tmesh.finality.coin import Coin
 from tmesh.finality.rules import Act, Vote, quorum, tolerated
 from tmesh.finality.voter import Signed, Summary, Voter, pack, unpack
 
 __all__ = [
     "Act",
     "Certificate",
-    "Coin",
     "Decision",
     "InvalidCertificate",
     "Signed",

@@ -14,42 +14,19 @@ from tmesh.settings import Settings
 Kappa = Annotated[Literal[1, 2, 4, 8], BeforeValidator(partial(checks.integer, "it"))]
 
 
-class OpinionRules(Settings):
-    """Rules of opinions and epochs, in a genesis and in a scenario.
-
-    - k: neighbours in an update.
-    - amplify, kappa: `purify` takes the power κ of the mean; in `interfere` an agent's own state
-      interferes with it, r' = 2(a+b)/(3+a·b).
-    - dephase: whether only diagonals count. Without it, superpositions can stop a swarm.
-    - epsilon, beta: an opinion collapses after β updates in a row with less than ε nat of entropy.
-    - timeout: rounds of the first epoch; epoch e lasts e times as long.
-    """
-
-    k: Annotated[int, Field(ge=1, le=255, description="neighbours in an update")] = 8
-    amplify: Annotated[
-        Literal["purify", "interfere"], Field(description="how agreement is amplified")
-    ] = "purify"
-    kappa: Annotated[Kappa, Field(description="order of purification")] = 4
-    dephase: Annotated[bool, Field(description="whether only diagonals count")] = True
-    epsilon: Annotated[
-        float,
-        Field(gt=0, lt=0.7, allow_inf_nan=False, description="entropy of a certain opinion, nats"),
-    ] = 0.1
-    beta: Annotated[
-        int, Field(ge=1, le=1 << 31, description="certain updates until an opinion collapses")
-    ] = 3
-    timeout: Annotated[
-        int, Field(ge=1, le=1 << 31, description="rounds of the first epoch; epoch e has e times")
-    ] = 40
-
-
-class SwarmRules(OpinionRules):
+class SwarmRules(Settings):
     """Two agents with the same rules compute the same opinion from the same statements.
 
+    - k: neighbours that an agent draws, about; from k/2 to 2k.
+    - amplify, kappa: `purify` takes the power κ of the mean; in `interfere` an agent's own opinion
+      interferes with it, r' = 2(a+b)/(3+a·b).
+    - epsilon, beta: an opinion settles after β amplified updates in a row with less than ε nat of
+      entropy.
     - f: fraction bits of an opinion, so its unit is 2⁻ᶠ.
     - cap: the most that an opening statement may state for one side.
     - averaging: rounds after which an agent amplifies without the frontier test, in the first
-      epoch; epoch e has e times as many.
+      epoch; epoch e has e times as many. After twice as many rounds an agent makes no more
+      statements in that epoch and generation: too few agents are present.
     - level: `closure` recomputes every statement before it is used, `off` none.
     - beat: seconds between an agent's checks of what it still needs. The next three count beats.
     - grace, patience: an agent waits `grace` beats in every round for all of its list, and beyond
@@ -57,6 +34,18 @@ class SwarmRules(OpinionRules):
     - epoch_beats: length of the first epoch; epoch e is e times as long.
     """
 
+    k: Annotated[int, Field(ge=1, le=255, description="drawn neighbours, about")] = 8
+    amplify: Annotated[
+        Literal["purify", "interfere"], Field(description="how agreement is amplified")
+    ] = "purify"
+    kappa: Annotated[Kappa, Field(description="order of purification")] = 4
+    epsilon: Annotated[
+        float,
+        Field(gt=0, lt=0.7, allow_inf_nan=False, description="entropy of a certain opinion, nats"),
+    ] = 0.1
+    beta: Annotated[
+        int, Field(ge=1, le=1 << 31, description="certain updates until an opinion settles")
+    ] = 3
     f: Annotated[int, Field(ge=8, le=16, description="fraction bits of an opinion")] = 16
     cap: Annotated[
         float, Field(gt=0, lt=1, allow_inf_nan=False, description="the most of an opening")
@@ -87,6 +76,14 @@ class SwarmRules(OpinionRules):
     def most(self) -> int:
         """The cap in units of 2⁻ᶠ."""
         return int(self.cap * self.one)
+
+    def limit(self, epoch: int) -> int:
+        """The rounds of averaging in an epoch."""
+        return self.averaging * epoch
+
+    def last(self, epoch: int) -> int:
+        """The last round in an epoch."""
+        return 2 * self.limit(epoch)
 
     @cached_property
     def certain(self) -> int:

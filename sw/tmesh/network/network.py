@@ -43,7 +43,7 @@ class Network:
     """Messages and timers in the order of time; deterministic in `rng`.
 
     `frames` and `bytes` count what was put on air, lost or not; `lost` and `parted` what a channel
-    or a partition kept from arriving.
+    or a partition kept from arriving. `moved` is the time when the mesh last changed.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Network:
         self._bad: dict[tuple[int, int], bool] = {}
         self._delays: list[float] = []
         self._uniform: list[float] = []
-        self._moved = 0.0
+        self.moved = 0.0
         self.partitions = tuple(partitions)
         self._partitions = [
             (part, {agent: side for side, group in enumerate(part.groups) for agent in group})
@@ -107,9 +107,9 @@ class Network:
             arrived.append((time, agent, message))
         self.now = end
         refresh = self.mesh.topology.refresh
-        if self.mesh.topology.speed and self.now - self._moved >= refresh:
-            self.mesh.move(self.now - self._moved)
-            self._moved = self.now
+        if self.mesh.topology.speed and self.now - self.moved >= refresh:
+            self.mesh.move(self.now - self.moved)
+            self.moved = self.now
         return arrived
 
     def _push(self, time: float, agent: int, message: Any) -> None:

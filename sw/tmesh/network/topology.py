@@ -41,8 +41,8 @@ class Topology(Settings):
 class Mesh:
     """Neighbours of every agent: those of the start, or of now where agents move.
 
-    Raises `InvalidInput` if the mesh does not connect all agents. Given `edges` (m, 2) must not
-    join an agent to itself, and must leave each at least `k` neighbours.
+    positions: (agents, 2) on the unit square for a geometric mesh, else None. Raises `InvalidInput`
+    if the mesh does not connect all agents, or if given `edges` (m, 2) join an agent to itself.
     """
 
     def __init__(
@@ -51,22 +51,17 @@ class Mesh:
         agents: int,
         rng: np.random.Generator,
         edges: IntArray | None = None,
-        k: int = 0,
     ) -> None:
-        agents, k = checks.integer("agents", agents, least=1), checks.integer("k", k, least=0)
+        agents = checks.integer("agents", agents, least=1)
         self.topology, self.agents = topology, agents
         self._rng = rng
-        self._positions: FloatArray | None = None
+        self.positions: FloatArray | None = None
         self._goals: FloatArray | None = None
         graph = self._first(edges)
         if not nx.is_connected(graph):
             value = f"radius {topology.radius:g}" if edges is None else "these edges"
             raise InvalidInput(f"{topology.kind}: the mesh is not connected with {value}")
         self.neighbours = _lists(graph)
-        fewest = min(range(agents), key=lambda agent: len(self.neighbours[agent]))
-        if edges is not None and len(self.neighbours[fewest]) < k:
-            has = len(self.neighbours[fewest])
-            raise InvalidInput(f"k: {k} neighbours, but agent {fewest} has {has}")
 
     def joins(self, there: BoolArray) -> bool:
         """Whether some agents (agents,) reach each other without the others."""
@@ -79,15 +74,15 @@ class Mesh:
 
     def move(self, seconds: float) -> None:
         """Let agents move for some time, each towards its goal, then to a new one."""
-        if self._positions is None or self._goals is None or not self.topology.speed:
+        if self.positions is None or self._goals is None or not self.topology.speed:
             return
-        way = self._goals - self._positions
+        way = self._goals - self.positions
         left = np.linalg.norm(way, axis=1, keepdims=True)
         step = np.minimum(self.topology.speed * seconds, left)
-        self._positions += np.divide(way * step, left, out=np.zeros_like(way), where=left > 0)
+        self.positions += np.divide(way * step, left, out=np.zeros_like(way), where=left > 0)
         there = (left <= step)[:, 0]
         self._goals[there] = self._rng.random((int(np.sum(there)), 2))
-        self.neighbours = _lists(self._near(self._positions))
+        self.neighbours = _lists(self._near(self.positions))
 
     def _first(self, edges: IntArray | None) -> nx.Graph:
         n, kind = self.agents, self.topology.kind
@@ -107,9 +102,9 @@ class Mesh:
             graph = nx.grid_2d_graph(rows, n // rows, periodic=kind == "torus")
             return nx.convert_node_labels_to_integers(graph, ordering="sorted")
         for _ in range(DRAWS):
-            self._positions = self._rng.random((n, 2))
+            self.positions = self._rng.random((n, 2))
             self._goals = self._rng.random((n, 2))
-            graph = self._near(self._positions)
+            graph = self._near(self.positions)
             if nx.is_connected(graph):
                 break
         return graph

@@ -1,9 +1,8 @@
-"""The swarm: scenario, mesh, gossip on a device, collapse."""
+"""The swarm: a scenario, its agents in simulated time, and the result."""
 
-from tmesh.swarm.genesis import genesis
+from tmesh.swarm.linear import linear
 from tmesh.swarm.result import Result
-from tmesh.swarm.rounds import Sweep, sweep
 from tmesh.swarm.run import run
 from tmesh.swarm.scenario import Scenario
 
-__all__ = ["Result", "Scenario", "Sweep", "genesis", "run", "sweep"]
+__all__ = ["Result", "Scenario", "linear", "run"]

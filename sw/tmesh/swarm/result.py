@@ -1,4 +1,4 @@
-"""What a run ends with."""
+"""The end of a run."""
 
 import dataclasses
 import json
@@ -11,69 +11,92 @@ from tmesh.genesis import Genesis
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.settings import plain
+from tmesh.states import density
 from tmesh.swarm import metrics
+from tmesh.swarm.simulation import Spent
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspect:
+    """One Byzantine agent: its kind; how many honest agents hold a proof against it; seconds until
+    the first and the last of them did, None without proof."""
+
+    agent: int
+    kind: str
+    proven_by: int
+    first: float | None
+    last: float | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
     """The end of a run.
 
-    members: (decisions, agents), which agents take which decisions.
-    states: (decisions, agents, 2, 2), NaN for agents that do not take a decision; of directions, in
-    the common frame.
-    entropies: of these states in nats, (decisions, agents).
-    outcomes: (decisions, agents), −1 for none; of the certificate that the agent holds, without
-    finality of its collapsed opinion.
-    genesis: its keys verify the certificates.
-    certificates: one final certificate for each decision, and one for each conflicting outcome.
-    preferred: the outcome that most honest agents have evidence for, (decisions,); of directions, 0
-    for up.
-    lying: (agents,). updates: of each agent's opinions; round_counts: rounds that it began until it
-    was done, without finality its updates. delays: messages on the longest causal chain up to an
-    agent's last update or vote. frames, bytes: put on air, the bytes by part. seconds: simulated.
-    cycles: of the core for the updates, not for the history. refused: messages that were dropped,
-    by reason. accused: agents of whom somebody honest holds a proof of equivocation. heals: of each
-    partition that is over, seconds, rounds and bytes until all honest agents had all events of
-    before its end.
-    glued: at the end of each partition, how many decisions fit together (`tmesh.swarm.gluing`).
-    tombstones: attestations by honest agents of outcomes that lost. epochs: the last one that an
-    honest agent was in. history: one row per sample.
+    members: (decisions, agents), which agents take which decisions. opinions: z of the first
+    branching of each decision (decisions, agents), NaN for agents without a part.
+    outcomes: (decisions, agents), of the certificate that the agent holds, −1 for none.
+    genesis: its keys verify the certificates. certificates: one for each decision, and one for
+    each conflicting outcome.
+    preferred: the outcome that most honest agents prefer at the start, (decisions,). stated: the
+    one that the stated evidence of all agents without a proof favours, (decisions,), and `margin`
+    by how much in the first decision, as a share of the evidence cap.
+    byzantine: (agents,). suspects: one entry for each Byzantine agent. wrongly_excluded: honest
+    agents that some honest agent holds a proof against; there must be none.
+    statements: by each agent, over all epochs and generations, (agents,). depths: messages on the
+    longest causal chain up to an agent's last input, (agents,). generations, epochs: the most
+    starts of the averaging, and the last epoch, of an honest agent in a decision. frames, bytes:
+    put on air, the bytes by part. deliveries: messages that arrived. seconds: simulated. spent:
+    work of the device. refused: messages that broke a rule.
+    glued: at the end of each partition, how many decisions the sides' opinions agreed on.
+    links: those drawn last for the first decision. history: one row per sample.
     """
 
     device: str
     seed: int
-    states: ComplexArray
-    entropies: FloatArray
+    fraction_bits: int
     members: BoolArray
+    opinions: FloatArray
     outcomes: IntArray
     preferred: IntArray
-    lying: BoolArray
+    stated: IntArray
+    margin: float
+    byzantine: BoolArray
+    suspects: tuple[Suspect, ...]
+    wrongly_excluded: tuple[int, ...]
+    failed: dict[int, str]
     genesis: Genesis
     certificates: tuple[Certificate, ...]
-    updates: IntArray
-    round_counts: IntArray
-    delays: IntArray
+    statements: IntArray
+    depths: IntArray
+    generations: int
+    epochs: int
     frames: int
+    deliveries: int
     bytes: dict[str, int]
     seconds: float
+    spent: Spent
     cycles: int | None
     clock_hz: float | None
-    refused: dict[str, int]
-    accused: tuple[int, ...]
-    heals: tuple[dict[str, float], ...]
+    refused: int
     glued: tuple[dict[str, int], ...]
-    tombstones: int
-    epochs: int
+    positions: FloatArray | None
+    links: tuple[tuple[int, int], ...]
+    partitions: tuple[tuple[float, float], ...]
     history: tuple[dict[str, float], ...]
 
     @property
+    def states(self) -> ComplexArray:
+        """The density matrices of `opinions`, (decisions, agents, 2, 2)."""
+        return density(np.stack([0 * self.opinions, 0 * self.opinions, self.opinions], axis=-1))
+
+    @property
     def decided(self) -> float:
-        """Share of the honest agents' decisions that have an outcome."""
-        return float(np.mean(self.outcomes[self.members & ~self.lying] >= 0))
+        """Share of the honest agents' decisions with a certificate."""
+        return float(np.mean(self.outcomes[self.members & ~self.byzantine] >= 0))
 
     @property
     def outcome(self) -> int | None:
-        """What most honest agents chose in the first decision; None when none has."""
+        """The outcome of most honest agents in the first decision; None when none has one."""
         chosen = self._chosen(0)
         return int(np.bincount(chosen).argmax()) if len(chosen) else None
 
@@ -85,43 +108,50 @@ class Result:
 
     @property
     def rounds(self) -> float:
-        """Median number of rounds of an honest agent that decides something."""
-        return float(np.median(self.round_counts[self._deciding]))
+        """Median number of statements of an honest agent that decides something."""
+        return float(np.median(self.statements[self._deciding]))
+
+    @property
+    def delays(self) -> float:
+        """Median causal depth of an honest agent that decides something."""
+        return float(np.median(self.depths[self._deciding]))
 
     @property
     def events(self) -> int:
-        """Updates of all agents."""
-        return int(np.sum(self.updates))
+        """Statements of all agents."""
+        return int(np.sum(self.statements))
 
     @property
     def _deciding(self) -> BoolArray:
-        """Honest agents who have a part in some decision, (agents,)."""
-        return np.asarray(~self.lying & np.any(self.members, axis=0))
+        return np.asarray(~self.byzantine & np.any(self.members, axis=0))
 
     def _chosen(self, decision: int) -> IntArray:
-        outcomes = self.outcomes[decision, ~self.lying]
+        outcomes = self.outcomes[decision, ~self.byzantine]
         return outcomes[outcomes >= 0]
 
     def to_dict(self) -> dict[str, Any]:
-        """The documented keys; figures of states are of the honest, in the first decision."""
-        there = self.members[0] & ~self.lying
-        rho, entropies = self.states[0, there], self.entropies[0, there]
+        """The documented keys; figures of opinions are of the honest, in the first decision."""
+        z = self.opinions[0, self.members[0] & ~self.byzantine]
+        units = np.rint(z * 2.0**self.fraction_bits).astype(np.int64)
+        entropies = metrics.entropies(units, self.fraction_bits)
         return {
             "device": self.device,
             "seed": self.seed,
-            "agents": len(self.lying),
-            "faulty": int(np.sum(self.lying)),
+            "agents": len(self.byzantine),
+            "faulty": int(np.sum(self.byzantine)),
             "decided": self.decided,
             "outcome": self.outcome,
             "disagreements": self.disagreements,
+            "preferred": self.preferred.tolist(),
+            "stated": self.stated.tolist(),
             "rounds": self.rounds,
-            "delays": float(np.median(self.delays[self._deciding])),
+            "delays": self.delays,
             "events": self.events,
             "cycles": self.cycles,
             "entropy": {"mean": float(entropies.mean()), "variance": float(entropies.var())},
-            "agreement": metrics.agreement(rho),
-            "purity": metrics.purity(rho),
-            "coherence": metrics.coherence(rho),
+            "agreement": metrics.agreement(z),
+            "purity": metrics.purity(z),
+            "coherence": metrics.coherence(z),
             "certificates": [
                 {
                     "decision": certificate.decision.id.hex(),
@@ -134,15 +164,25 @@ class Result:
                 }
                 for certificate in self.certificates
             ],
+            "byzantine": [dataclasses.asdict(one) for one in self.suspects],
+            "wrongly_excluded": list(self.wrongly_excluded),
+            "failed": {str(agent): reason for agent, reason in self.failed.items()},
+            "generations": self.generations,
+            "epochs": self.epochs,
+            "updates": self.spent.updates,
+            "audits": self.spent.audits,
+            "cycles_of_updates": self.spent.update_cycles,
+            "cycles_of_audits": self.spent.audit_cycles,
             "frames": self.frames,
+            "deliveries": self.deliveries,
             "bytes": {"total": sum(self.bytes.values()), **self.bytes},
             "seconds": self.seconds,
             "refused": self.refused,
-            "accused": list(self.accused),
-            "heals": list(self.heals),
             "glued": list(self.glued),
-            "tombstones": self.tombstones,
-            "epochs": self.epochs,
+            "history": list(self.history),
+            "opinions": [
+                [None if np.isnan(one) else one for one in some] for some in self.opinions.tolist()
+            ],
             "genesis": self.genesis.encoded.hex(),
         }
 

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from tmesh.finality import Decision
-from tmesh.numbers import BoolArray, IntArray
+from tmesh.numbers import BoolArray
 from tmesh.swarm.scenario import Scenario
 
 
@@ -32,7 +32,7 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Roster:
-    """All groups of a swarm."""
+    """All groups of a swarm, and the decisions of each, in one order."""
 
     groups: tuple[Group, ...]
 
@@ -42,8 +42,6 @@ class Roster:
         everyone = np.ones(scenario.agents, dtype=np.bool_)
         digits = len(str(scenario.outcomes - 1))
         labels = tuple(f"{outcome:0{digits}}" for outcome in range(scenario.outcomes))
-        if scenario.direction:  # the number of a cell
-            labels = ()
         groups = [Group("", everyone, scenario.declared, range(scenario.decisions), labels)]
         for subset in scenario.subsets:
             there = np.zeros(scenario.agents, dtype=np.bool_)
@@ -54,28 +52,11 @@ class Roster:
         return cls(tuple(group for group in groups if group.decisions))
 
     @cached_property
+    def decisions(self) -> list[Decision]:
+        """All decisions, those of all agents first."""
+        return [group.decision(one) for group in self.groups for one in group.decisions]
+
+    @cached_property
     def members(self) -> BoolArray:
         """Who has a part in which decision, (decisions, agents)."""
         return np.stack([group.there for group in self.groups for _ in group.decisions])
-
-    @cached_property
-    def rows(self) -> IntArray:
-        """The row of each opinion (decisions, agents), −1 for those who have no part."""
-        rows = np.full(self.members.shape, -1)
-        rows[self.members] = np.arange(np.count_nonzero(self.members))
-        return rows
-
-    @cached_property
-    def decisions(self) -> list[IntArray]:
-        """The decisions that each agent has a part in."""
-        return [np.nonzero(there)[0] for there in self.members.T]
-
-    @cached_property
-    def memberships(self) -> list[list[int]]:
-        """The groups that each agent is in."""
-        there = np.stack([group.there for group in self.groups])
-        return [np.nonzero(some)[0].tolist() for some in there.T]
-
-    def own(self, agent: int) -> IntArray:
-        """The rows of an agent, one for each of its decisions."""
-        return self.rows[self.decisions[agent], agent]

@@ -1,201 +1,316 @@
-"""The round model: all agents of many swarms update at once, from what was true a round ago.
+"""The round model: all agents make each round at once, and nothing is late or lost.
 
-It leaves out time: nothing is late, lost or doubled, and all agents are equally fast. So it is what
-large sweeps are run with; `tmesh.swarm.run` has messages.
+It has the drawn links, rounds, frontier test, proofs and generations of the agent, and no messages,
+signatures or time, so a swarm of a thousand agents takes seconds. A run of messages in which nobody
+falls silent has the same opinions, bit for bit (tests/sw/test_round_model.py).
+
+A false statement is found by whoever hears it, and its proof reaches everybody within the drawn
+graph's diameter. So a lie in round r ends the generation at round r + diameter.
 """
 
 import dataclasses
-from typing import Self
 
 import numpy as np
 
 from tmesh import checks
-from tmesh.adversaries import View, adversary
-from tmesh.devices import Device
+from tmesh.adversaries import Byzantine, kind
+from tmesh.agent.draw import draw
 from tmesh.errors import InvalidInput
-from tmesh.golden.reference import FloatArray
+from tmesh.finality import Decision
+from tmesh.finality.encoding import bits
+from tmesh.genesis import Genesis
+from tmesh.golden import rounds
+from tmesh.ledger import KeySet
 from tmesh.network import Mesh
 from tmesh.numbers import BoolArray, IntArray
-from tmesh.swarm import sampling
-from tmesh.swarm.opinions import Opinions, Statements
+from tmesh.swarm.outcomes import links_of, preferred, rival
 from tmesh.swarm.scenario import Scenario
-from tmesh.swarm.tallies import Tallies
 
-#: A swarm has decided when so many of its honest agents have.
-DECIDED = 0.95
+#: A frontier that is not there.
+NEVER = -1
 
 
 @dataclasses.dataclass(frozen=True)
-class Sweep:
-    """Ends of many runs of one scenario, one a seed.
+class Averaging:
+    """One generation to its end.
 
-    rounds: until 95 % of the honest agents had settled, (seeds,), NaN where they never did.
-    outcomes: what the most of those who settled chose, −1 for none. split: whether two honest
-    agents settled on different outcomes. wrong: whether any settled on another outcome than the
-    one that most honest agents preferred at the start, `preferred`. states: (seeds, agents, 3),
-    lying: (seeds, agents). settled: shares of the honest. epochs: the last one of each run. With
-    finality an agent has settled when it holds a final certificate.
+    z: opinions by round (rounds + 1, agents). amplified: from which round on each agent amplifies,
+    `NEVER` for none. settled: in which round it settled. lied: agents that told a lie, in the last
+    round. diameter: of the drawn graph.
     """
 
-    rounds: FloatArray
-    outcomes: IntArray
-    split: BoolArray
-    wrong: BoolArray
-    settled: FloatArray
-    preferred: IntArray
-    states: FloatArray
-    lying: BoolArray
-    epochs: IntArray
-
-    @classmethod
-    def of(
-        cls,
-        settled_at: FloatArray,
-        outcomes: IntArray,
-        preferred: IntArray,
-        states: FloatArray,
-        lying: BoolArray,
-        epochs: IntArray,
-    ) -> Self:
-        """From what became of each agent: the round in which it settled (seeds, agents), NaN for
-        never, and its outcome (seeds, agents), −1 for none."""
-        outcomes = np.where(lying, -1, outcomes)
-        most = int(max(outcomes.max(), preferred.max())) + 1
-        counts = np.stack([np.sum(outcomes == o, axis=1) for o in range(most)], axis=1)
-        total = counts.sum(axis=1)
-        return cls(
-            rounds=most_honest(settled_at, lying),
-            outcomes=np.where(total > 0, np.argmax(counts, axis=1), -1),
-            split=np.count_nonzero(counts, axis=1) > 1,
-            wrong=total > counts[np.arange(len(counts)), preferred],
-            settled=total / np.sum(~lying, axis=1),
-            preferred=preferred,
-            states=states,
-            lying=lying,
-            epochs=epochs,
-        )
+    z: IntArray
+    amplified: IntArray
+    settled: IntArray
+    lied: BoolArray
+    diameter: int
 
     @property
-    def decided(self) -> BoolArray:
-        """Whether 95 % settled, (seeds,)."""
-        return ~np.isnan(self.rounds)
+    def rounds(self) -> int:
+        """The last round."""
+        return len(self.z) - 1
 
 
-def most_honest(values: FloatArray, lying: BoolArray) -> FloatArray:
-    """What 95 % of the honest agents are within, of values (seeds, agents) of each, (seeds,); NaN
-    where more than the rest have none."""
-    honest = np.sum(~lying, axis=1)
-    ordered = np.sort(np.where(lying, np.nan, values), axis=1)  # NaN comes last
-    needed = np.ceil(DECIDED * honest).astype(np.int64)
-    return np.asarray(ordered[np.arange(len(ordered)), needed - 1])
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """The end of one run of the round model.
 
-
-def sweep(scenario: Scenario, device: Device, seeds: int, seed: int = 0) -> Sweep:
-    """Run `scenario` for so many seeds at once, one decision each; deterministic in `seed`.
-
-    Raises ``ValueError`` where the device has no room for the states of all.
+    rounds: over all generations. decided: whether enough agents settled on one outcome for a
+    certificate in the first epoch. outcome: of most honest agents, −1 for none. split: whether
+    honest agents settled on two. stated: the outcome that the stated evidence of all agents without
+    a proof favours. margin: the mean of that evidence as a share of the cap.
     """
-    seeds, seed = checks.integer("seeds", seeds, least=1), checks.seed("seed", seed)
-    if not isinstance(scenario, Scenario):
-        raise InvalidInput(f"scenario must be a Scenario, not {type(scenario).__name__}")
-    if not isinstance(device, Device):
-        raise InvalidInput(f"device must be an open device, not {type(device).__name__}")
-    if scenario.direction:
-        raise InvalidInput("direction: the round model has no frames of agents")
-    if scenario.decisions != 1 or scenario.subsets:
-        raise InvalidInput("decisions: the round model takes one, of all agents")
-    if scenario.late:
-        raise InvalidInput("late: the round model has no messages to learn from")
-    rng = np.random.default_rng(seed)
-    n, rows = scenario.agents, np.arange(seeds * scenario.agents)
-    lying = _liars(scenario, seeds, rng)
-    opinions, lying_rows = Opinions.first(device, scenario, lying, rng), lying.ravel()
-    swarms, preferred = opinions.swarms, opinions.preferred(lying_rows)
-    camps = opinions.camps(preferred)
-    mesh = _meshes(scenario, seeds, rng)
-    liar, first = adversary(scenario.adversary), opinions.vectors.copy()
-    settled_at = np.full(len(rows), np.nan)
-    tallies = Tallies(scenario, lying, liar) if scenario.finality else None
-    draw = sampling.pulled if scenario.mode == "pull" else sampling.grouped
-    for time in range(1, scenario.rounds + 1):
-        if tallies is not None:
-            begun, begins = tallies.pass_time(time - 1)
-            opinions.reopen(begun, tallies.epoch[swarms[begun]], begins)
-        # In meetings those who have settled still answer.
-        active = rows if scenario.mode == "symmetric" else rows[~opinions.settled]
-        others = draw(rng, active, n, mesh, scenario.k)
-        shift = np.zeros(len(rows))
-        if tallies is not None and scenario.coin != "none":
-            tossed = scenario.threshold * rng.uniform(-1, 1, seeds) * (tallies.epoch > 1)
-            shift = tossed[swarms]
-        there = others >= 0
-        heard = opinions.said(others)
-        heard.vectors[~there] = np.nan
-        false = there & lying_rows[others]
-        if np.any(false):
-            receivers = np.broadcast_to(active[:, None], others.shape)[false]
-            senders = others[false]
-            view = View(
-                senders=senders,
-                receivers=receivers,
-                honest=opinions.vectors[senders],
-                first=first[senders],
-                states=opinions.vectors,
-                lying=lying_rows,
-                camps=camps[swarms[senders]],
-                swarms=swarms,
-                round=time - 1,
-                coin=_betrayed(scenario, shift, lying_rows, receivers, rng),
-                rng=rng,
+
+    rounds: int
+    generations: int
+    decided: bool
+    outcome: int
+    split: bool
+    preferred: int
+    stated: int
+    margin: float
+    settled: float
+
+
+def average(
+    genesis: Genesis,
+    decision: Decision,
+    openings: IntArray,
+    byzantine: dict[int, type[Byzantine]],
+    generation: int = 0,
+    epoch: int = 1,
+    most: int = 1 << 16,
+) -> Averaging:
+    """The rounds of one epoch and generation, at most `most`, from openings (agents,)."""
+    model = _Generation(genesis, decision, openings, byzantine, generation, epoch)
+    while model.count < min(most, genesis.rules.last(epoch)) and not model.over:
+        model.advance()
+    return model.ending()
+
+
+class _Generation:
+    """Arrays over the agents of the swarm; excluded agents keep their rows, and are never heard."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        decision: Decision,
+        openings: IntArray,
+        byzantine: dict[int, type[Byzantine]],
+        generation: int,
+        epoch: int,
+    ) -> None:
+        self.rules, self.quorum, n = genesis.rules, decision.quorum, len(openings)
+        drawn = draw(genesis, decision, epoch, generation)
+        self.members = np.array([drawn.members >> one & 1 == 1 for one in range(n)])
+        self.limit, self.count = self.rules.limit(epoch), 0
+        self.kinds = byzantine
+        self.ranks = {one: rank for rank, one in enumerate(sorted(byzantine))}
+        self.gone = sum(generation >> one & 1 for one in byzantine)
+        self.near = np.zeros((n, n), dtype=np.bool_)
+        for agent, others in enumerate(drawn.lists):
+            self.near[agent, list(others)] = True
+        distances = _distances(self.near)
+        self.diameter = int(distances.max())
+        self.z = [np.where(self.members, openings, 0)]
+        self.amplified = np.full(n, NEVER)
+        self.streak = np.zeros(n, dtype=np.int64)
+        self.settled = np.full(n, NEVER)
+        self.known = np.where(np.eye(n, dtype=np.bool_), 0, NEVER)
+        self.changed = 0  # the last round in which a list shrank
+        self._reach, self._near_at = distances >= 0, -1
+        self.lied = self._lies(0)
+
+    @property
+    def over(self) -> bool:
+        """Whether a lie was told, or every member has settled."""
+        watched = self.members & ~np.isin(np.arange(len(self.members)), list(self._silent()))
+        return bool(self.lied.any() or np.all(self.settled[watched] >= 0))
+
+    def advance(self) -> None:
+        """One round of all agents that have not settled."""
+        self.count += 1
+        self._shrink()
+        own = self.z[-1]
+        places, there = _padded(self.near)
+        # A settled agent's statement stands for all later rounds.
+        seen = (
+            np.maximum(
+                self.known,
+                np.max(
+                    np.where(there[..., None], self.known[places], NEVER), axis=1, initial=NEVER
+                ),
             )
-            said = liar.statements(view) if liar.authentic else np.full((len(senders), 3), np.nan)
-            heard[false] = Statements(said, opinions.prefix[receivers], opinions.length[receivers])
-        opinions.update(active, heard, np.maximum(others, 0), shift[active])
-        done = opinions.settled
-        if tallies is not None:
-            tallies.attest(active, opinions.chosen(active))
-            tallies.exchange(sampling.pulled(rng, rows, n, mesh, min(scenario.spread, n - 1)))
-            done = tallies.final >= 0
-        settled_at[done & np.isnan(settled_at)] = time
-        if np.all(done | lying_rows):
+            if places.shape[1]
+            else self.known.copy()
+        )
+        open_ = self.members & (self.settled < 0)
+        seen[np.arange(len(own)), np.arange(len(own))] = self.known.diagonal()
+        self._test(seen, open_)
+        r = np.zeros((len(own), 3), dtype=np.int64)
+        r[:, 2] = own
+        mean = rounds.mean(r, r[places], there, True, self.rules.f)
+        results = own.copy()
+        high = self.rules.kappa.bit_length() - 1 if self.rules.amplify == "purify" else None
+        for amplify in (False, True):
+            some = open_ & ((self.amplified >= 0) == amplify)
+            part = rounds.Fraction(
+                mean.numerator[some],
+                mean.denominator[some],
+                mean.saturated[some],
+                mean.vanished[some],
+            )
+            if amplify and high is None:
+                other = rounds.settle(part, 0, self.rules.f)[0]
+                met = rounds.interfere(r[some], other, self.rules.f)
+                results[some] = rounds.settle(met, 0, self.rules.f)[0][:, 2]
+            else:
+                squarings = high if amplify and high is not None else 0
+                results[some] = rounds.settle(part, squarings, self.rules.f)[0][:, 2]
+        certain = open_ & (self.amplified >= 0) & (np.abs(results) >= self.rules.certain)
+        self.streak = np.where(certain, self.streak + 1, np.where(open_, 0, self.streak))
+        self.settled[open_ & (self.streak >= self.rules.beta)] = self.count
+        self.z.append(results)
+        self.known = seen
+        self.known[np.arange(len(own))[open_], np.arange(len(own))[open_]] = self.count
+        self.lied = self._lies(self.count)
+
+    def ending(self) -> Averaging:
+        """Everything until now."""
+        return Averaging(np.array(self.z), self.amplified, self.settled, self.lied, self.diameter)
+
+    def _test(self, known: IntArray, open_: BoolArray) -> None:
+        """The frontier test of all agents that do not amplify yet."""
+        if self._near_at < self.changed:
+            self._reach, self._near_at = _distances(self.near) >= 0, self.changed
+        last = np.where(self.settled >= 0, 1 << 30, 0)  # a settled statement stands
+        stands = known == np.where(self.settled >= 0, self.settled, -2)[None, :]
+        latest = np.where(stands, last[None, :], known)
+        reached = np.min(np.where(self._reach, latest, 1 << 30), axis=1)
+        reached = np.minimum(reached, self.count - 1)
+        present = self._reach.sum(axis=1)
+        signs = dict[tuple[int, bytes], int]()
+        for agent in np.nonzero(open_ & (self.amplified < 0) & (present >= self.quorum))[0]:
+            at = int(reached[agent])
+            sign = 0
+            if at >= self.changed:
+                key = at, self._reach[agent].tobytes()
+                if key not in signs:
+                    z = self.z[at][self._reach[agent]]
+                    signs[key] = 1 if z.min() > 0 else -1 if z.max() < 0 else 0
+                sign = signs[key]
+            if sign or self.count >= self.limit:
+                self.amplified[agent] = self.count
+
+    def _shrink(self) -> None:
+        """Leave out agents that are silent, and those that do not list their listener."""
+        before = self.near
+        near = before.copy()
+        silent = self._silent()
+        near[:, list(silent)] = False
+        if self.count == 1:
+            for agent, one in self.kinds.items():
+                if one.deaf:
+                    honest = [a for a in np.nonzero(near[agent])[0] if a not in self.kinds]
+                    near[agent, honest[1:]] = False
+        if self.count > 1:  # the list of round r − 1 says whom its author hears
+            near &= before.T
+        if not np.array_equal(near, before):
+            self.near, self.changed = near, self.count
+
+    def _silent(self) -> set[int]:
+        return {
+            agent
+            for agent, one in self.kinds.items()
+            if one.silent_from is not None and self.count > one.silent_from
+        }
+
+    def _lies(self, count: int) -> BoolArray:
+        found = np.zeros(len(self.members), dtype=np.bool_)
+        for agent, one in self.kinds.items():
+            if self.members[agent]:
+                amplified = bool(self.amplified[agent] >= 0)
+                found[agent] = one.lies(count, amplified, self.ranks[agent], self.gone)
+        return found
+
+
+def decide(scenario: Scenario, seed: int = 0, most: int = 100, f: int = 16) -> Ending:
+    """One decision of all agents in the round model, in at most so many rounds.
+
+    Byzantine agents that lied sign nothing that helps a certificate. Raises `InvalidInput` for a
+    scenario with more than one decision, two outcomes or partitions.
+    """
+    seed = checks.seed("seed", seed)
+    if scenario.decisions != 1 or scenario.subsets or scenario.outcomes != 2:
+        raise InvalidInput("decisions: the round model takes one, of all agents, on two outcomes")
+    if scenario.partitions or scenario.kills or scenario.topology.speed:
+        raise InvalidInput("partitions: the round model has no time")
+    rng = np.random.default_rng(seed)
+    n = scenario.agents
+    kinds = {agent: kind(name) for agent, name in scenario.kinds(rng).items()}
+    byzantine = np.isin(np.arange(n), list(kinds))
+    mesh = Mesh(scenario.topology, n, rng, scenario.initial_edges())
+    keys, _ = KeySet.simulated(n, seed)
+    rules = scenario.swarm_rules(f)
+    genesis = Genesis(keys, scenario.declared, links_of(mesh), rules)
+    decision = Decision(b"swarm", (1 << n) - 1, scenario.declared, ("0", "1"))
+    belief = scenario.beliefs(rng, byzantine, np.ones(n, dtype=np.bool_))
+    wanted = rival(belief, ~byzantine)
+    for agent, one in kinds.items():
+        belief[agent] = one.believe(belief[agent].tolist(), wanted)
+    z = np.rint((belief[:, 0] - belief[:, 1]) * rules.one).astype(np.int64)
+    openings = np.clip(z, -rules.most, rules.most)
+    generation, total, generations = 0, 0, 0
+    while True:
+        generations += 1
+        ended = average(genesis, decision, openings, kinds, generation, most=most - total)
+        total += ended.rounds
+        if not ended.lied.any() or total >= most:
             break
-    outcomes = (opinions.outcomes if tallies is None else tallies.final).reshape(seeds, n)
-    states = opinions.vectors.reshape(seeds, n, 3)
-    epochs = np.ones(seeds, dtype=np.int64) if tallies is None else tallies.epoch
-    return Sweep.of(settled_at.reshape(seeds, n), outcomes, preferred, states, lying, epochs)
+        # What they have told meanwhile is proven with it.
+        total = min(most, total + ended.diameter)
+        generation |= sum(1 << agent for agent in np.nonzero(ended.lied)[0].tolist())
+    legal = np.array([not generation >> agent & 1 for agent in range(n)]) & ~ended.lied
+    settled = ended.settled >= 0
+    side = np.where(settled, (ended.z[-1] < 0).astype(np.int64), -1)
+    votes = np.bincount(side[settled & legal], minlength=2)
+    honest = np.bincount(side[settled & ~byzantine], minlength=2)
+    mean = float(openings[legal].mean()) / rules.most
+    return Ending(
+        rounds=total,
+        generations=generations,
+        decided=bool(votes.max() >= decision.quorum),
+        outcome=int(np.argmax(honest)) if honest.any() else -1,
+        split=bool(np.all(honest > 0)),
+        preferred=preferred(belief, ~byzantine),
+        stated=int(mean < 0),
+        margin=abs(mean),
+        settled=float(np.mean(settled[~byzantine])),
+    )
 
 
-def _betrayed(
-    scenario: Scenario,
-    shift: FloatArray,
-    lying: BoolArray,
-    receivers: IntArray,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """How far the coin moves the means of receivers (m,), as far as liars know: if they are
-    rushing, they wait for the f + 1 that open it, of which they are some themselves."""
-    blind = np.zeros(len(lying), dtype=np.bool_)
-    if scenario.coin == "ideal":
-        blind[:] = True
-    elif scenario.coin == "rushing":
-        n = scenario.agents
-        order = rng.random(len(lying)) + lying  # liars do not matter, so they come last
-        ranks = np.argsort(np.argsort(order.reshape(-1, n), axis=1), axis=1).reshape(-1)
-        blind = ranks < scenario.declared + 1 - scenario.faulty
-    known = ~blind[receivers] & (shift[receivers] != 0)
-    return np.where(known, shift[receivers], np.nan)
+def _padded(near: BoolArray) -> tuple[IntArray, BoolArray]:
+    """Neighbours (agents, most), and which of these entries are there."""
+    degree = near.sum(axis=1)
+    most = int(degree.max(initial=0))
+    places = np.argsort(~near, axis=1, kind="stable")[:, :most]
+    return places, np.arange(most)[None, :] < degree[:, None]
 
 
-def _liars(scenario: Scenario, seeds: int, rng: np.random.Generator) -> BoolArray:
-    first = np.tile(np.arange(scenario.agents) < scenario.faulty, (seeds, 1))
-    return rng.permuted(first, axis=1)
-
-
-def _meshes(scenario: Scenario, seeds: int, rng: np.random.Generator) -> sampling.Lists:
-    if scenario.topology.kind == "complete":
-        return sampling.COMPLETE
-    neighbours: list[IntArray] = []
-    for swarm in range(seeds):
-        mesh = Mesh(scenario.topology, scenario.agents, rng, scenario.initial_edges(), scenario.k)
-        neighbours += [some + swarm * scenario.agents for some in mesh.neighbours]
-    return sampling.lists(neighbours)
+def _distances(near: BoolArray) -> IntArray:
+    """Links on the shortest path along lists (agents, agents), −1 where there is none."""
+    n = len(near)
+    lists = [sum(1 << int(one) for one in np.nonzero(some)[0]) for some in near]
+    found = np.full((n, n), -1)
+    for agent in range(n):
+        seen = front = 1 << agent
+        hops = 0
+        while front:
+            reached = 0
+            for one in bits(front):
+                found[agent, one] = hops
+                reached |= lists[one]
+            front = reached & ~seen
+            seen |= front
+            hops += 1
+    return found

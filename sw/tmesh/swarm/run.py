@@ -1,32 +1,34 @@
-"""The event-driven model: messages in the order of time, rounds in batches on the device."""
+"""`tmesh.run`: one scenario, from its seed to its result."""
 
-import contextlib
-import dataclasses
+import random
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from tmesh import checks
+from tmesh.adversaries import Byzantine, Plot, kind
+from tmesh.agent import Agent, Memo
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
-from tmesh.errors import InvalidInput
+from tmesh.errors import InvalidInput, NotSupported
 from tmesh.finality import Certificate
 from tmesh.genesis import Genesis
+from tmesh.golden.reference import FloatArray
 from tmesh.ledger import KeySet
-from tmesh.network import Mesh, Network
-from tmesh.numbers import BoolArray
-from tmesh.states import density
+from tmesh.network import Mesh, Network, Partition
+from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm import metrics
-from tmesh.swarm.gluing import gluing
-from tmesh.swarm.gossip import Gossip
-from tmesh.swarm.opinions import Opinions
-from tmesh.swarm.result import Result
+from tmesh.swarm.outcomes import links_of, preferred, rival
+from tmesh.swarm.result import Result, Suspect
 from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
+from tmesh.swarm.simulation import Simulation
 
-#: A row of the history every so many rounds.
-SAMPLE = 0.25
+#: Rows of the history for each mean delay of the channel.
+SAMPLES = 1
+
+#: Kills happen in the first seconds.
+KILLING = 3.0
 
 
 def run(
@@ -37,12 +39,10 @@ def run(
 ) -> Result:
     """Run `scenario` on `device` (default: the scenario's own); deterministic in `seed`.
 
-    An agent is done when it has a final certificate for each of its decisions, or without finality
-    an outcome. It keeps its states and still answers. The run ends when all honest agents are done
-    and, with ledgers, every partition has healed, or after the scenario's number of rounds.
-    `progress` is called with the share of honest agents that are done.
+    The run ends when all honest agents hold a final certificate for each of their decisions, or
+    after the scenario's seconds. `progress` is called with the share of these certificates.
 
-    Raises `InvalidInput` if a subset cannot decide or the device has no room.
+    Raises `InvalidInput` if a subset cannot decide, `NotSupported` for a device that is not exact.
     """
     seed = checks.seed("seed", seed)
     if not isinstance(scenario, Scenario):
@@ -50,145 +50,261 @@ def run(
     if not isinstance(device, Device | None):
         raise InvalidInput(f"device must be an open device, not {type(device).__name__}")
     if device is None:
-        config = core_config(scenario.config)
-        needed = int(np.count_nonzero(Roster.of(scenario).members)) + 4 * scenario.k
-        config = dataclasses.replace(config, agents=max(config.agents, needed))
-        with open_device(scenario.device, config) as opened:
+        with open_device(scenario.device, core_config(scenario.config)) as opened:
             return run(scenario, opened, seed, progress)
-    rng = np.random.default_rng(seed)
-    lying = rng.permutation(np.arange(scenario.agents) < scenario.faulty)
-    mesh = Mesh(scenario.topology, scenario.agents, rng, scenario.initial_edges(), scenario.k)
-    network = Network(scenario.channel, mesh, rng, scenario.partitions)
-    roster = Roster.of(scenario)
-    _check(roster, lying, mesh)
-    everywhere = np.broadcast_to(lying, roster.members.shape)
-    opinions = Opinions.first(device, scenario, everywhere, rng, roster.members)
-    keys, signers = KeySet.simulated(scenario.agents, seed)
-    rules = scenario.swarm_rules(device.info.config.f)
-    genesis = Genesis(keys, scenario.declared, _links(mesh), rules)
-    gossip = Gossip(scenario, roster, network, opinions, lying, rng, seed, genesis, signers)
-    with contextlib.closing(gossip):
-        history, cycles, glued = _simulate(gossip, device, progress)
-    accused = set().union(*(gossip.accused[agent] for agent in np.nonzero(~lying)[0]))
-    rounds = _spread(roster, opinions.updates, 0).max(axis=0)
-    outcomes = _spread(roster, opinions.outcomes, -1)
-    updates, certificates, tombstones, epochs = rounds, tuple[Certificate, ...](), 0, 1
-    if gossip.ballots is not None:
-        gossip.refused.update(gossip.ballots.refused)
-        tombstones, epochs = gossip.ballots.tombstones, gossip.ballots.last_epoch
-        outcomes, certificates = gossip.ballots.final, tuple(gossip.ballots.certificates)
-        rounds = np.where(gossip.ballots.finished < 0, gossip.rounds, gossip.ballots.finished)
-    heals: tuple[dict[str, float], ...] = ()
-    if gossip.histories is not None:
-        accused |= gossip.histories.accused()
-        gossip.refused.update(gossip.histories.refused)
-        heals = tuple(gossip.histories.heals)
-    return Result(
-        device=device.info.device,
-        seed=seed,
-        states=_spread(roster, density(opinions.common), np.nan),
-        entropies=_spread(roster, device.observe(roster.rows[roster.members]).entropy, np.nan),
-        members=roster.members,
-        outcomes=outcomes,
-        genesis=genesis,
-        certificates=certificates,
-        preferred=gossip.preferred,
-        lying=lying,
-        updates=updates,
-        round_counts=rounds,
-        delays=gossip.depth,
-        frames=network.frames,
-        bytes=dict(gossip.bytes),
-        seconds=network.now,
-        cycles=None if device.cycles is None else cycles,
-        clock_hz=device.info.clock_hz,
-        refused=dict(gossip.refused),
-        accused=tuple(sorted(accused)),
-        heals=heals,
-        glued=tuple(glued),
-        tombstones=tombstones,
-        epochs=epochs,
-        history=tuple(history),
-    )
+    if device.info.arithmetic == "float64":
+        raise NotSupported(f"{device.info.device}: agents sign the bits of exact devices")
+    world = _World(scenario, device, seed)
+    return world.run(progress)
 
 
-def _simulate(
-    gossip: Gossip, device: Device, progress: Callable[[float], None] | None
-) -> tuple[list[dict[str, float]], int, list[dict[str, int]]]:
-    """Run to the end; the history, cycles of the core for the updates, and the gluing check at the
-    end of each partition."""
-    ahead, glued = sorted(gossip.network.partitions, key=lambda one: one.end), []
-    step = SAMPLE * (1 + gossip.scenario.pause) * gossip.round_trip
-    history, sample, cycles = [_row(gossip, device)], step, 0
-    while not _over(gossip):
-        arrived = gossip.network.window(np.inf)
-        if not arrived:
-            break
-        before = device.cycles or 0
-        for _, agent, message in arrived:
-            gossip.receive(agent, message)
-        gossip.update()
-        cycles += (device.cycles or 0) - before
-        while ahead and gossip.network.now >= ahead[0].end:
-            outcomes = _spread(gossip.roster, gossip.opinions.outcomes, -1)
-            counted = gossip.roster.members & ~gossip.lying
-            glued.append(gluing(outcomes, counted, ahead.pop(0)))
-        if gossip.histories is not None:
-            gossip.histories.watch(float(np.median(gossip.rounds[~gossip.lying])))
-        if gossip.network.now >= sample:
-            history.append(_row(gossip, device))
-            sample = gossip.network.now + step
-            if progress is not None:
-                progress(history[-1]["decided"])
-    history.append(_row(gossip, device))
-    return history, cycles, glued
+class _World:
+    """One run."""
+
+    def __init__(self, scenario: Scenario, device: Device, seed: int) -> None:
+        self.scenario, self.device, self.seed = scenario, device, seed
+        rng = np.random.default_rng(seed)
+        n = scenario.agents
+        self.kinds = scenario.kinds(rng)
+        self.byzantine = np.isin(np.arange(n), list(self.kinds))
+        mesh = Mesh(scenario.topology, n, rng, scenario.initial_edges())
+        self.positions = mesh.positions
+        self.network = Network(scenario.channel, mesh, rng, scenario.partitions)
+        self.roster = Roster.of(scenario)
+        _check(self.roster, self.byzantine, mesh)
+        keys, self.signers = KeySet.simulated(n, seed)
+        rules = scenario.swarm_rules(device.config.f)
+        self.genesis = Genesis(keys, scenario.declared, links_of(mesh), rules)
+        self.decisions = self.roster.decisions
+        members = self.roster.members
+        self.beliefs = [scenario.beliefs(rng, self.byzantine, there) for there in members]
+        self.preferred = np.array(
+            [
+                preferred(belief, there & ~self.byzantine)
+                for belief, there in zip(self.beliefs, members, strict=True)
+            ]
+        )
+        wanted = {
+            decision.id: rival(belief, there & ~self.byzantine)
+            for decision, belief, there in zip(self.decisions, self.beliefs, members, strict=True)
+        }
+        crowd = sum(1 << agent for agent in self.kinds)
+        self.plot = Plot(crowd, wanted, random.Random(seed))
+        self.memo = Memo()
+        agents = [self._agent(agent, []) for agent in range(n)]
+        self.simulation = Simulation(agents, self.network, device, self._agent)
+        honest = np.nonzero(~self.byzantine)[0]
+        for agent in rng.choice(honest, scenario.kills).tolist():
+            self.simulation.kill(agent, KILLING * rng.random())
+        self.history: list[dict[str, float]] = []
+        self.glued: list[dict[str, int]] = []
+
+    def run(self, progress: Callable[[float], None] | None) -> Result:
+        """To the end."""
+        simulation, scenario = self.simulation, self.scenario
+        cycles = self.device.cycles or 0
+        for agent, one in enumerate(simulation.agents):
+            simulation.act(agent, one.start())
+            for place, decision in enumerate(self.decisions):
+                if self.roster.members[place, agent]:
+                    belief = self.beliefs[place][agent].tolist()
+                    simulation.act(agent, one.open(decision, belief))
+        ahead = sorted(scenario.partitions, key=lambda one: one.end)
+        step = scenario.channel.mean / SAMPLES
+        sample = 0.0
+        while simulation.step(scenario.seconds):
+            while ahead and self.network.now >= ahead[0].end:
+                self.glued.append(self._merge(ahead.pop(0)))
+            if self.network.now >= sample:
+                self.history.append(self._row())
+                sample = self.network.now + step
+                if progress is not None:
+                    progress(self.history[-1]["decided"])
+            if self._over():
+                break
+        self.history.append(self._row())
+        spent = None if self.device.cycles is None else self.device.cycles - cycles
+        return self._result(spent)
+
+    def _agent(self, agent: int, records: list[bytes]) -> Agent:
+        if agent in self.kinds:
+            made: type[Byzantine] = kind(self.kinds[agent])
+            return made(self.genesis, self.signers[agent], self.plot)
+        return Agent(self.genesis, self.signers[agent], memo=self.memo, records=records)
+
+    @property
+    def _honest(self) -> list[int]:
+        found: list[int] = np.nonzero(~self.byzantine)[0].tolist()
+        return found
+
+    def _over(self) -> bool:
+        shares = self.roster.members & ~self.byzantine
+        return self._certified() == int(np.count_nonzero(shares))
+
+    def _certified(self) -> int:
+        return sum(not self.byzantine[agent] for agent, _ in self.simulation.decided)
+
+    def _opinions(self) -> IntArray:
+        """z of the first branching in units (decisions, agents), `_NONE` for no part."""
+        found = np.full(self.roster.members.shape, _NONE)
+        for place, decision in enumerate(self.decisions):
+            for agent in np.nonzero(self.roster.members[place])[0].tolist():
+                one = self.simulation.agents[agent].deliberations.get(decision.id)
+                found[place, agent] = one.opinions.z[0] if one is not None else 0
+        return found
+
+    def _row(self) -> dict[str, float]:
+        """One sample; figures of opinions are of the honest, in the first decision."""
+        units = self._opinions()
+        there = self.roster.members[0] & ~self.byzantine
+        f = self.genesis.rules.f
+        z = units[0] / 2.0**f
+        links, heard = self._heard()
+        name = self.decisions[0].id
+        states = [self.simulation.agents[a].deliberations.get(name) for a in self._honest]
+        settled = [one.settled for one in states if one is not None]
+        shares = int(np.count_nonzero(self.roster.members & ~self.byzantine))
+        return {
+            "time": self.network.now,
+            "entropy": float(metrics.entropies(units[0, there], f).mean()),
+            "agreement": metrics.agreement(z[there]),
+            "consistency_radius": metrics.consistency_radius(z, links),
+            "obstruction": metrics.obstruction(z, heard, links),
+            "settled": float(np.mean(settled)) if settled else 0.0,
+            "decided": self._certified() / shares,
+            "epoch": float(max((one.epoch for one in states if one is not None), default=1)),
+            "generation": float(
+                max(self.simulation.agents[a].excluded.bit_count() for a in self._honest)
+            ),
+        }
+
+    def _heard(self) -> tuple[list[tuple[int, int]], FloatArray]:
+        """Drawn links of honest agents in the first decision, and the opinion of the second end as
+        the first one heard it last."""
+        links, heard, name = list[tuple[int, int]](), list[float](), self.decisions[0].id
+        for agent in self._honest:
+            one = self.simulation.agents[agent].deliberations.get(name)
+            if one is None or one.stage is None:
+                continue
+            for other in one.stage.spread.neighbours:
+                last = one.stage.history.last(other)
+                if agent < other and not self.byzantine[other] and last is not None:
+                    links.append((agent, other))
+                    heard.append(last.statement.opinions.z[0] / self.genesis.rules.one)
+        return links, np.array(heard)
+
+    def _merge(self, partition: Partition) -> dict[str, int]:
+        """At the end of a partition: the decisions on which the sides' settled opinions agree,
+        conflict, or are open."""
+        counts = {"agreed": 0, "conflicting": 0, "open": 0}
+        sides = [set(group) for group in partition.groups]
+        sides.append(set(range(self.scenario.agents)).difference(*sides))
+        for decision in self.decisions:
+            found = []
+            for side in sides:
+                states = [
+                    self.simulation.agents[agent].deliberations.get(decision.id)
+                    for agent in side & set(self._honest)
+                ]
+                known = [one.outcome for one in states if one is not None]
+                if known:
+                    found.append({one for one in known if one is not None})
+            if len(set().union(*found)) > 1:
+                counts["conflicting"] += 1
+            else:
+                counts["agreed" if found and all(found) else "open"] += 1
+        return counts
+
+    def _result(self, cycles: int | None) -> Result:
+        agents, members = self.simulation.agents, self.roster.members
+        outcomes = np.full(members.shape, -1)
+        certificates = dict[tuple[bytes, int], Certificate]()
+        for place, decision in enumerate(self.decisions):
+            for agent in self._honest:
+                certificate = agents[agent].certificates.get(decision.id)
+                if certificate is not None:
+                    outcomes[place, agent] = certificate.outcome
+                    certificates.setdefault((decision.id, certificate.outcome), certificate)
+        units = self._opinions()
+        opinions = np.where(units == _NONE, np.nan, units / 2.0**self.genesis.rules.f)
+        excluded = set().union(*(set(agents[agent].proofs) for agent in self._honest))
+        stated = [self._openings(place, excluded) for place in range(len(self.decisions))]
+        return Result(
+            device=self.device.info.device,
+            seed=self.seed,
+            fraction_bits=self.genesis.rules.f,
+            members=members,
+            opinions=opinions,
+            outcomes=outcomes,
+            preferred=self.preferred,
+            stated=np.array([int(np.argmax(one)) for one in stated]),
+            margin=_margin(stated[0], self.genesis.rules.cap),
+            byzantine=self.byzantine,
+            suspects=tuple(self._suspect(agent) for agent in self.kinds),
+            wrongly_excluded=tuple(sorted(excluded - set(self.kinds))),
+            failed=dict(self.simulation.failed),
+            genesis=self.genesis,
+            certificates=tuple(certificates.values()),
+            statements=np.array([one.stated for one in agents]),
+            depths=np.array(self.simulation.depths),
+            generations=max(
+                (one.starts for a in self._honest for one in agents[a].deliberations.values()),
+                default=0,
+            ),
+            epochs=max(
+                (one.epoch for a in self._honest for one in agents[a].deliberations.values()),
+                default=1,
+            ),
+            frames=self.network.frames,
+            deliveries=self.simulation.deliveries,
+            bytes=dict(self.simulation.bytes),
+            seconds=self.network.now,
+            spent=self.simulation.spent,
+            cycles=cycles,
+            clock_hz=self.device.info.clock_hz,
+            refused=sum(agents[agent].refused for agent in self._honest),
+            glued=tuple(self.glued),
+            positions=self.positions,
+            links=tuple(self._heard()[0]),
+            partitions=tuple((one.start, one.end) for one in self.scenario.partitions),
+            history=tuple(self.history),
+        )
+
+    def _openings(self, place: int, excluded: set[int]) -> FloatArray:
+        """Mean probabilities of the outcomes in the opening statements without a proof."""
+        belief, decision = self.beliefs[place].copy(), self.decisions[place]
+        for agent in self.kinds:
+            one = kind(self.kinds[agent])
+            wanted = self.plot.wanted[decision.id]
+            belief[agent] = one.believe(belief[agent].tolist(), wanted)
+        there = self.roster.members[place].copy()
+        there[list(excluded)] = False
+        return np.asarray(belief[there].mean(axis=0))
+
+    def _suspect(self, agent: int) -> Suspect:
+        times = [
+            seconds
+            for (holder, author), seconds in self.simulation.exposed.items()
+            if author == agent and not self.byzantine[holder]
+        ]
+        kind_ = self.kinds[agent]
+        first, last = (min(times), max(times)) if times else (None, None)
+        return Suspect(agent, kind_, len(times), first, last)
 
 
-def _links(mesh: Mesh) -> list[tuple[int, int]] | None:
-    """The pairs that hear each other; None if all do, or if that changes."""
-    if mesh.topology.speed or all(len(near) == mesh.agents - 1 for near in mesh.neighbours):
-        return None
-    return [
-        (agent, other)
-        for agent, near in enumerate(mesh.neighbours)
-        for other in np.sort(near).tolist()
-        if agent < other
-    ]
+_NONE = -(1 << 30)
 
 
-def _check(roster: Roster, lying: BoolArray, mesh: Mesh) -> None:
-    """Raise ``ValueError`` for a subset that cannot decide: all lie, or the mesh splits it."""
+def _margin(stated: FloatArray, cap: float) -> float:
+    """By how much the best outcome leads, as a share of the cap."""
+    second, first = np.sort(stated)[-2:]
+    return float((first - second) / cap)
+
+
+def _check(roster: Roster, byzantine: BoolArray, mesh: Mesh) -> None:
+    """Raise `InvalidInput` for a subset that cannot decide."""
     for group in roster.groups:
-        if np.all(lying[group.there]):
-            raise InvalidInput(f"faulty: nobody in subset {group.name!r} is honest")
+        if np.all(byzantine[group.there]):
+            raise InvalidInput(f"byzantine: nobody in subset {group.name!r} is honest")
         if group.name and not (mesh.topology.speed or mesh.joins(group.there)):
             raise InvalidInput(f"subsets: the mesh does not join the agents of {group.name!r}")
-
-
-def _spread(roster: Roster, values: np.ndarray[Any, Any], none: float) -> np.ndarray[Any, Any]:
-    """Values (rows, ...) by decision and agent, (decisions, agents, ...); `none` for no part."""
-    spread = np.full((*roster.members.shape, *values.shape[1:]), none, dtype=values.dtype)
-    spread[roster.members] = values
-    return spread
-
-
-def _over(gossip: Gossip) -> bool:
-    """Whether every honest agent is done, and the histories are whole."""
-    if gossip.histories is not None and not gossip.histories.whole:
-        return False
-    return all(gossip.done(agent) for agent in np.nonzero(~gossip.lying)[0].tolist())
-
-
-def _row(gossip: Gossip, device: Device) -> dict[str, float]:
-    roster, opinions = gossip.roster, gossip.opinions
-    honest = roster.rows[0, roster.members[0] & ~gossip.lying]
-    everywhere = roster.rows[roster.members & ~gossip.lying]
-    deciding = np.nonzero(np.any(roster.members, axis=0) & ~gossip.lying)[0]
-    return {
-        "time": gossip.network.now,
-        "rounds": float(np.mean(opinions.updates[honest])),
-        "entropy": float(np.mean(device.observe(honest).entropy)),
-        "agreement": metrics.agreement(density(opinions.common[honest])),
-        "collapsed": float(np.mean(opinions.settled[everywhere])),
-        "decided": float(np.mean([gossip.done(agent) for agent in deciding.tolist()])),
-    }

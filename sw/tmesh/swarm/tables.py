@@ -1,4 +1,4 @@
-"""A user's own data from CSV or NPZ: initial states, and edges of the mesh; checked row by row.
+"""A user's own data from CSV or NPZ: evidence, and edges of the mesh; checked row by row.
 
 The first line of a CSV is a header if none of its cells is a number. Row 0 comes after it.
 """
@@ -15,41 +15,29 @@ import numpy.typing as npt
 
 from tmesh.errors import InvalidInput
 from tmesh.files import read_at_most
-from tmesh.golden.reference import FloatArray, dagger
+from tmesh.golden.reference import FloatArray
 from tmesh.numbers import IntArray
-from tmesh.states import bloch, density
 
 #: Bytes of a file, and of an array in it, however well it is compressed.
 LARGEST = 1 << 28
 
-#: By how much a state of a file may miss being a density matrix.
+#: By how much the probabilities of a row may miss a sum of 1.
 TOLERANCE = 1e-6
 
 
-def states(path: Path, agents: int) -> FloatArray:
-    """Bloch vectors (agents, 3) from a CSV (rows x, y, z) or NPZ (`rho` (n, 2, 2) or `r` (n, 3)).
+def evidence(path: Path, agents: int, outcomes: int) -> FloatArray:
+    """Probabilities (agents, outcomes) from a CSV with one row an agent, or an NPZ (`evidence`).
 
     Raises `InvalidInput` with file and row.
     """
-    arrays = _arrays(path, ("rho", "r"))
-    if "rho" in arrays:
-        rho = arrays["rho"]
-        if rho.dtype.kind not in "fiuc" or rho.shape[1:] != (2, 2):
-            raise InvalidInput(
-                f"{path}: states: rho must be numbers (n, 2, 2), not {rho.dtype} {rho.shape}"
-            )
-        # No entry of a density matrix is larger than 1, and no larger one gets near an overflow.
-        _rows(path, "states", np.all(np.abs(rho) <= 1 + TOLERANCE, axis=(1, 2)))
-        _rows(path, "states", np.all(np.abs(rho - dagger(rho)) <= TOLERANCE, axis=(1, 2)))
-        r = bloch(rho)
-        _rows(path, "states", np.all(np.abs(rho - density(r)) <= TOLERANCE, axis=(1, 2)))
-    else:
-        r = _columns(path, "states", arrays.get("r"), 3)
-        _rows(path, "states", np.all(np.abs(r) <= 1 + TOLERANCE, axis=1))
-    _rows(path, "states", np.linalg.norm(r, axis=1) <= 1 + TOLERANCE)
-    if len(r) != agents:
-        raise InvalidInput(f"{path}: states: {len(r)} states, not {agents}")
-    return r
+    table = _arrays(path, ("evidence",)).get("evidence")
+    chances = _columns(path, "evidence", table, outcomes)
+    inside = np.all((chances >= 0) & (chances <= 1), axis=1)
+    whole = inside & (np.abs(chances.sum(axis=1) - 1) <= TOLERANCE)
+    _rows(path, "evidence", whole, "holds no probabilities that sum to 1")
+    if len(chances) != agents:
+        raise InvalidInput(f"{path}: evidence: {len(chances)} rows, not {agents}")
+    return chances / chances.sum(axis=1, keepdims=True)
 
 
 def edges(path: Path, agents: int) -> IntArray:
@@ -65,7 +53,10 @@ def edges(path: Path, agents: int) -> IntArray:
 
 
 def _rows(
-    path: Path, key: str, good: npt.NDArray[np.bool_], what: str = "is no density matrix"
+    path: Path,
+    key: str,
+    good: npt.NDArray[np.bool_],
+    what: str = "holds no probabilities that sum to 1",
 ) -> None:
     """Refuse the first row that is not good."""
     if not np.all(good):

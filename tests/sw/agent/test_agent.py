@@ -13,7 +13,7 @@ from tmesh.agent.proof import Kind
 from tmesh.errors import InvalidInput
 from tmesh.finality import Decision
 from tmesh.finality.encoding import bits
-from tmesh.genesis import Genesis, SwarmRules
+from tmesh.genesis import Genesis
 from tmesh.ledger import KeySet
 
 from .schedules import RULES, Run
@@ -229,8 +229,6 @@ def test_an_agent_refuses_what_it_cannot_decide() -> None:
         agent.open(Decision.of_all(b"pad", 5))
     with pytest.raises(InvalidInput, match="evidence"):
         agent.open(Decision.of_all(b"pad", 4), [0.5])
-    with pytest.raises(InvalidInput, match="dephased"):
-        Agent(Genesis(keys, 1, None, SwarmRules(dephase=False)), signers[0])
 
 
 def test_messages_that_break_a_rule_are_counted_and_change_nothing() -> None:

@@ -32,7 +32,7 @@ def test_whatever_differs_makes_another_swarm() -> None:
     some = [genesis(keys=KeySet.simulated(7, 1)[0]), genesis(faults=1), genesis(links=LINKS[:3])]
     some += [genesis(), genesis(links=None), genesis(links=[])]
     rules = SwarmRules()
-    others = {"f": 14, "amplify": "interfere", "dephase": False, "epsilon": 0.05}
+    others = {"f": 14, "amplify": "interfere", "epsilon": 0.05, "cap": 0.5, "level": "off"}
     for name, value in rules.model_dump().items():
         changed = {**rules.model_dump(), name: others.get(name, 2)}
         assert changed[name] != value

@@ -16,7 +16,7 @@ AGENTS, STEPS = 5, 15
 
 
 @dataclasses.dataclass(frozen=True)
-class Genesis:
+class Linear:
     """Means over the seeds, before and after the run."""
 
     seeds: int
@@ -27,7 +27,7 @@ class Genesis:
     entropy_after: float
 
 
-def genesis(seeds: int = 10_000, seed: int = 0) -> Genesis:
+def linear(seeds: int = 10_000, seed: int = 0) -> Linear:
     """Run the baseline for many seeds at once."""
     seeds, seed = checks.integer("seeds", seeds, least=1), checks.seed("seed", seed)
     rng = np.random.default_rng(seed)
@@ -41,7 +41,7 @@ def genesis(seeds: int = 10_000, seed: int = 0) -> Genesis:
         mean = (r[rows, pairs[:, 0]] + r[rows, pairs[:, 1]]) / 2
         r[rows, pairs[:, 0]] = r[rows, pairs[:, 1]] = mean
     after = _coherence(r)
-    return Genesis(
+    return Linear(
         seeds=seeds,
         coherence_before=float(before.mean()),
         coherence_after=float(after.mean()),

@@ -1,4 +1,4 @@
-"""Tables of a scenario: decisions of some agents only, and outcomes that come late."""
+"""Tables of a scenario: decisions of some agents only."""
 
 from typing import Annotated, Self
 
@@ -9,13 +9,13 @@ from tmesh.finality import quorum, tolerated
 from tmesh.network.network import Agents
 from tmesh.settings import Settings
 
-#: A scenario has at most so many.
+#: The most decisions of a scenario.
 MOST_DECISIONS = 4096
 
 
 class Subset(Settings):
-    """Some agents, who have decisions of their own. faults: how many of them may lie, by default
-    the most there can be."""
+    """Some agents that take decisions among themselves. faults: the Byzantine agents that their
+    quorum tolerates, by default the largest number below a third."""
 
     name: Annotated[str, Field(min_length=1)]
     agents: Agents
@@ -24,7 +24,7 @@ class Subset(Settings):
 
     @property
     def declared(self) -> int:
-        """How many may lie."""
+        """The Byzantine agents that the quorum tolerates."""
         return tolerated(len(self.agents)) if self.faults is None else self.faults
 
     @model_validator(mode="after")
@@ -35,10 +35,3 @@ class Subset(Settings):
             raise InvalidInput(f"agents: {len(self.agents)} cannot ask each other")
         quorum(len(self.agents), self.declared)
         return self
-
-
-class LateOutcome(Settings):
-    """An outcome that nobody knows at first: an honest agent proposes it, in a round of its own."""
-
-    outcome: Annotated[int, Field(ge=0)]
-    round: Annotated[int, Field(ge=1)]
