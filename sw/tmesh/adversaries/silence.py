@@ -24,6 +24,24 @@ class Crash(Byzantine):
     silent_from = 2
 
 
+class Nap(Byzantine):
+    """Silent from its third round on for thirty beats, and then back."""
+
+    name = "nap"
+    silent_from = 2
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._beats = 0
+
+    def filter(self, effects: list[Effect]) -> list[Effect]:
+        return super().filter(effects) if self._beats < 30 else effects
+
+    def expire(self, timer: tuple[bytes, int]) -> list[Effect]:
+        self._beats += timer[1] == 0 and any(one.round > 2 for one in self.deliberations.values())
+        return super().expire(timer)
+
+
 class EvidenceLiar(Byzantine):
     """States false evidence as strongly as it may, and then keeps all rules."""
 

@@ -64,7 +64,6 @@ class Agent:
         self._opener: dict[bytes, int] = {}
         self._records = [Record.decode(one) for one in records]
         self._generation = 0
-        self.refused = 0
         for record in self._records:
             if record.kind == RecordKind.PROOF:
                 proof = Proof.decode(record.body)
@@ -85,6 +84,11 @@ class Agent:
     def proofs(self) -> dict[int, Proof]:
         """One proof for each of them."""
         return dict(self._context.proofs)
+
+    @property
+    def refused(self) -> int:
+        """Messages, statements and votes that broke a rule, and that it left out."""
+        return self._context.refused
 
     @property
     def stated(self) -> int:
@@ -126,7 +130,7 @@ class Agent:
         try:
             self._receive(messages.decode(message))
         except InvalidInput:
-            self.refused += 1
+            self._context.refused += 1
         return self._done()
 
     def expire(self, timer: tuple[bytes, int]) -> list[Effect]:
@@ -163,7 +167,7 @@ class Agent:
                 try:
                     self._context.expose(proof, sender)
                 except InvalidProof:
-                    self.refused += 1
+                    self._context.refused += 1
 
     def _join(self, decision: Decision, evidence: Sequence[float] | None, opener: int) -> None:
         if len(decision.labels) < 2:

@@ -38,7 +38,8 @@ class Memo:
 class Context:
     """Of one agent. effects: what its host is to do, in order; the agent hands them over at the end
     of each call. proofs: one for each agent that it excludes. drawn: its drawn neighbours in each
-    open decision. failed: whether its device was found broken. stated: statements that it made."""
+    open decision. failed: whether its device was found broken. stated: statements that it made.
+    refused: messages, statements and votes that broke a rule."""
 
     genesis: Genesis
     signer: Signer
@@ -49,6 +50,7 @@ class Context:
     drawn: dict[bytes, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     failed: bool = False
     stated: int = 0
+    refused: int = 0
 
     @property
     def me(self) -> int:

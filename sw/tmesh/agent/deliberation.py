@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from tmesh.agent.context import Context, VoterJournal
+from tmesh.agent.double_votes import DoubleVotes
 from tmesh.agent.effects import Decided, Send, SetTimer
 from tmesh.agent.message import DOUBTS, Bundle, Request
 from tmesh.agent.opinion import Opinions, tree
 from tmesh.agent.patience import Patience
+from tmesh.agent.proof import Kind, Proof
 from tmesh.agent.records import Record, RecordKind
 from tmesh.agent.stage import Stage, StageParts
 from tmesh.agent.statement import Place, Statement
@@ -58,6 +60,7 @@ class Deliberation:
         self._epoch, self._begins = 1, tuple[int, ...]()
         self._patience = Patience(self._rules.grace, self._rules.patience)
         self._locks, self._told, self._acquainted = tuple[Lock, ...](), Summary(()), 0
+        self._double_votes = DoubleVotes()
         self._beats, self._turn = 0, itertools.count(context.me)
         self._advanced = self._flushing = False
         near = context.genesis.neighbours[context.me] & decision.agents
@@ -105,8 +108,11 @@ class Deliberation:
             for statement in bundle.statements:
                 if statement.verify(self._context.genesis.keys):
                     self._sort(statement)
+                else:
+                    self._context.refused += 1
             if bundle.votes:
-                self.voter.hear(bundle.votes)
+                self._context.refused += self.voter.hear(bundle.votes)
+                self._compare(bundle.votes)
         self._follow()
 
     def answer(self, request: Request) -> None:
@@ -151,6 +157,7 @@ class Deliberation:
                 case Begin(epoch, outcomes):
                     self._epoch, self._begins = epoch, outcomes
                     self._patience = Patience(self._rules.grace, self._rules.patience)
+                    self._double_votes.trim(epoch)
                 case Start(epoch):
                     self._wake(self._rules.beat * self._rules.epoch_beats * epoch, epoch)
                 case Final():
@@ -218,6 +225,16 @@ class Deliberation:
             early = self._early.setdefault(statement.author, [])
             early.append(statement)
             del early[:-EARLY]
+
+    def _compare(self, votes: Iterable[Signed]) -> None:
+        """Prove that authors voted twice."""
+        keys = self._context.genesis.keys
+        for vote in votes:
+            if self.decision.verify(keys, *vote):
+                first = self._double_votes.add(vote, self.voter.epoch)
+                if first is not None:
+                    both = tuple(sorted([first, vote], key=lambda one: one.vote))
+                    self._context.accuse(Proof(Kind.VOTES, self.decision, votes=both))
 
     def _locked(self, outcome: int, epoch: int) -> bool:
         locks = self.voter.state.locks

@@ -28,7 +28,8 @@ PROVABLE = (
     "sacrifice",
     "stubborn",
 )
-LEGAL = ("crash", "deaf", "evidence", "mute", "reopen", "slow")
+LEGAL = ("crash", "deaf", "evidence", "mute", "nap", "reopen", "slow")
+REJECTED = ("forge", "garbage", "replay")
 
 
 def calm(agents: int, **fields: object) -> Run:
@@ -40,7 +41,7 @@ def calm(agents: int, **fields: object) -> Run:
 
 
 def test_the_kinds_are_all_tested() -> None:
-    assert {*PROVABLE, *LEGAL} == set(Byzantine.kinds)
+    assert {*PROVABLE, *LEGAL, *REJECTED, "double-spend"} == set(Byzantine.kinds)
 
 
 @pytest.mark.parametrize("agents", [1, 3, 4, 7, 13])
@@ -78,6 +79,20 @@ def test_every_provable_lie_is_proven_to_every_honest_agent(adversary: str) -> N
             proof.verify(run.genesis)
 
 
+def test_two_votes_of_one_epoch_are_proven_where_they_meet() -> None:
+    """Votes of both kinds may never reach one agent before the decision is final."""
+    met = 0
+    for seed in range(8):
+        run = calm(7, faulty=2, adversary="double-spend", seed=seed, haste=0.2, loss=0.1)
+        run.play(20_000)
+        assert not run.faults()
+        assert set(run.exposed) <= run.byzantine
+        proofs = [one for agent in run.honest for one in run.swarm[agent].proofs.values()]
+        assert {one.kind for one in proofs} <= {Kind.VOTES}
+        met += bool(proofs)
+    assert met > 0
+
+
 @pytest.mark.parametrize("adversary", LEGAL)
 def test_agents_that_prove_nothing_are_not_excluded(adversary: str) -> None:
     # A slow agent makes the others wait for a timer in every round.
@@ -86,6 +101,16 @@ def test_agents_that_prove_nothing_are_not_excluded(adversary: str) -> None:
     assert run.done
     assert not run.faults()
     assert not run.exposed
+
+
+@pytest.mark.parametrize("adversary", REJECTED)
+def test_messages_without_their_authors_signature_prove_and_change_nothing(adversary: str) -> None:
+    run = calm(7, faulty=2, adversary=adversary, seed=1).play(60_000)
+    assert run.done
+    assert not run.faults()
+    assert not run.exposed
+    refused = sum(run.swarm[agent].refused for agent in run.honest)
+    assert (refused > 0) == (adversary != "replay")  # a copy of a message breaks no rule
 
 
 def test_unequal_openings_are_proven_when_the_swarm_starts_again() -> None:

@@ -10,6 +10,7 @@ from tmesh.agent.opinion import Opinions
 from tmesh.agent.proof import Kind, Proof
 from tmesh.agent.statement import Statement, digest, mark
 from tmesh.errors import InvalidInput, InvalidProof
+from tmesh.finality import Act, Signed, Vote
 
 from .schedules import Run
 
@@ -157,6 +158,28 @@ def test_citations_that_the_digest_does_not_bind_show_nothing() -> None:
     ):
         with pytest.raises(InvalidProof):
             show(Kind.STEP, one, *wrong)
+
+
+def test_two_votes_of_one_act_and_epoch_show_a_fault() -> None:
+    signer = RUN.signers[3].within(GENESIS.id)
+
+    def vote(act: Act, epoch: int, outcome: int) -> Signed:
+        made = Vote(act, epoch, outcome)
+        return Signed(3, made, DECISION.sign(signer, made))
+
+    for act in (Act.ATTEST, Act.COMMIT):
+        pair = vote(act, 2, 0), vote(act, 2, 1)
+        proof = Proof.decode(Proof(Kind.VOTES, DECISION, votes=pair).encoded)
+        assert proof.verify(GENESIS) == "agent 3: it votes for outcomes 0 and 1"
+    for pair in (
+        (vote(Act.ATTEST, 2, 0), vote(Act.ATTEST, 3, 1)),
+        (vote(Act.ATTEST, 2, 0), vote(Act.COMMIT, 2, 1)),
+        (vote(Act.ATTEST, 2, 0), vote(Act.ATTEST, 2, 0)),
+        (vote(Act.ATTEST, 2, 0), vote(Act.ATTEST, 2, 1)._replace(signature=bytes(64))),
+        (vote(Act.ATTEST, 2, 0), vote(Act.ATTEST, 2, 1)._replace(author=4)),
+    ):
+        with pytest.raises(InvalidProof):
+            Proof(Kind.VOTES, DECISION, votes=pair).verify(GENESIS)
 
 
 def test_no_proof_can_be_made_of_honest_statements() -> None:
