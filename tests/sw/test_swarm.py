@@ -12,6 +12,7 @@ from tmesh.golden.reference import partial_swap
 from tmesh.network import Partition, Topology
 from tmesh.swarm import Result, Scenario, linear
 from tmesh.swarm.roster import Roster
+from tmesh.swarm.run import World
 
 COMPLETE = Topology(kind="complete")
 NORTH, SOUTH = tuple(range(7)), (10, 11, 12, 13)
@@ -159,6 +160,35 @@ def test_many_decisions_with_many_outcomes_run_together() -> None:
     assert result.states.shape == (4, 12, 2, 2)
     assert (result.decided, result.disagreements) == (1, 0)
     assert np.all(result.outcomes == 0)
+
+
+def test_decisions_one_after_another_cost_the_same_and_leave_nothing_behind() -> None:
+    """Certificates stand for what led to them, and agents that were excluded stay excluded."""
+    scenario = Scenario(
+        agents=8,
+        topology=COMPLETE,
+        channel="lan",
+        decisions=30,
+        successive=True,
+        majority=0.8,
+        byzantine={"stubborn": 1},
+    )
+    with tmesh.open_device("model") as device:
+        world = World(scenario, device, 0)
+        result = world.run(None)
+    assert (result.decided, result.disagreements, result.wrongly_excluded) == (1, 0, ())
+    assert len(result.certificates) == 30
+    honest = [agent for agent in range(8) if not result.byzantine[agent]]
+    times = [
+        max(world.simulation.decided[agent, one.id] for agent in honest) for one in world.decisions
+    ]
+    assert times == sorted(times)
+    first, last = np.diff(times)[:10].mean(), np.diff(times)[-10:].mean()
+    assert last < 1.5 * first
+    for agent in honest:
+        states = world.simulation.agents[agent].deliberations.values()
+        assert sum(one.stage is not None for one in states) <= 1
+        assert [one.starts for one in states][1:] == [1] * 29  # no new proof, no new start
 
 
 def test_bytes_are_counted_by_part() -> None:

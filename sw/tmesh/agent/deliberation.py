@@ -34,7 +34,7 @@ class Deliberation:
     """State of one decision. Calls append to `context.effects`.
 
     opening: the agent's evidence, z of each branching. records: of an earlier life. `stage` is None
-    only if the decision was final before the agent started; `starts` counts its stages.
+    once the decision is final and the neighbours have been told; `starts` counts its stages.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Deliberation:
         statements = [one.body for one in some if one.kind == RecordKind.STATEMENT]
         self._own = [Statement.decode(one) for one in statements]
         self.stage: Stage | None = None
+        self._opinions = Opinions.opening(opening)
         self.starts = 0
         self._openings: dict[int, Statement] = {}
         self._early: dict[int, list[Statement]] = {}
@@ -82,7 +83,7 @@ class Deliberation:
     def opinions(self) -> Opinions:
         """The agent's last stated opinions, of its evidence before it stated any."""
         last = self.stage.history.last(self._context.me) if self.stage else None
-        return last.statement.opinions if last else Opinions.opening(self._opening)
+        return last.statement.opinions if last else self._opinions
 
     @property
     def epoch(self) -> int:
@@ -285,6 +286,15 @@ class Deliberation:
         if self.stage is not None:
             for other, statements, votes in self.stage.spread.take():
                 self._send(other, statements, votes)
+            if self.certificate is not None and not self._flushing:
+                self._forget()
+
+    def _forget(self) -> None:
+        """The certificate stands for everything that led to it."""
+        self._opinions, self.stage = self.opinions, None
+        self._openings.clear()
+        self._early.clear()
+        self._context.drawn.pop(self.decision.id, None)
 
     def _send(self, other: int, statements: Sequence[Statement], votes: Sequence[Signed]) -> None:
         known = self._acquainted >> other & 1

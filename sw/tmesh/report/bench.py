@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import qutip
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rich.table import Table
 
 from tmesh import schedule
@@ -19,6 +20,7 @@ from tmesh.config import CONFIGS, CoreConfig
 from tmesh.devices import Device, open_device
 from tmesh.golden import pauli, reference
 from tmesh.golden.reference import ComplexArray, FloatArray
+from tmesh.ledger import KeySet
 from tmesh.numbers import IntArray
 from tmesh.states import density
 
@@ -33,6 +35,9 @@ COCOTB_MEETINGS = 2_000
 
 #: Rounds of agents.
 ROUNDS = 10_000
+
+#: Audits in a batch.
+AUDITS = 400
 
 #: Runs of which the fastest counts: on a shared machine the others measure the neighbours.
 REPEATS = 3
@@ -58,6 +63,7 @@ def rows(seed: int = 0) -> Iterator[Row]:
     yield from _gossip(np.random.default_rng(seed))
     yield from _meetings(np.random.default_rng(seed))
     yield from _rounds(np.random.default_rng(seed))
+    yield from _audits(np.random.default_rng(seed))
     yield from _eigenvalues(np.random.default_rng(seed))
 
 
@@ -238,6 +244,37 @@ def _rounds(rng: np.random.Generator) -> Iterator[Row]:
         ns = cycles / clock * 1e9
         note = f"cycles at an assumed {clock / 1e6:g} MHz"
         yield Row(work, "core, default", ROUNDS, ns, ns / base, note)
+
+
+def _audits(rng: np.random.Generator) -> Iterator[Row]:
+    """The check of one statement that cites eight others, beside that of its signature."""
+    work = "check a statement, k = 8"
+    keys, signers = KeySet.simulated(1, 0)
+    public = Ed25519PublicKey.from_public_bytes(keys[0])
+    messages = [rng.bytes(130) for _ in range(FEW)]
+    signatures = [signers[0].sign(one) for one in messages]
+    signed = [signers[0].swarm + one for one in messages]
+
+    def verify() -> None:
+        for signature, message in zip(signatures, signed, strict=True):
+            public.verify(signature, message)
+
+    base = _best(verify) / FEW * 1e9
+    yield Row(work, "Ed25519 verification, OpenSSL", FEW, base, 1.0, "RFC 8032")
+    for name, batch in (("model", 1), ("model", AUDITS), ("verilator", AUDITS)):
+        z = np.rint(rng.uniform(-1, 1, (batch, 9)) * 2.0**16) / 2.0**16
+        with open_device(name, "default") as device:
+            claimed = device.advance(z[:, 0], z[:, 1:], 4)
+            before = device.cycles or 0
+            device.audit(z[:, 0], z[:, 1:], claimed, 4)
+            cycles = (device.cycles or 0) - before
+            call = partial(device.audit, z[:, 0], z[:, 1:], claimed, 4)
+            ns = _best(call) / batch * 1e9
+            note = f"{cycles / batch:.0f} cycles" if cycles else "NumPy"
+            yield Row(work, f"audit, {name}", batch, ns, ns / base, note)
+            if cycles and device.info.clock_hz:
+                ns = cycles / batch / device.info.clock_hz * 1e9
+                yield Row(work, "audit, core", batch, ns, ns / base, "at 100 MHz, assumed")
 
 
 def _meeting(

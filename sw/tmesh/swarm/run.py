@@ -11,7 +11,7 @@ from tmesh.agent import Agent, Memo
 from tmesh.config import core_config
 from tmesh.devices import Device, open_device
 from tmesh.errors import InvalidInput, NotSupported
-from tmesh.finality import Certificate
+from tmesh.finality import Certificate, Decision
 from tmesh.genesis import Genesis
 from tmesh.golden.reference import FloatArray
 from tmesh.ledger import KeySet
@@ -54,11 +54,11 @@ def run(
             return run(scenario, opened, seed, progress)
     if device.info.arithmetic == "float64":
         raise NotSupported(f"{device.info.device}: agents sign the bits of exact devices")
-    world = _World(scenario, device, seed)
+    world = World(scenario, device, seed)
     return world.run(progress)
 
 
-class _World:
+class World:
     """One run."""
 
     def __init__(self, scenario: Scenario, device: Device, seed: int) -> None:
@@ -76,6 +76,7 @@ class _World:
         rules = scenario.swarm_rules(device.config.f)
         self.genesis = Genesis(keys, scenario.declared, links_of(mesh), rules)
         self.decisions = self.roster.decisions
+        self.places = {decision.id: place for place, decision in enumerate(self.decisions)}
         members = self.roster.members
         self.beliefs = [scenario.beliefs(rng, self.byzantine, there) for there in members]
         self.preferred = np.array(
@@ -96,6 +97,8 @@ class _World:
         honest = np.nonzero(~self.byzantine)[0]
         for agent in rng.choice(honest, scenario.kills).tolist():
             self.simulation.kill(agent, KILLING * rng.random())
+        self._left: list[list[Decision]] = []
+        self._links: list[tuple[int, int]] = []
         self.history: list[dict[str, float]] = []
         self.glued: list[dict[str, int]] = []
 
@@ -105,14 +108,17 @@ class _World:
         cycles = self.device.cycles or 0
         for agent, one in enumerate(simulation.agents):
             simulation.act(agent, one.start())
-            for place, decision in enumerate(self.decisions):
-                if self.roster.members[place, agent]:
-                    belief = self.beliefs[place][agent].tolist()
-                    simulation.act(agent, one.open(decision, belief))
+            own = [self.decisions[n] for n in np.nonzero(self.roster.members[:, agent])[0]]
+            self._left.append(own[::-1])
+            for _ in range(1 if scenario.successive else len(own)):
+                self._open_next(agent)
         ahead = sorted(scenario.partitions, key=lambda one: one.end)
         step = scenario.channel.mean / SAMPLES
         sample = 0.0
         while simulation.step(scenario.seconds):
+            if scenario.successive:
+                for agent, _ in simulation.take_decided():
+                    self._open_next(agent)
             while ahead and self.network.now >= ahead[0].end:
                 self.glued.append(self._merge(ahead.pop(0)))
             if self.network.now >= sample:
@@ -127,10 +133,21 @@ class _World:
         return self._result(spent)
 
     def _agent(self, agent: int, records: list[bytes]) -> Agent:
+        def evidence(decision: Decision) -> list[float]:
+            found: list[float] = self.beliefs[self.places[decision.id]][agent].tolist()
+            return found
+
         if agent in self.kinds:
             made: type[Byzantine] = kind(self.kinds[agent])
-            return made(self.genesis, self.signers[agent], self.plot)
-        return Agent(self.genesis, self.signers[agent], memo=self.memo, records=records)
+            return made(self.genesis, self.signers[agent], self.plot, evidence)
+        signer = self.signers[agent]
+        return Agent(self.genesis, signer, evidence, memo=self.memo, records=records)
+
+    def _open_next(self, agent: int) -> None:
+        """The next decision of an agent, if one is left."""
+        if self._left[agent]:
+            effects = self.simulation.agents[agent].open(self._left[agent].pop())
+            self.simulation.act(agent, effects)
 
     @property
     def _honest(self) -> list[int]:
@@ -179,19 +196,22 @@ class _World:
         }
 
     def _heard(self) -> tuple[list[tuple[int, int]], FloatArray]:
-        """Drawn links of honest agents in the first decision, and the opinion of the second end as
-        the first one heard it last."""
-        links, heard, name = list[tuple[int, int]](), list[float](), self.decisions[0].id
+        """Links that honest agents drew last in the first decision, and the opinion of the second
+        end as the first one heard it last."""
+        heard, name = dict[tuple[int, int], float](), self.decisions[0].id
+        one = self.genesis.rules.one
         for agent in self._honest:
-            one = self.simulation.agents[agent].deliberations.get(name)
-            if one is None or one.stage is None:
+            state = self.simulation.agents[agent].deliberations.get(name)
+            if state is None or state.stage is None:
                 continue
-            for other in one.stage.spread.neighbours:
-                last = one.stage.history.last(other)
+            for other in state.stage.spread.neighbours:
+                last = state.stage.history.last(other)
                 if agent < other and not self.byzantine[other] and last is not None:
-                    links.append((agent, other))
-                    heard.append(last.statement.opinions.z[0] / self.genesis.rules.one)
-        return links, np.array(heard)
+                    heard[agent, other] = last.statement.opinions.z[0] / one
+        if heard:
+            self._links = list(heard)
+        z = self._opinions()[0] / one  # once it is final, each end has the other's certificate
+        return self._links, np.array([heard.get(link, z[link[1]]) for link in self._links])
 
     def _merge(self, partition: Partition) -> dict[str, int]:
         """At the end of a partition: the decisions on which the sides' settled opinions agree,

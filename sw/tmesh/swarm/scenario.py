@@ -67,6 +67,8 @@ class Scenario(Settings):
     - rules: a table of `tmesh.genesis.SwarmRules`. Without `beat`, a beat is four mean delays of
       the channel. The fraction bits are those of the device.
     - outcomes, decisions: of each decision, and the number of decisions that all agents take.
+      successive: whether an agent opens each of its decisions when it holds the certificate of the
+      one before, instead of all at once.
     - subsets: tables `name`, `agents`, `decisions`, `faults`. These agents take further decisions
       among themselves, and the mesh must connect them without the others.
     - majority, confidence, noise: the share of the agents that prefer outcome 0, how much more
@@ -93,6 +95,7 @@ class Scenario(Settings):
     rules: Annotated[dict[str, Any], Field(strict=False)] = Field(default={})
     outcomes: Annotated[int, Field(ge=2, le=1024)] = 2
     decisions: Annotated[int, Field(ge=0, le=MOST_DECISIONS)] = 1
+    successive: bool = False
     subsets: Annotated[tuple[Subset, ...], Field(strict=False)] = ()
     majority: Share = 0.6
     confidence: Share = 0.6

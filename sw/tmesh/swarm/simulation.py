@@ -83,6 +83,7 @@ class Simulation:
         self.failed: dict[int, str] = {}
         self.bytes, self.spent = Counter[str](), Spent()
         self.deliveries = 0
+        self._fresh: list[tuple[int, bytes]] = []
         self._waiting: list[tuple[int, int, Compute]] = []
         self._near: list[set[int]] = []
         self._moved = -1.0
@@ -101,11 +102,18 @@ class Simulation:
                     self.journals[agent].append(record)
                 case Decided(certificate):
                     key = agent, certificate.decision.id
-                    self.decided.setdefault(key, self.network.now)
+                    if key not in self.decided:
+                        self.decided[key] = self.network.now
+                        self._fresh.append(key)
                 case Exposed(proof):
                     self.exposed.setdefault((agent, proof.author), self.network.now)
                 case Failed(reason):
                     self.failed[agent] = reason
+
+    def take_decided(self) -> list[tuple[int, bytes]]:
+        """What was `decided` since the last call."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def kill(self, agent: int, seconds: float) -> None:
         """Kill an agent at a time from now, and start it again."""
