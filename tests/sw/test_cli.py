@@ -12,7 +12,12 @@ from typer.testing import CliRunner
 
 def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
     result, picture = tmp_path / "out" / "run.json", tmp_path / "out" / "run.svg"
-    arguments = ["run", "--device", "model", "--json", str(result), "--picture", str(picture)]
+    scenario = tmp_path / "swarm.toml"
+    text = "agents = 16\ndevice = 'model'\nchannel = 'wifi'\ntopology = {kind = 'complete'}\n"
+    scenario.write_text(
+        text + "[byzantine]\nstubborn = 1\nequivocate = 1\narithmetic = 1\nmute = 1\n"
+    )
+    arguments = ["run", str(scenario), "--json", str(result), "--picture", str(picture)]
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 0, shown.output
     assert "decided" in shown.output
@@ -24,7 +29,7 @@ def test_run_writes_table_json_and_picture(tmp_path: Path) -> None:
         "cycles_of_audits frames deliveries bytes seconds refused glued history opinions genesis"
     )
     assert values["decided"] == 1
-    assert f"{values['bytes']['statements'] / 64:,.0f}" in shown.output  # an agent's share
+    assert f"{values['bytes']['statements'] / 16:,.0f}" in shown.output  # an agent's share
     assert max(map(len, shown.output.splitlines())) <= 80
     kinds = {one["kind"]: one["proven_by"] for one in values["byzantine"]}
     honest = values["agents"] - values["faulty"]

@@ -23,6 +23,9 @@ STATEMENTS, VOTES = 48, 128
 #: An agent asks for what it lacks every so many beats even while it advances: votes get lost too.
 UNPROMPTED = 4
 
+#: An agent that makes no statement asks in each of so many beats, and then in every so many.
+HASTE = 8
+
 #: Statements of later epochs and generations that an agent keeps, for each author.
 EARLY = 4
 
@@ -62,7 +65,8 @@ class Deliberation:
         self._patience = Patience(self._rules.grace, self._rules.patience)
         self._locks, self._told, self._acquainted = tuple[Lock, ...](), Summary(()), 0
         self._double_votes = DoubleVotes()
-        self._beats, self._turn = 0, itertools.count(context.me)
+        self._beats = self._quiet = 0
+        self._turn = itertools.count(context.me)
         self._advanced = self._flushing = False
         near = context.genesis.neighbours[context.me] & decision.agents
         self._near = list(bits(near & ~(1 << context.me)))
@@ -250,7 +254,9 @@ class Deliberation:
         self._wake(self._rules.beat, BEAT)
         waits = stage.beat()
         self._beats += 1
-        if self._near and (not self._advanced or self._beats % UNPROMPTED == 0):
+        self._quiet = 0 if self._advanced else self._quiet + 1
+        due = self._quiet % HASTE == 0 if self._quiet > HASTE else self._quiet > 0
+        if self._near and (due or (self._advanced and self._beats % UNPROMPTED == 0)):
             turn = next(self._turn)
             asked = {self._near[turn % len(self._near)]}
             if waits:
