@@ -1,4 +1,4 @@
-"""The base of Byzantine agents, and what those of one run share."""
+"""The base of Byzantine agents, and the plot of those of one run."""
 
 import dataclasses
 import hashlib
@@ -29,7 +29,7 @@ Listen = Callable[[tuple[int, ...]], list[int] | None]
 
 @dataclasses.dataclass
 class Plot:
-    """What the Byzantine agents of one run know and share.
+    """Knowledge that the Byzantine agents of one run share.
 
     agents: all of them, as the bits of a number. wanted: the outcome that each decision, by its id,
     shall have: one that fewer honest agents prefer. rng: their source of randomness. memo: their
@@ -45,11 +45,11 @@ class Plot:
 class Byzantine(Agent):
     """An agent that breaks rules, or bends them. The base class keeps them all.
 
-    A kind is a subclass with a `name`. What it does in rounds serves the round model as well:
-    `lies` says when it states something else, `believe` its evidence, `silent_from` the round from
-    which on it sends nothing, `deaf` whether it hears its fellows and one honest agent only. With
-    messages also `lie` says what it states, and `filter` sees its effects before the host. It sees
-    `plot`, and everything that it received.
+    A kind is a subclass with a `name`. The round model uses a part of it: `lies` says in
+    which rounds it lies, `believe` gives its evidence, from round `silent_from` on it sends no
+    more, and if it is `deaf` it hears only its fellows and one honest agent. In a run of messages
+    `lie` also makes its false statement, and `filter` sees its effects before the host. A kind
+    knows `plot` and everything that it received.
     """
 
     name: ClassVar[str] = ""

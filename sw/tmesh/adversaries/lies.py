@@ -47,7 +47,7 @@ class Random(_Liar):
 
 
 class Hold(_Liar):
-    """Balances: states what makes the sum of the opinions that it cites zero."""
+    """Balances: states the opinion that brings the sum of its citations to zero."""
 
     name = "hold"
 

@@ -23,10 +23,10 @@ class Checked:
 
 
 class Checker:
-    """Moves statements from waiting to checked, as what they cite arrives.
+    """Moves statements from waiting to checked, as their citations arrive.
 
-    A statement is one of: checked; waiting for what it cites or for its audit; proven false; or
-    invalid, when only its past shows that it amplifies too early or too late. openings: the first
+    A statement is checked, waits for citations or for its audit, is proven false, or is invalid:
+    only its past shows that it amplifies too early or too late. openings: the first
     opening of each author, in any place. locked: whether a lock of (outcome, epoch) is known.
     """
 

@@ -1,4 +1,4 @@
-"""What the parts of one agent share: its swarm, its key, what it knows of others."""
+"""State that the parts of one agent share: its swarm, its key, its proofs."""
 
 import dataclasses
 from pathlib import Path
@@ -36,8 +36,8 @@ class Memo:
 
 @dataclasses.dataclass
 class Context:
-    """Of one agent. effects: what its host is to do, in order; the agent hands them over at the end
-    of each call. proofs: one for each agent that it excludes. drawn: its drawn neighbours in each
+    """Of one agent. effects: for its host, in order; the agent hands them over at the end of each
+    call. proofs: one for each agent that it excludes. drawn: its drawn neighbours in each
     open decision. failed: whether its device was found broken. stated: statements that it made.
     refused: messages, statements and votes that broke a rule."""
 

@@ -20,11 +20,9 @@ from tmesh.finality.rules import Begin, Final, Lock, Start
 #: The most statements and votes of one reply.
 STATEMENTS, VOTES = 48, 128
 
-#: An agent asks for what it lacks every so many beats even while it advances: votes get lost too.
-UNPROMPTED = 4
-
-#: An agent that makes no statement asks in each of so many beats, and then in every so many.
-HASTE = 8
+#: An agent asks for missing statements and votes in every fourth beat. While it makes no statement
+#: it asks in each beat, for at most 32 beats.
+UNPROMPTED, HASTE = 4, 32
 
 #: Statements of later epochs and generations that an agent keeps, for each author.
 EARLY = 4
@@ -121,7 +119,7 @@ class Deliberation:
         self._follow()
 
     def answer(self, request: Request) -> None:
-        """Send what the author of a request lacks."""
+        """Send the statements and votes that the author of a request lacks."""
         self._acquainted |= 1 << request.sender
         votes, statements = self.voter.lacking(request.summary, VOTES), list[Statement]()
         stage = self.stage if self.certificate is None else None
@@ -156,7 +154,7 @@ class Deliberation:
     # State
 
     def _follow(self) -> None:
-        """Do what the state asks for, after each input."""
+        """Act on the new state, after each input."""
         while self.voter.replies:
             match self.voter.replies.pop(0):
                 case Begin(epoch, outcomes):
@@ -211,7 +209,7 @@ class Deliberation:
         return Statement(place, self._context.me, 0, 0, b"", Opinions.opening(z), lock)
 
     def _state(self, stage: Stage, statement: Statement) -> None:
-        """Make a statement, and attest what it settles."""
+        """Make a statement, and attest the outcome that it settles."""
         stage.state(statement)
         self._advanced = True
         outcome = self._tree.outcome(statement.opinions, self._rules)
@@ -220,7 +218,7 @@ class Deliberation:
         self._flush()
 
     def _sort(self, statement: Statement) -> None:
-        """A signed statement to the present stage, or to those for later."""
+        """Hand a signed statement to the present stage, or keep it for later."""
         mine, place = self.stage, statement.place
         if mine is None:
             return

@@ -1,7 +1,7 @@
-"""The drawn links: which neighbours hear each other in one epoch and generation.
+"""The drawn links of one epoch and generation.
 
-A pseudo-random function of public values draws them, so each agent can compute the whole draw and
-none can choose whom it hears. The function is SHAKE-256 (FIPS 202), one call for each agent.
+A pseudo-random function of public values draws them, so each agent can compute the whole draw, and
+no agent chooses its neighbours. The function is SHAKE-256 (FIPS 202), one call for each agent.
 """
 
 import dataclasses
@@ -82,8 +82,8 @@ def draw(genesis: Genesis, decision: Decision, epoch: int, generation: int) -> D
 
     Each agent picks the first ⌈k/2⌉ of its neighbours in a random order of its own, or all if it
     has at most k. A link is drawn if either end picks it. An agent with more than 2k drawn links
-    keeps the first 2k, and a link stays if both ends keep it. A draw that separates agents whom
-    the mesh connects is repeated, up to 16 draws.
+    keeps the first 2k, and a link stays if both ends keep it. A draw that separates agents of
+    a connected mesh is repeated, up to 16 draws.
     """
     present = decision.agents & ~generation
     allowed = [near & present if present >> agent & 1 else 0 for agent, near in _mesh(genesis)]

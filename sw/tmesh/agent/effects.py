@@ -1,4 +1,4 @@
-"""What an agent asks its host to do. The host carries the effects out in order."""
+"""The effects of an agent, which its host carries out in order."""
 
 import dataclasses
 

@@ -16,7 +16,7 @@ AHEAD = 64
 
 
 class Entry(NamedTuple):
-    """A checked statement and what follows from its past.
+    """A checked statement, with figures of its past.
 
     heard: its list. known: for each agent of the swarm the last round in the statement's past, −1
     for none. stands: whether its author's opinions are settled. It then stands for every later
@@ -41,8 +41,8 @@ class Frontier(NamedTuple):
 class History:
     """Statements of one place: one for each author and round.
 
-    A statement is `offer`ed, waits until all that it cites is there, and is `admit`ted once it was
-    checked. `stands` decides whether a statement's opinions are settled.
+    A statement is `offer`ed, waits for its citations, and is `admit`ted once it was checked.
+    `stands` decides whether a statement's opinions are settled.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class History:
         return self._waiting.get(author, {}).get(count)
 
     def cited(self, statement: Statement) -> list[Statement] | None:
-        """What a statement cites, its author's last one first, then those of its list; None as long
-        as some of it is missing or not checked."""
+        """The citations of a statement: its author's last one, then those of its list. None as long
+        as one of them is missing or not checked."""
         before = statement.round - 1
         found = list[Statement]()
         for author in (statement.author, *statement.heard(self.draw)):

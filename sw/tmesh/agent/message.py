@@ -1,7 +1,7 @@
 """The messages between agents: deterministic CBOR, each with its version and every field checked.
 
-Nothing in a message is trusted because of its sender: statements, votes and proofs carry their
-authors' signatures. `sender` only says whom to answer.
+No part of a message is trusted because of its sender: statements, votes and proofs carry their
+authors' signatures. `sender` is the address for an answer.
 """
 
 import dataclasses
@@ -58,7 +58,7 @@ class Bundle:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What an agent has of one decision, so that the receiver can send what it lacks.
+    """The statements and votes that an agent has, so that the receiver can send the missing ones.
 
     heights: for each agent of the swarm, how many of its statements in this epoch and generation
     the sender checked. doubts: authors and rounds of statements that cite others than the sender
@@ -161,7 +161,7 @@ def _exposure(sender: int, rest: list[object]) -> Exposure:
 
 
 def parts(data: bytes) -> dict[str, int]:
-    """The bytes of a message by what they are for."""
+    """The bytes of a message, by part."""
     message = decode(data)
     match message:
         case Request():

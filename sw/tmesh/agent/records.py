@@ -10,7 +10,7 @@ _HEAD = 33
 
 
 class RecordKind(enum.IntEnum):
-    """What a record holds."""
+    """The content of a record."""
 
     OPENING = 1  # a decision, and the agent's evidence
     VOTES = 2  # a record of the decision's voter

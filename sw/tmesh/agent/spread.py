@@ -1,4 +1,4 @@
-"""Which statements and votes an agent passes to which drawn neighbour."""
+"""Queues of statements and votes for the drawn neighbours."""
 
 from collections.abc import Iterable
 
@@ -10,8 +10,8 @@ from tmesh.finality import Signed
 class Spread:
     """Outgoing queues, one for each drawn neighbour.
 
-    Broadcast trees of the draw say who passes on whose messages, so without losses each message
-    reaches each agent once. What a lost message or a silent agent keeps back, an agent asks for.
+    Messages follow broadcast trees of the draw, so without losses each reaches each agent once.
+    An agent asks for statements that a loss or a silent agent keeps back.
     (To mend the trees, as Leitão, Pereira and Rodrigues 2007 do, was a third faster over a channel
     that loses 8 %, and took twice the bytes.)
     """
@@ -35,7 +35,7 @@ class Spread:
                 self._votes.setdefault(other, []).append(vote)
 
     def take(self) -> list[tuple[int, list[Statement], list[Signed]]]:
-        """What there is to send to each neighbour; the queues are empty afterwards."""
+        """The contents of the queues, by neighbour; they are empty afterwards."""
         statements, self._statements = self._statements, {}
         votes, self._votes = self._votes, {}
         return [

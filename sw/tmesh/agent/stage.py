@@ -1,4 +1,4 @@
-"""One agent's rounds in one epoch and generation: it hears, waits, updates and states."""
+"""One agent's rounds in one epoch and generation."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""A statement: the signed hyperedge from one agent to the statements that it used."""
+"""A statement: a signed hyperedge from an agent to the statements that it used."""
 
 import dataclasses
 import hashlib
@@ -131,8 +131,8 @@ class Statement:
 
 
 def digest(cited: Iterable[bytes]) -> bytes:
-    """What a statement cites: one digest over the ids of its author's last statement and of those
-    of its list, by ascending author."""
+    """The citations of a statement: one digest over the ids of its author's last statement and of
+    those of its list, by ascending author."""
     return hashlib.sha256(b"".join(cited)).digest()
 
 

@@ -1,4 +1,4 @@
-"""The check of one statement against what it cites: everything that a fraud proof can show."""
+"""The check of one statement against its citations: everything that a fraud proof can show."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from tmesh.genesis import SwarmRules
 
 
 def opening_fault(statement: Statement, tree: Tree, rules: SwarmRules) -> str | None:
-    """What is wrong with a statement of round 0, None if nothing."""
+    """The fault of a statement of round 0, None for a good one."""
     z = statement.opinions.z
     if statement.lock:
         outcomes = range(tree.outcomes)
@@ -23,8 +23,8 @@ def opening_fault(statement: Statement, tree: Tree, rules: SwarmRules) -> str | 
 def step_fault(
     statement: Statement, cited: Sequence[Statement], draw: Draw, tree: Tree, rules: SwarmRules
 ) -> str | None:
-    """What is wrong with a statement of a later round, None if nothing, or only the numbers that
-    `claims` gives. cited: its author's last statement, then those of its list, ascending."""
+    """The fault of a statement of a later round, None for a good one; its numbers are left to
+    `number_fault`. cited: its author's last statement, then those of its list, ascending."""
     before, heard = cited[0], cited[1:]
     if tree.outcome(before.opinions, rules) is not None:
         return "its author's opinions were settled"
@@ -53,7 +53,7 @@ def claims(
 
 
 def number_fault(statement: Statement, cited: Sequence[Statement], rules: SwarmRules) -> str | None:
-    """What is wrong with the numbers of a statement, recomputed on the integer model."""
+    """The fault in the numbers of a statement, recomputed on the integer model."""
     works, claimed = claims(statement, cited, rules)
     for result, claim in zip(evaluate(works, rules.f), claimed, strict=True):
         if result != claim:

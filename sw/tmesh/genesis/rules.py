@@ -28,7 +28,7 @@ class SwarmRules(Settings):
       epoch; epoch e has e times as many. After twice as many rounds an agent makes no more
       statements in that epoch and generation: too few agents are present.
     - level: `closure` recomputes every statement before it is used, `off` none.
-    - beat: seconds between an agent's checks of what it still needs. The next three count beats.
+    - beat: seconds between an agent's checks for missing statements. The next three count beats.
     - grace, patience: an agent waits `grace` beats in every round for all of its list, and beyond
       that `patience` beats an epoch for each neighbour.
     - epoch_beats: length of the first epoch; epoch e is e times as long.

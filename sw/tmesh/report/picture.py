@@ -1,4 +1,4 @@
-"""The mesh, and what happened over time."""
+"""The mesh, and figures of the run over time."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is measured of a swarm's opinions."""
+"""Figures of a swarm's opinions."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def consistency_radius(z: FloatArray, links: list[tuple[int, int]]) -> float:
 
 
 def obstruction(z: FloatArray, heard: FloatArray, links: list[tuple[int, int]]) -> float:
-    """‖b − δδ⁺b‖ of what the ends of each link say about it, b = z_i − (z_j as i heard it).
+    """‖b − δδ⁺b‖ of one claim a link, b = z_i − (z_j as agent i heard it last).
 
     z: (agents,); heard: (links,), the opinion of the second end as the first heard it last. It is 0
     if some assignment of opinions explains all links.

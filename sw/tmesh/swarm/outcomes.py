@@ -1,4 +1,4 @@
-"""Which outcome the agents of a scenario prefer, and who can hear whom in it."""
+"""The outcomes that agents prefer, and the links of a mesh."""
 
 import numpy as np
 

@@ -4,8 +4,8 @@ It has the drawn links, rounds, frontier test, proofs and generations of the age
 signatures or time, so a swarm of a thousand agents takes seconds. A run of messages in which nobody
 falls silent has the same opinions, bit for bit (tests/sw/test_round_model.py).
 
-A false statement is found by whoever hears it, and its proof reaches everybody within the drawn
-graph's diameter. So a lie in round r ends the generation at round r + diameter.
+Each listener finds a false statement, and its proof reaches everybody within the drawn graph's
+diameter. So a lie in round r ends the generation at round r + diameter.
 """
 
 import dataclasses

@@ -48,7 +48,7 @@ class _Kill(NamedTuple):
 
 @dataclasses.dataclass
 class Spent:
-    """What the device did: distinct updates and audits, and core cycles where there is a core."""
+    """Work of the device: distinct updates and audits, and core cycles if it has a core."""
 
     updates: int = 0
     audits: int = 0
