@@ -153,7 +153,7 @@ class Agent:
                 if decision not in self._open:
                     if description is None:
                         return
-                    if list(self._opener.values()).count(sender) >= OPEN:
+                    if self._opened_by(sender) >= OPEN:
                         raise InvalidInput(f"decision: agent {sender} opened {OPEN}")
                     self._join(description, None, sender)
                 self._open[decision].hear(message)
@@ -168,6 +168,13 @@ class Agent:
                     self._context.expose(proof, sender)
                 except InvalidProof:
                     self._context.refused += 1
+
+    def _opened_by(self, sender: int) -> int:
+        """How many open decisions an agent brought here."""
+        return sum(
+            opener == sender and self._open[name].certificate is None
+            for name, opener in self._opener.items()
+        )
 
     def _join(self, decision: Decision, evidence: Sequence[float] | None, opener: int) -> None:
         if len(decision.labels) < 2:
