@@ -464,8 +464,8 @@ def test_audits_leave_the_resident_states(device: Device) -> None:
 
 
 def test_the_agents_integer_function_gives_the_bits_of_the_devices(device: Device) -> None:
-    if device.info.arithmetic == "float64":
-        pytest.skip("the reference has no integers")
+    """The reference, which has no integers, comes within its error bound."""
+    exact = device.info.arithmetic != "float64"
     own, heard = opinions(np.random.default_rng(9), 60, 6)
     f = device.config.f
     for order, call in ((1, {"kappa": 1}), (4, {"kappa": 4}), (0, {"amplify": "interfere"})):
@@ -474,7 +474,8 @@ def test_the_agents_integer_function_gives_the_bits_of_the_devices(device: Devic
             for z, some in zip(own.tolist(), heard, strict=True)
         ]
         z = device.advance(own, heard, **call)  # type: ignore[arg-type]
-        assert (z * 2**f).tolist() == evaluate(works, f)
+        off = np.abs(z * 2**f - evaluate(works, f))
+        assert np.max(off) <= (0 if exact else 8)
 
 
 def test_advance_and_audit_refuse_bad_arguments(device: Device) -> None:

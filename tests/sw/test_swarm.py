@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tmesh
+from tmesh.agent import Send
 from tmesh.finality import Certificate, quorum
 from tmesh.finality.encoding import bits
 from tmesh.genesis import Genesis
@@ -65,6 +66,7 @@ def test_the_sheaf_of_opinions_ends_as_a_global_section(shipped: Result) -> None
     first, last = shipped.history[0], shipped.history[-1]
     assert first["consistency_radius"] > 0.5
     assert last["consistency_radius"] == 0
+    assert last["obstruction"] == pytest.approx(0, abs=1e-9)
 
 
 def test_model_and_core_give_the_same_states_proofs_and_certificates() -> None:
@@ -201,7 +203,17 @@ def test_bytes_are_counted_by_part() -> None:
     assert result.bytes["statements"] < 1.5 * 9 * 200 * result.events
 
 
-def test_an_agent_sends_nothing_out_of_range() -> None:
+def test_a_message_to_an_agent_out_of_range_is_not_sent() -> None:
+    with tmesh.open_device("model") as device:
+        world = World(Scenario(agents=6, topology=Topology(kind="ring")), device, 0)
+        agent = world.simulation.agents[0]
+        sent = [one for one in agent.open(world.decisions[0]) if isinstance(one, Send)]
+        for to, frames in ((3, 0), (1, 1)):
+            world.simulation.act(0, [Send(to, sent[0].message)])
+            assert world.network.frames == frames
+
+
+def test_agents_that_move_are_not_excluded_for_it() -> None:
     moving = Topology(radius=0.5, speed=0.05, refresh=0.1)
     result = run(3, agents=12, topology=moving, channel="lan", seconds=20.0)
     assert result.wrongly_excluded == ()

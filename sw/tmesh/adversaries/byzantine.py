@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from tmesh.agent import Agent, Effect, Memo, Send
 from tmesh.agent.agent import Evidence, undecided
 from tmesh.agent.deliberation import Deliberation
+from tmesh.agent.message import Bundle, decode
 from tmesh.agent.opinion import Opinions, tree
 from tmesh.agent.records import Record
 from tmesh.agent.stage import Stage
@@ -125,6 +126,23 @@ class Byzantine(Agent):
 
     def _done(self) -> list[Effect]:
         return self.filter(super()._done())
+
+
+class Rewriting(Byzantine):
+    """Changes bundles on their way out."""
+
+    def rewrite(self, bundle: Bundle, to: int) -> Bundle:
+        """The bundle that one neighbour gets instead."""
+        return bundle
+
+    def filter(self, effects: list[Effect]) -> list[Effect]:
+        return [self._rewritten(one) if isinstance(one, Send) else one for one in effects]
+
+    def _rewritten(self, effect: Send) -> Send:
+        message = decode(effect.message)
+        if not isinstance(message, Bundle):
+            return effect
+        return Send(effect.to, self.rewrite(message, effect.to).encoded)
 
 
 class _Lying(Deliberation):

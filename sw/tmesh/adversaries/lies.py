@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from tmesh.adversaries.byzantine import Byzantine
-from tmesh.agent import Effect, Send
-from tmesh.agent.message import Bundle, decode
+from tmesh.adversaries.byzantine import Byzantine, Rewriting
+from tmesh.agent.message import Bundle
 from tmesh.agent.opinion import tree
 from tmesh.agent.stage import Stage
 from tmesh.agent.statement import Statement
@@ -113,22 +112,22 @@ class Sacrifice(Byzantine):
         return self.certain(statement, self.wanted(statement))
 
 
-class Equivocate(_Liar):
+class Equivocate(Rewriting):
     """States its opinions to half of its neighbours, and the opposite to the rest."""
 
     name = "equivocate"
 
-    def filter(self, effects: list[Effect]) -> list[Effect]:
-        return [self._twice(one) if isinstance(one, Send) else one for one in effects]
+    @classmethod
+    def lies(cls, count: int, amplified: bool, rank: int, gone: int) -> bool:
+        return count > 0
 
-    def _twice(self, effect: Send) -> Send:
-        message = decode(effect.message)
-        if not isinstance(message, Bundle) or effect.to % 2:
-            return effect
-        statements = tuple(
-            self._other(one) if one.author == self.me else one for one in message.statements
-        )
-        return Send(effect.to, dataclasses.replace(message, statements=statements).encoded)
+    def rewrite(self, bundle: Bundle, to: int) -> Bundle:
+        if to % 2:
+            return bundle
+        statements = [
+            self._other(one) if one.author == self.me else one for one in bundle.statements
+        ]
+        return dataclasses.replace(bundle, statements=tuple(statements))
 
     def _other(self, statement: Statement) -> Statement:
         other = _with(statement, [-one for one in statement.opinions.z])

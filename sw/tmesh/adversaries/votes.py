@@ -2,30 +2,25 @@
 
 import dataclasses
 
-from tmesh.adversaries.byzantine import Byzantine
-from tmesh.agent import Effect, Send
-from tmesh.agent.message import Bundle, decode
+from tmesh.adversaries.byzantine import Rewriting
+from tmesh.agent.message import Bundle
 from tmesh.finality import Act, Signed
 
 
-class DoubleSpend(Byzantine):
+class DoubleSpend(Rewriting):
     """Spends a token twice: votes for one outcome to half of its neighbours, for the next one to
     the rest."""
 
     name = "double-spend"
 
-    def filter(self, effects: list[Effect]) -> list[Effect]:
-        return [self._twice(one) if isinstance(one, Send) else one for one in effects]
-
-    def _twice(self, effect: Send) -> Send:
-        message = decode(effect.message)
-        if not isinstance(message, Bundle) or effect.to % 2:
-            return effect
-        votes = tuple(
-            self._other(message.decision, one) if one.author == self.me else one
-            for one in message.votes
-        )
-        return Send(effect.to, dataclasses.replace(message, votes=votes).encoded)
+    def rewrite(self, bundle: Bundle, to: int) -> Bundle:
+        if to % 2:
+            return bundle
+        votes = [
+            self._other(bundle.decision, one) if one.author == self.me else one
+            for one in bundle.votes
+        ]
+        return dataclasses.replace(bundle, votes=tuple(votes))
 
     def _other(self, name: bytes, signed: Signed) -> Signed:
         decision, vote = self.deliberations[name].decision, signed.vote

@@ -2,31 +2,26 @@
 
 import dataclasses
 
-from tmesh.adversaries.byzantine import Byzantine
+from tmesh.adversaries.byzantine import Byzantine, Rewriting
 from tmesh.agent import Effect, Send
-from tmesh.agent.message import Bundle, decode
+from tmesh.agent.message import Bundle
 from tmesh.agent.opinion import Opinions, tree
 from tmesh.agent.statement import Statement
 
 
-class Forge(Byzantine):
+class Forge(Rewriting):
     """Adds a statement in the name of each receiver to what it sends, signed with its own key."""
 
     name = "forge"
 
-    def filter(self, effects: list[Effect]) -> list[Effect]:
-        return [self._forged(one) if isinstance(one, Send) else one for one in effects]
-
-    def _forged(self, effect: Send) -> Send:
-        message = decode(effect.message)
-        if not isinstance(message, Bundle) or not message.statements:
-            return effect
-        like = message.statements[0]
+    def rewrite(self, bundle: Bundle, to: int) -> Bundle:
+        if not bundle.statements:
+            return bundle
+        like = bundle.statements[0]
         z = tree(len(like.opinions.z) + 1).certain(self.wanted(like), self.rules)
-        forged = Statement(like.place, effect.to, 0, 0, b"", Opinions.opening(z))
+        forged = Statement(like.place, to, 0, 0, b"", Opinions.opening(z))
         forged = forged.signed(self._context.signer)
-        message = dataclasses.replace(message, statements=(*message.statements, forged))
-        return Send(effect.to, message.encoded)
+        return dataclasses.replace(bundle, statements=(*bundle.statements, forged))
 
 
 class Replay(Byzantine):

@@ -91,11 +91,6 @@ class Agent:
         return self._context.refused
 
     @property
-    def stated(self) -> int:
-        """How many statements it made since it started."""
-        return self._context.stated
-
-    @property
     def deliberations(self) -> dict[bytes, Deliberation]:
         """The state of each decision, by its id."""
         return dict(self._open)

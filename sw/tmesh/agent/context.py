@@ -36,10 +36,14 @@ class Memo:
 
 @dataclasses.dataclass
 class Context:
-    """Of one agent. effects: for its host, in order; the agent hands them over at the end of each
-    call. proofs: one for each agent that it excludes. drawn: its drawn neighbours in each
-    open decision. failed: whether its device was found broken. stated: statements that it made.
-    refused: messages, statements and votes that broke a rule."""
+    """State that the parts of one agent share.
+
+    - effects: for its host, in order. The agent hands them over at the end of each call.
+    - proofs: one for each agent that it excludes.
+    - drawn: its drawn neighbours in each open decision.
+    - failed: whether its device was found broken.
+    - refused: messages, statements and votes that broke a rule.
+    """
 
     genesis: Genesis
     signer: Signer
@@ -49,7 +53,6 @@ class Context:
     proofs: dict[int, Proof] = dataclasses.field(default_factory=dict)
     drawn: dict[bytes, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     failed: bool = False
-    stated: int = 0
     refused: int = 0
 
     @property

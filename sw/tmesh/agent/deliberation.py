@@ -253,8 +253,8 @@ class Deliberation:
         waits = stage.beat()
         self._beats += 1
         self._quiet = 0 if self._advanced else self._quiet + 1
-        due = self._quiet % HASTE == 0 if self._quiet > HASTE else self._quiet > 0
-        if self._near and (due or (self._advanced and self._beats % UNPROMPTED == 0)):
+        due = 0 < self._quiet <= HASTE or self._beats % UNPROMPTED == 0
+        if self._near and due:
             turn = next(self._turn)
             asked = {self._near[turn % len(self._near)]}
             if waits:

@@ -12,8 +12,7 @@ class Spread:
 
     Messages follow broadcast trees of the draw, so without losses each reaches each agent once.
     An agent asks for statements that a loss or a silent agent keeps back.
-    (To mend the trees, as Leitão, Pereira and Rodrigues 2007 do, was a third faster over a channel
-    that loses 8 %, and took twice the bytes.)
+    So the trees are not mended, as Leitão, Pereira and Rodrigues (2007) do.
     """
 
     def __init__(self, me: int, draw: Draw) -> None:

@@ -129,7 +129,6 @@ class Stage:
         record = Record(RecordKind.STATEMENT, self.decision.id, signed.encoded)
         self._context.do(Persist(record.encoded))
         self._signed = signed.round
-        self._context.stated += 1
         self._patience.begin()
         self._checker.add(signed, found)
         self._use(found)

@@ -26,15 +26,19 @@ ROUNDS = 100
 class Row:
     """All runs with one kind and number of Byzantine agents.
 
-    Shares of runs: decided, a certificate for every honest agent (in the round model: enough
-    agents settled for one, within 100 rounds); split, honest agents with two outcomes; wrong, an
-    outcome that most honest agents did not prefer; followed, the outcome that most honest agents
-    preferred; stated, of the runs whose stated evidence has a mean of at least a tenth of the cap,
-    the outcome that it favours (None if there are none).
+    Shares of runs:
 
-    rounds: statements of an agent over all generations, in the runs that decided, None if no run
-    did. channel: None for the round model, which has no delays, frames, bytes or seconds; elsewhere
-    they are medians of all runs, `bytes` in all.
+    - decided: every honest agent got a certificate. In the round model enough agents settled for
+      one, within 100 rounds.
+    - split: honest agents had two outcomes.
+    - wrong: an honest agent had an outcome that most honest agents did not prefer.
+    - followed: most honest agents had the outcome that they preferred.
+    - stated: the stated evidence won. Only runs count whose evidence has a mean of at least a tenth
+      of the cap; None if there are none.
+
+    Medians: rounds are an agent's statements over all generations, in the runs that decided. The
+    round model has no delays, frames, bytes or seconds, and its channel is None. `bytes` are of
+    the whole swarm. excluded: the most honest agents with a proof against them.
     """
 
     protocol: str

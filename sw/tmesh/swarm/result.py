@@ -32,23 +32,25 @@ class Suspect:
 class Result:
     """The end of a run.
 
-    members: (decisions, agents), which agents take which decisions. opinions: z of the first
-    branching of each decision (decisions, agents), NaN for agents without a part.
-    outcomes: (decisions, agents), of the certificate that the agent holds, −1 for none.
-    genesis: its keys verify the certificates. certificates: one for each decision, and one for
-    each conflicting outcome.
-    preferred: the outcome that most honest agents prefer at the start, (decisions,). stated: the
-    one that the stated evidence of all agents without a proof favours, (decisions,), and `margin`
-    by how much in the first decision, as a share of the evidence cap.
-    byzantine: (agents,). suspects: one entry for each Byzantine agent. wrongly_excluded: honest
-    agents that some honest agent holds a proof against; there must be none.
-    statements: by each agent, over all epochs and generations, (agents,). depths: messages on the
-    longest causal chain up to an agent's last input, (agents,). generations, epochs: the most
-    starts of the averaging, and the last epoch, of an honest agent in a decision. frames, bytes:
-    put on air, the bytes by part. deliveries: messages that arrived. seconds: simulated. spent:
-    work of the device. refused: messages that broke a rule.
-    glued: at the end of each partition, how many decisions the sides' opinions agreed on.
-    links: those drawn last for the first decision. history: one row per sample.
+    - members: the agents of each decision, (decisions, agents).
+    - opinions: z of each decision's first branching, (decisions, agents). NaN without a part.
+    - outcomes: of the certificate that an agent holds, (decisions, agents). −1 for none.
+    - genesis: its keys verify the certificates.
+    - certificates: one for each decision, and one for each conflicting outcome.
+    - preferred: the outcome that most honest agents prefer at the start, (decisions,).
+    - stated: the outcome that the stated evidence favours, without proven agents, (decisions,).
+    - margin: its lead in the first decision, as a share of the evidence cap.
+    - byzantine: (agents,). suspects: one entry for each Byzantine agent.
+    - wrongly_excluded: honest agents with a proof against them. There must be none.
+    - failed: agents whose device computed wrong bits.
+    - statements: of each agent, over all epochs and generations, (agents,).
+    - depths: messages on the longest causal chain up to an agent's last input, (agents,).
+    - generations, epochs: the most starts of the averaging, and the last epoch, of an honest agent.
+    - frames, bytes: put on air, the bytes by part. deliveries: messages that arrived.
+    - seconds: simulated. spent: work of the device. refused: messages that broke a rule.
+    - glued: decisions that agreed, conflicted or were open at the end of each partition.
+    - positions, links: of the mesh, and the links drawn last for the first decision.
+    - history: one row per sample.
     """
 
     device: str

@@ -55,10 +55,14 @@ class Averaging:
 class Ending:
     """The end of one run of the round model.
 
-    rounds: over all generations. decided: whether enough agents settled on one outcome for a
-    certificate in the first epoch. outcome: of most honest agents, −1 for none. split: whether
-    honest agents settled on two. stated: the outcome that the stated evidence of all agents without
-    a proof favours. margin: the mean of that evidence as a share of the cap.
+    - rounds: over all generations.
+    - decided: enough agents settled on one outcome for a certificate, in the first epoch.
+    - outcome: of most honest agents, −1 for none.
+    - split: honest agents settled on two outcomes.
+    - preferred: the outcome that most honest agents prefer at the start.
+    - stated: the outcome that the stated evidence favours, without proven agents.
+    - margin: the mean of that evidence, as a share of the cap.
+    - settled: share of the honest agents.
     """
 
     rounds: int

@@ -24,9 +24,6 @@ from tmesh.swarm.roster import Roster
 from tmesh.swarm.scenario import Scenario
 from tmesh.swarm.simulation import Simulation
 
-#: Rows of the history for each mean delay of the channel.
-SAMPLES = 1
-
 #: Kills happen in the first seconds.
 KILLING = 3.0
 
@@ -113,7 +110,6 @@ class World:
             for _ in range(1 if scenario.successive else len(own)):
                 self._open_next(agent)
         ahead = sorted(scenario.partitions, key=lambda one: one.end)
-        step = scenario.channel.mean / SAMPLES
         sample = 0.0
         while simulation.step(scenario.seconds):
             if scenario.successive:
@@ -123,7 +119,7 @@ class World:
                 self.glued.append(self._merge(ahead.pop(0)))
             if self.network.now >= sample:
                 self.history.append(self._row())
-                sample = self.network.now + step
+                sample = self.network.now + scenario.channel.mean
                 if progress is not None:
                     progress(self.history[-1]["decided"])
             if self._over():
@@ -161,21 +157,21 @@ class World:
     def _certified(self) -> int:
         return sum(not self.byzantine[agent] for agent, _ in self.simulation.decided)
 
-    def _opinions(self) -> IntArray:
-        """z of the first branching in units (decisions, agents), `_NONE` for no part."""
-        found = np.full(self.roster.members.shape, _NONE)
-        for place, decision in enumerate(self.decisions):
-            for agent in np.nonzero(self.roster.members[place])[0].tolist():
-                one = self.simulation.agents[agent].deliberations.get(decision.id)
-                found[place, agent] = one.opinions.z[0] if one is not None else 0
+    def _opinions(self, place: int) -> IntArray:
+        """z of a decision's first branching in units (agents,), `_NONE` for no part."""
+        found = np.full(self.scenario.agents, _NONE)
+        for agent in np.nonzero(self.roster.members[place])[0].tolist():
+            name = self.decisions[place].id
+            one = self.simulation.agents[agent].deliberations.get(name)
+            found[agent] = one.opinions.z[0] if one is not None else 0
         return found
 
     def _row(self) -> dict[str, float]:
         """One sample; figures of opinions are of the honest, in the first decision."""
-        units = self._opinions()
+        units = self._opinions(0)
         there = self.roster.members[0] & ~self.byzantine
         f = self.genesis.rules.f
-        z = units[0] / 2.0**f
+        z = units / 2.0**f
         links, heard = self._heard()
         name = self.decisions[0].id
         states = [self.simulation.agents[a].deliberations.get(name) for a in self._honest]
@@ -183,7 +179,7 @@ class World:
         shares = int(np.count_nonzero(self.roster.members & ~self.byzantine))
         return {
             "time": self.network.now,
-            "entropy": float(metrics.entropies(units[0, there], f).mean()),
+            "entropy": float(metrics.entropies(units[there], f).mean()),
             "agreement": metrics.agreement(z[there]),
             "consistency_radius": metrics.consistency_radius(z, links),
             "obstruction": metrics.obstruction(z, heard, links),
@@ -210,7 +206,7 @@ class World:
                     heard[agent, other] = last.statement.opinions.z[0] / one
         if heard:
             self._links = list(heard)
-        z = self._opinions()[0] / one  # once it is final, each end has the other's certificate
+        z = self._opinions(0) / one  # once it is final, each end has the other's certificate
         return self._links, np.array([heard.get(link, z[link[1]]) for link in self._links])
 
     def _merge(self, partition: Partition) -> dict[str, int]:
@@ -245,7 +241,7 @@ class World:
                 if certificate is not None:
                     outcomes[place, agent] = certificate.outcome
                     certificates.setdefault((decision.id, certificate.outcome), certificate)
-        units = self._opinions()
+        units = np.stack([self._opinions(place) for place in range(len(self.decisions))])
         opinions = np.where(units == _NONE, np.nan, units / 2.0**self.genesis.rules.f)
         excluded = set().union(*(set(agents[agent].proofs) for agent in self._honest))
         stated = [self._openings(place, excluded) for place in range(len(self.decisions))]
@@ -265,7 +261,7 @@ class World:
             failed=dict(self.simulation.failed),
             genesis=self.genesis,
             certificates=tuple(certificates.values()),
-            statements=np.array([one.stated for one in agents]),
+            statements=np.array(self.simulation.statements),
             depths=np.array(self.simulation.depths),
             generations=max(
                 (one.starts for a in self._honest for one in agents[a].deliberations.values()),

@@ -20,6 +20,7 @@ from tmesh.agent import (
     Work,
 )
 from tmesh.agent.message import parts
+from tmesh.agent.records import Record, RecordKind
 from tmesh.devices import Device
 from tmesh.golden.reference import FloatArray
 from tmesh.network import Network
@@ -60,9 +61,13 @@ class Simulation:
     """Agents on a network, with one device for all.
 
     restore: makes an agent again from its journal, after a kill. Times are in simulated seconds.
-    decided, exposed: when an agent got a certificate, by (agent, decision), and when it learned of
-    a proof, by (agent, author). depths: messages on the longest causal chain up to an agent's last
-    input. bytes: put on air, by part. failed: agents whose device computed wrong bits.
+
+    - decided: the time of each certificate, by (agent, decision).
+    - exposed: the time at which an agent learned of a proof, by (agent, author).
+    - depths: messages on the longest causal chain up to an agent's last input.
+    - statements: made by each agent.
+    - bytes: put on air, by part.
+    - failed: agents whose device computed wrong bits, with the reason.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class Simulation:
         self._lives = [0] * len(agents)
         self.journals: list[list[bytes]] = [[] for _ in agents]
         self.depths = [0] * len(agents)
+        self.statements = [0] * len(agents)
         self.decided: dict[tuple[int, bytes], float] = {}
         self.exposed: dict[tuple[int, int], float] = {}
         self.failed: dict[int, str] = {}
@@ -100,6 +106,8 @@ class Simulation:
                     self._waiting.append((agent, self._lives[agent], effect))
                 case Persist(record):
                     self.journals[agent].append(record)
+                    stated = Record.decode(record).kind == RecordKind.STATEMENT
+                    self.statements[agent] += stated
                 case Decided(certificate):
                     key = agent, certificate.decision.id
                     if key not in self.decided:
@@ -111,7 +119,7 @@ class Simulation:
                     self.failed[agent] = reason
 
     def take_decided(self) -> list[tuple[int, bytes]]:
-        """What was `decided` since the last call."""
+        """New entries of `decided` since the last call."""
         fresh, self._fresh = self._fresh, []
         return fresh
 

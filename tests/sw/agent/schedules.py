@@ -58,6 +58,7 @@ class Run:
     links: list[tuple[int, int]] | None = None
     labels: tuple[str, ...] = ("no", "yes")
     wrong_core: int | None = None
+    wrong_audits: int | None = None
     self_check: bool = True
 
     def __post_init__(self) -> None:
@@ -167,6 +168,8 @@ class Run:
                         results = [one + 1 for one in results]
                     if claimed is not None:
                         results = [a == b for a, b in zip(results, claimed, strict=True)]
+                        if agent == self.wrong_audits:
+                            results = [False] * len(results)
                     self.pool.append(("result", agent, (token, results)))
                 case Exposed(proof):
                     self.exposed[proof.author].add(agent)
@@ -220,7 +223,8 @@ class Run:
         return passed, found
 
     def _honest(self, agent: int, records: list[bytes]) -> Agent:
-        memo = self.memo if self.wrong_core is None else None
+        alone = agent in (self.wrong_core, self.wrong_audits)
+        memo = None if alone else self.memo
         check = self.self_check or agent != self.wrong_core
         signer = self.signers[agent]
         return Agent(self.genesis, signer, memo=memo, records=records, self_check=check)
