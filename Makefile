@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim verilog exports bench growth start scale finality schedules vectors fuzz accuracy convergence area \
+.PHONY: setup fpga run test sim verilog exports bench growth start scale finality schedules ties vectors fuzz accuracy convergence area \
   timing bitstream figures lint doctor lock clean
 
 setup: $(VENV)/.done
@@ -78,6 +78,10 @@ finality: setup
 SCHEDULES ?= 20000
 schedules: setup
 	$(BIN)/python tests/sw/agent/schedules.py $(SCHEDULES)
+
+# Epochs until a certificate from a tie, with leaders that withhold or bias the coin: minutes.
+ties: setup
+	$(BIN)/python -m tmesh.report.ties
 
 # Bytes of the protocol for other implementations: docs/vectors.json, which a test compares.
 vectors: setup

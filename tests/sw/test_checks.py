@@ -22,7 +22,7 @@ from tmesh.numbers import Q, round_shift, saturate
 from tmesh.opcodes import Opcode
 from tmesh.sheaf import CellularSheaf, Incidence
 from tmesh.swarm import Scenario, linear
-from tmesh.swarm.rounds import decide
+from tmesh.swarm.course import decide
 
 from . import hostile
 

@@ -8,7 +8,8 @@ from tmesh.agent.opinion import tree
 from tmesh.genesis import SwarmRules
 from tmesh.network import Topology
 from tmesh.swarm import Scenario
-from tmesh.swarm.rounds import average, decide
+from tmesh.swarm.course import decide
+from tmesh.swarm.rounds import average
 
 from .agent.schedules import RULES, Run
 

@@ -54,3 +54,15 @@ def test_the_proofs_show_one_fault_of_each_kind() -> None:
 def _fields(body: bytes) -> tuple[list[object], int, int, bytes, bytes]:
     decision, epoch, generation, author, count, listed, cites, *_ = cbor2.loads(body)
     return [decision, epoch, generation], author, count, listed, cites
+
+
+def test_the_coin_follows_from_its_description(public: list[Ed25519PublicKey]) -> None:
+    swarm, decision = bytes.fromhex(VECTORS["swarm id"]), bytes.fromhex(VECTORS["decision"]["id"])
+    coin = VECTORS["coin of epoch 2"]
+    seed = cbor2.dumps(["tmesh leader 1", swarm, decision, 2, b""], canonical=True)
+    assert coin["leader"] == int.from_bytes(hashlib.sha256(seed).digest()) % len(public)
+    message = swarm + b"tmesh coin 1" + cbor2.dumps([decision, 2, b""], canonical=True)
+    signature = bytes.fromhex(coin["signature"])
+    public[coin["leader"]].verify(signature, message)
+    fell = hashlib.sha256(signature + bytes(2)).digest()[0] & 1
+    assert coin["falls for the lower outcomes"] == (fell == 0)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from tmesh.agent import Agent, Effect, Memo, Send
 from tmesh.agent.agent import Evidence, undecided
+from tmesh.agent.coin import side
 from tmesh.agent.deliberation import Deliberation
 from tmesh.agent.message import Bundle, decode
 from tmesh.agent.opinion import Opinions, tree
@@ -50,7 +51,8 @@ class Byzantine(Agent):
     which rounds it lies, `believe` gives its evidence, from round `silent_from` on it sends no
     more, and if it is `deaf` it hears only its fellows and one honest agent. In a run of messages
     `lie` also makes its false statement, and `filter` sees its effects before the host. A kind
-    knows `plot` and everything that it received.
+    knows `plot` and everything that it received. As the leader of a coin it may withhold it, see
+    `publishes`.
     """
 
     name: ClassVar[str] = ""
@@ -76,6 +78,12 @@ class Byzantine(Agent):
         return False
 
     @classmethod
+    def publishes(cls, favours: bool) -> bool:
+        """Whether it states a coin that it leads, which falls for its outcome or not. Before
+        a coin that it withholds, it falls silent."""
+        return True
+
+    @classmethod
     def believe(cls, evidence: Sequence[float], wanted: int) -> Sequence[float]:
         """The evidence that it states, where it has some, and the plot wants an outcome."""
         return evidence
@@ -94,9 +102,7 @@ class Byzantine(Agent):
 
     def filter(self, effects: list[Effect]) -> list[Effect]:
         """The effects that the host carries out."""
-        if self.silent_from is None:
-            return effects
-        if any(one.round <= self.silent_from for one in self.deliberations.values()):
+        if not self._silent():
             return effects
         return [one for one in effects if not isinstance(one, Send)]
 
@@ -123,6 +129,20 @@ class Byzantine(Agent):
         self, decision: Decision, z: tuple[int, ...], records: list[Record]
     ) -> Deliberation:
         return _Lying(self, self._context, decision, z, records)
+
+    def _silent(self) -> bool:
+        some = list(self.deliberations.values())
+        if self.silent_from is not None:
+            return all(one.round > self.silent_from for one in some)
+        return any(self._withholds(one.stage) for one in some if one.stage is not None)
+
+    def _withholds(self, stage: Stage) -> bool:
+        """Whether the stage's coin would be in its last statement, and it does not publish it."""
+        coin = stage.coin
+        if coin.leader != self.me or stage.round <= coin.stated:
+            return False
+        falls = side(coin.sign(self._context.signer), 0) < 0
+        return not self.publishes(int(falls) == self.plot.wanted.get(stage.decision.id, 0))
 
     def _done(self) -> list[Effect]:
         return self.filter(super()._done())

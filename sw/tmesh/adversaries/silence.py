@@ -59,6 +59,26 @@ class Deaf(EvidenceLiar):
     deaf = True
 
 
+class Withhold(Byzantine):
+    """Falls silent before it would state a coin."""
+
+    name = "withhold"
+
+    @classmethod
+    def publishes(cls, favours: bool) -> bool:
+        return False
+
+
+class Bias(Byzantine):
+    """Falls silent before it would state a coin that falls against its outcome."""
+
+    name = "bias"
+
+    @classmethod
+    def publishes(cls, favours: bool) -> bool:
+        return favours
+
+
 class Slow(EvidenceLiar):
     """Holds each message back for three quarters of the grace that others give in a round."""
 

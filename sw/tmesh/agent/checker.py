@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from tmesh.agent.coin import NO_TOSS, Coin, Toss
 from tmesh.agent.context import Context
 from tmesh.agent.effects import Compute
-from tmesh.agent.history import History
+from tmesh.agent.history import Frontier, History
 from tmesh.agent.opinion import Tree
 from tmesh.agent.proof import Kind, Proof
 from tmesh.agent.statement import Statement, digest
@@ -26,7 +27,7 @@ class Checker:
     """Moves statements from waiting to checked, as their citations arrive.
 
     A statement is checked, waits for citations or for its audit, is proven false, or is invalid:
-    only its past shows that it amplifies too early or too late. openings: the first
+    only its past shows that it amplifies or tosses too early or too late. openings: the first
     opening of each author, in any place. locked: whether a lock of (outcome, epoch) is known.
     """
 
@@ -44,6 +45,7 @@ class Checker:
         self._openings, self._locked = openings, locked
         self._auditing: dict[bytes, Statement] = {}
         self._invalid = set[bytes]()
+        self.coin = Coin.of(self._rules, history.draw, history.place)
 
     def offer(self, statement: Statement, found: Checked) -> None:
         """A statement of this place, signed by its author. Raises `InvalidInput` for one that
@@ -77,16 +79,36 @@ class Checker:
         found.admitted.append(statement)
         self._run(list(self.history.followers(statement)), found)
 
-    def amplified(self, before: int, author: int, count: int, heard: Sequence[int]) -> int:
-        """The branchings that an author amplifies in round `count`, from those of `before`."""
+    def turn(self, before: int, author: int, count: int, heard: Sequence[int]) -> tuple[int, Toss]:
+        """The branchings that an author amplifies in round `count`, from those of `before`, and the
+        coin that it tosses or states."""
         frontier = self.history.frontier(author, count, heard)
-        if frontier.present < self._decision.quorum:
-            return before
-        limit = self._rules.limit(self.history.place.epoch)
+        amplified = before
+        if frontier.present.bit_count() >= self._decision.quorum:
+            limit = self._rules.limit(self.history.place.epoch)
+            for place, sign in enumerate(frontier.signs):
+                if sign or count >= limit:
+                    amplified |= 1 << place
+        return amplified, self._toss(amplified & ~before, author, count, heard, frontier)
+
+    def _toss(
+        self, begun: int, author: int, count: int, heard: Sequence[int], frontier: Frontier
+    ) -> Toss:
+        """The toss in branchings of those that an author has just begun to amplify."""
+        coin = self.coin
+        if coin.leader is None or count != coin.tossed or not begun:
+            return NO_TOSS
+        cited = self.history.past(author, count, heard)
+        stated = self.history.at(coin.leader, coin.stated)
+        if stated is None or max(one.known[coin.leader] for one in cited) < coin.stated:
+            return NO_TOSS
+        begun &= self.history.tied(frontier.present, self._decision.faults)
         for place, sign in enumerate(frontier.signs):
-            if sign or count >= limit:
-                before |= 1 << place
-        return before
+            if sign:
+                begun &= ~(1 << place)
+        for one in cited:
+            begun &= ~one.amplified
+        return Toss(stated.statement.toss.signature, begun) if begun else NO_TOSS
 
     def _run(self, statements: list[Statement], found: Checked) -> None:
         while statements:
@@ -112,7 +134,9 @@ class Checker:
             return False
         if self._rules.level == "off" or statement.id in self._context.memo.entries:
             return True
-        if step_fault(statement, cited, self.history.draw, self._tree, self._rules):
+        keys, draw = self._context.genesis.keys, self.history.draw
+        fault = self.coin.fault(statement.author, statement.round, statement.toss, keys)
+        if fault or step_fault(statement, cited, draw, self._tree, self._rules):
             self._prove(Kind.STEP, (statement, *cited), found)
             return False
         valid = self._context.memo.audits.get(statement.id)
@@ -144,10 +168,11 @@ class Checker:
         if statement.id in self._invalid:
             return False
         heard = statement.heard(self.history.draw)
-        rightly = self.amplified(
+        amplified, toss = self.turn(
             before.opinions.amplified, statement.author, statement.round, heard
         )
-        if rightly != statement.opinions.amplified:
+        stated = self.coin.due(statement.author, statement.round)
+        if amplified != statement.opinions.amplified or not (stated or toss == statement.toss):
             self._invalid.add(statement.id)
             return False
         return True

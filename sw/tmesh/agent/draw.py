@@ -23,16 +23,21 @@ ATTEMPTS = 16
 #: First in the input of the pseudo-random function.
 DOMAIN = "tmesh draw 1"
 
+#: First in the hash that draws the leader.
+LEADER = "tmesh leader 1"
+
 _BYTES = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Draw:
     """Drawn links. `members`: the agents that take part, as the bits of a number. `neighbours`: the
-    agents that each agent of the swarm hears, none for the others."""
+    agents that each agent of the swarm hears, none for the others. `leader`: the member whose coin
+    counts, −1 in a draw without members."""
 
     members: int
     neighbours: tuple[int, ...]
+    leader: int = -1
 
     @cached_property
     def lists(self) -> tuple[tuple[int, ...], ...]:
@@ -50,6 +55,20 @@ class Draw:
             found = tuple(agent for n, agent in enumerate(drawn) if list_ >> n & 1)
             self._heard[author, list_] = found
         return found
+
+    @cached_property
+    def reach(self) -> int:
+        """Links from the leader to the farthest agent that a path connects with it."""
+        seen = front = 1 << self.leader if self.leader >= 0 else 0
+        links = -1
+        while front:
+            links += 1
+            reached = 0
+            for agent in bits(front):
+                reached |= self.neighbours[agent]
+            front = reached & ~seen
+            seen |= front
+        return links
 
     @cached_property
     def _heard(self) -> dict[tuple[int, int], tuple[int, ...]]:
@@ -93,7 +112,15 @@ def draw(genesis: Genesis, decision: Decision, epoch: int, generation: int) -> D
         drawn = _attempt(cbor2.dumps(seed, canonical=True), allowed, genesis.rules.k)
         if _components(drawn) == parts:
             break
-    return Draw(present, tuple(drawn))
+    return Draw(present, tuple(drawn), _leader(genesis, decision, epoch, generation, present))
+
+
+def _leader(genesis: Genesis, decision: Decision, epoch: int, generation: int, members: int) -> int:
+    """The member whose number in their order is a hash modulo their count."""
+    seed = [LEADER, genesis.id, decision.id, epoch, packed(generation)]
+    value = int.from_bytes(hashlib.sha256(cbor2.dumps(seed, canonical=True)).digest())
+    order = list(bits(members))
+    return order[value % len(order)] if order else -1
 
 
 def _mesh(genesis: Genesis) -> list[tuple[int, int]]:

@@ -19,20 +19,22 @@ class Entry(NamedTuple):
     """A checked statement, with figures of its past.
 
     heard: its list. known: for each agent of the swarm the last round in the statement's past, −1
-    for none. stands: whether its author's opinions are settled. It then stands for every later
-    round, and its author makes no more.
+    for none. amplified: branchings that somebody amplifies in its past or in itself. stands:
+    whether its author's opinions are settled. It then stands for every later round, and its author
+    makes no more.
     """
 
     statement: Statement
     heard: tuple[int, ...]
     list_: int
     known: IntArray
+    amplified: int
     stands: bool
 
 
 class Frontier(NamedTuple):
-    """Result of the frontier test: how many authors are present, and for each branching the sign
-    that all their opinions have, 0 for none."""
+    """Result of the frontier test: the present authors, as the bits of a number, and for each
+    branching the sign that all their opinions have, 0 for none."""
 
     present: int
     signs: tuple[int, ...]
@@ -150,8 +152,7 @@ class History:
         which all present authors' statements are in the past. One sign of all their opinions then
         stays the sign of all (docs/sheaf.md has the proof).
         """
-        cited = [self._chains[author][count - 1]]
-        cited += [entry for one in heard if (entry := self.at(one, count - 1)) is not None]
+        cited = self.past(author, count, heard)
         known = np.maximum.reduce([entry.known for entry in cited]).tolist()
         present, reached = self._present(author, count, bitmap(heard), known)
         none = (0,) * self._branchings
@@ -162,7 +163,25 @@ class History:
         signs = tuple(
             1 if min(some) > 0 else -1 if max(some) < 0 else 0 for some in zip(*z, strict=True)
         )
-        return Frontier(present.bit_count(), signs)
+        return Frontier(present, signs)
+
+    def tied(self, present: int, faults: int) -> int:
+        """The branchings for each side of which more than `faults` of the present authors opened,
+        as the bits of a number. A round 0 that cites a lock is no opening."""
+        entries = [self.at(author, 0) for author in bits(present)]
+        openings = [one.statement for one in entries if one is not None and not one.statement.lock]
+        found = 0
+        for place in range(self._branchings):
+            z = [one.opinions.z[place] for one in openings]
+            if min(sum(one > 0 for one in z), sum(one < 0 for one in z)) > faults:
+                found |= 1 << place
+        return found
+
+    def past(self, author: int, count: int, heard: Sequence[int]) -> list[Entry]:
+        """The entries that a statement of round `count` with this list cites."""
+        return [self._chains[author][count - 1]] + [
+            entry for one in heard if (entry := self.at(one, count - 1)) is not None
+        ]
 
     def _present(self, author: int, count: int, list_: int, known: list[int]) -> tuple[int, int]:
         """The present authors, as the bits of a number, and the latest round R."""
@@ -201,12 +220,15 @@ class History:
     def _entry(self, statement: Statement) -> Entry:
         heard, count = statement.heard(self.draw), statement.round
         known = np.full(len(self.draw.lists), -1, dtype=np.int64)
+        amplified = statement.opinions.amplified
         if count:
-            cited = [self._chains[statement.author][count - 1]]
-            cited += [entry for one in heard if (entry := self.at(one, count - 1)) is not None]
+            cited = self.past(statement.author, count, heard)
             known = np.maximum.reduce([entry.known for entry in cited])
+            for entry in cited:
+                amplified |= entry.amplified
         known[statement.author] = count
-        return Entry(statement, heard, bitmap(heard), known, self._stands(statement))
+        stands = self._stands(statement)
+        return Entry(statement, heard, bitmap(heard), known, amplified, stands)
 
     def _takes_part(self, author: int) -> bool:
         return author < len(self.draw.lists) and self.draw.members >> author & 1 == 1

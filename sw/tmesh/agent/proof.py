@@ -7,6 +7,7 @@ from functools import cached_property
 
 import cbor2
 
+from tmesh.agent.coin import Coin
 from tmesh.agent.draw import draw
 from tmesh.agent.opinion import tree
 from tmesh.agent.statement import Statement, digest
@@ -150,5 +151,9 @@ class Proof:
             stands = outcomes.outcome(one.opinions, rules) is not None
             if one.round != first.round - 1 and not (stands and one.round < first.round):
                 return "it cites a statement of another round"
-        fault = step_fault(first, cited, drawn, outcomes, rules)
-        return fault or number_fault(first, cited, rules)
+        coin = Coin.of(rules, drawn, first.place)
+        return (
+            coin.fault(first.author, first.round, first.toss, genesis.keys)
+            or step_fault(first, cited, drawn, outcomes, rules)
+            or number_fault(first, cited, rules)
+        )

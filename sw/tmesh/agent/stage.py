@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from tmesh.agent.checker import Checked, Checker
+from tmesh.agent.coin import NO_TOSS, Coin, Toss, tossed
 from tmesh.agent.context import Context
 from tmesh.agent.draw import draw
 from tmesh.agent.effects import Compute, Persist
@@ -36,6 +37,7 @@ class _Making:
     cites: bytes
     cited: list[Statement]
     amplified: int
+    toss: Toss
     list_: int
 
 
@@ -81,6 +83,11 @@ class Stage:
         return self.history.draw.members >> self._context.me & 1 == 1
 
     @property
+    def coin(self) -> Coin:
+        """The coin of the place."""
+        return self._checker.coin
+
+    @property
     def started(self) -> bool:
         """Whether the agent has signed a statement of this place."""
         return self._signed >= 0
@@ -118,7 +125,13 @@ class Stage:
         last = making.cited[0]
         opinions = updated(last.opinions, results, making.amplified, self._rules)
         return Statement(
-            self.place, self._context.me, last.round + 1, making.list_, making.cites, opinions
+            self.place,
+            self._context.me,
+            last.round + 1,
+            making.list_,
+            making.cites,
+            opinions,
+            toss=making.toss,
         )
 
     def state(self, statement: Statement) -> None:
@@ -145,11 +158,13 @@ class Stage:
             return
         entries = [self.history.at(one, self.round - 1) for one in (me, *heard)]
         cited = [entry.statement for entry in entries if entry is not None]
-        amplified = self._checker.amplified(
+        amplified, toss = self._checker.turn(
             last.statement.opinions.amplified, me, self.round, heard
         )
+        if self.coin.due(me, self.round):
+            toss = Toss(self.coin.sign(self._context.signer))
         cites = digest(one.id for one in cited)
-        self._making = _Making(cites, cited, amplified, mark(self.history.draw, me, heard))
+        self._making = _Making(cites, cited, amplified, toss, mark(self.history.draw, me, heard))
         works = tuple(self._updates(self._making))
         self._context.do(Compute(self.decision.id + cites, works))
 
@@ -199,7 +214,7 @@ class Stage:
         )
 
     def _updates(self, making: _Making) -> list[Work]:
-        own, *heard = (one.opinions for one in making.cited)
+        own, *heard = (tossed(one.opinions, making.toss) for one in making.cited)
         return updates(own, heard, making.amplified, self._rules)
 
     def _stands(self, statement: Statement) -> bool:
@@ -219,4 +234,4 @@ class Stage:
             self._context.accuse(proof)
 
 
-_NONE = _Making(b"", [], 0, 0)
+_NONE = _Making(b"", [], 0, NO_TOSS, 0)

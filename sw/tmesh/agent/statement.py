@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 import cbor2
 
+from tmesh.agent.coin import NO_TOSS, Toss
 from tmesh.agent.draw import Draw
 from tmesh.agent.opinion import Opinions
 from tmesh.errors import InvalidInput
@@ -42,7 +43,8 @@ class Statement:
     Round 0 cites nothing: it states the author's evidence, or with `lock` an outcome that a quorum
     attested in that epoch. Round r cites the statements of round r − 1 of its author and of the
     agents in its list. `list_` marks these agents: bit n is the n-th of the author's drawn
-    neighbours. `cites` is one SHA-256 over the ids of all cited statements.
+    neighbours. `cites` is one SHA-256 over the ids of all cited statements. `toss` is the
+    use of a coin.
 
     The id is the SHA-256 of the signed body. Raises `InvalidInput` for fields that `decode` would
     refuse.
@@ -55,12 +57,14 @@ class Statement:
     cites: bytes
     opinions: Opinions
     lock: int = 0
+    toss: Toss = NO_TOSS
     signature: bytes = b""
 
     def __post_init__(self) -> None:
         decision, epoch, generation = self.place
         count = number("round", self.round)
         z, streak, amplified = self.opinions
+        coin, tossed = self.toss
         fields = {
             "place": Place(
                 octets("decision", decision, _ID),
@@ -77,6 +81,10 @@ class Statement:
                 number("amplified", amplified, below=1 << len(z)),
             ),
             "lock": number("lock", self.lock, below=1 if count else epoch),
+            "toss": Toss(
+                octets("coin", coin, SIGNATURE_BYTES if coin and count else 0),
+                number("tossed", tossed, below=1 << len(z) if count else 1),
+            ),
             "signature": octets(
                 "signature", self.signature, SIGNATURE_BYTES if self.signature else 0
             ),
@@ -95,6 +103,7 @@ class Statement:
         z, streak, amplified = self.opinions
         fields = [decision, epoch, packed(generation), self.author, self.round, packed(self.list_)]
         fields += [self.cites, list(z), list(streak), packed(amplified), self.lock]
+        fields += [self.toss.signature, packed(self.toss.branchings)]
         return cbor2.dumps(fields, canonical=True)
 
     @cached_property
@@ -150,14 +159,16 @@ def _z(value: object) -> int:
 @lru_cache(maxsize=1 << 16)
 def _decoded(data: bytes) -> Statement:
     body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
-    fields = array("statement", loaded(body, LARGEST), 11)
-    decision, epoch, generation, author, count, marked, cites, z, streak, amplified, lock = fields
+    fields = array("statement", loaded(body, LARGEST), 13)
+    decision, epoch, generation, author, count, marked, cites, z, streak, amplified = fields[:10]
+    lock, coin, branchings = fields[10:]
     opinions = Opinions(
         tuple(array("z", z)), tuple(array("streak", streak)), unpacked("amplified", amplified)
     )
     place = Place(decision, epoch, unpacked("generation", generation))
+    toss = Toss(coin, unpacked("tossed", branchings))
     made = Statement(
-        place, author, count, unpacked("list", marked), cites, opinions, lock, signature
+        place, author, count, unpacked("list", marked), cites, opinions, lock, toss, signature
     )
     if made.encoded != data:
         raise InvalidInput("statement: the encoding is not canonical")

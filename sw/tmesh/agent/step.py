@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tmesh.agent.coin import tossed
 from tmesh.agent.draw import Draw
 from tmesh.agent.opinion import Tree, Work, evaluate, updated, updates
 from tmesh.agent.statement import Statement
@@ -35,6 +36,8 @@ def step_fault(
             return f"agent {one.author} does not list its author"
     if before.opinions.amplified & ~statement.opinions.amplified:
         return "it no longer amplifies"
+    if statement.toss.branchings & (before.opinions.amplified | ~statement.opinions.amplified):
+        return "it tosses a coin where it amplified before, or does not amplify"
     _, results = claims(statement, cited, rules)
     amplified = statement.opinions.amplified
     if updated(before.opinions, results, amplified, rules) != statement.opinions:
@@ -46,7 +49,7 @@ def claims(
     statement: Statement, cited: Sequence[Statement], rules: SwarmRules
 ) -> tuple[list[Work], list[int]]:
     """The updates behind a statement, and the results that it claims for them."""
-    before, heard = cited[0].opinions, [one.opinions for one in cited[1:]]
+    before, *heard = (tossed(one.opinions, statement.toss) for one in cited)
     works = updates(before, heard, statement.opinions.amplified, rules)
     open_ = [place for place, streak in enumerate(before.streak) if streak < rules.beta]
     return works, [statement.opinions.z[place] for place in open_]

@@ -16,7 +16,7 @@ from tmesh.adversaries import kind
 from tmesh.campaigns import Campaign, Store
 from tmesh.devices import open_device
 from tmesh.swarm import Scenario, run
-from tmesh.swarm.rounds import decide
+from tmesh.swarm.course import decide
 
 #: Rounds of the round model at most.
 ROUNDS = 100

@@ -11,7 +11,7 @@ from tmesh.entry import guarded
 from tmesh.errors import SimulationError
 from tmesh.network import Topology
 from tmesh.swarm import Scenario
-from tmesh.swarm.rounds import decide
+from tmesh.swarm.course import decide
 
 #: Agents of a swarm. In ascending order: the peak of memory is that of the largest so far.
 AGENTS = (250, 1_000, 4_000)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tmesh.agent import Agent, Compute, Effect, Proof, Send, SetTimer, Statement, Work, evaluate
+from tmesh.agent.coin import Coin, side
 from tmesh.agent.draw import draw
 from tmesh.agent.message import Bundle, decode
 from tmesh.agent.opinion import Opinions
 from tmesh.agent.proof import Kind
+from tmesh.agent.statement import Place
 from tmesh.entry import guarded
 from tmesh.files import write_text
 from tmesh.finality import Act, Decision, Signed, Vote, pack
@@ -52,6 +54,7 @@ def vectors() -> dict[str, Any]:
         "swarm id": genesis.id.hex(),
         "decision": {"labels": list(decision.labels), "id": decision.id.hex()},
         "draw of epoch 1": [list(near) for near in drawn.lists],
+        "coin of epoch 2": _coin(genesis, signers, decision),
         "updates": [
             {**work._asdict(), "result": result}
             for work, result in zip(works, evaluate(works, genesis.rules.f), strict=True)
@@ -63,6 +66,20 @@ def vectors() -> dict[str, Any]:
             {"fault": proof.verify(genesis), "bytes": proof.encoded.hex()}
             for proof in _proofs(first, signers, genesis, decision)
         ],
+    }
+
+
+def _coin(genesis: Genesis, signers: list[Signer], decision: Decision) -> dict[str, Any]:
+    drawn, place = draw(genesis, decision, 2, 0), Place(decision.id, 2, 0)
+    coin = Coin.of(genesis.rules, drawn, place)
+    assert coin.leader is not None
+    signature = coin.sign(signers[coin.leader])
+    return {
+        "leader": coin.leader,
+        "stated in round": coin.stated,
+        "tossed in round": coin.tossed,
+        "signature": signature.hex(),
+        "falls for the lower outcomes": side(signature, 0) > 0,
     }
 
 

@@ -9,22 +9,19 @@ diameter. So a lie in round r ends the generation at round r + diameter.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
-from tmesh import checks
-from tmesh.adversaries import Byzantine, kind
+from tmesh.adversaries import Byzantine
+from tmesh.agent.coin import Coin
 from tmesh.agent.draw import draw
-from tmesh.errors import InvalidInput
+from tmesh.agent.statement import Place
 from tmesh.finality import Decision
 from tmesh.finality.encoding import bits
 from tmesh.genesis import Genesis
 from tmesh.golden import rounds
-from tmesh.ledger import KeySet
-from tmesh.network import Mesh
 from tmesh.numbers import BoolArray, IntArray
-from tmesh.swarm.outcomes import links_of, preferred, rival
-from tmesh.swarm.scenario import Scenario
 
 #: A frontier that is not there.
 NEVER = -1
@@ -51,29 +48,9 @@ class Averaging:
         return len(self.z) - 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Ending:
-    """The end of one run of the round model.
-
-    - rounds: over all generations.
-    - decided: enough agents settled on one outcome for a certificate, in the first epoch.
-    - outcome: of most honest agents, −1 for none.
-    - split: honest agents settled on two outcomes.
-    - preferred: the outcome that most honest agents prefer at the start.
-    - stated: the outcome that the stated evidence favours, without proven agents.
-    - margin: the mean of that evidence, as a share of the cap.
-    - settled: share of the honest agents.
-    """
-
-    rounds: int
-    generations: int
-    decided: bool
-    outcome: int
-    split: bool
-    preferred: int
-    stated: int
-    margin: float
-    settled: float
+def withheld(coin: Coin) -> int:
+    """A coin that its leader withholds."""
+    return 0
 
 
 def average(
@@ -81,13 +58,17 @@ def average(
     decision: Decision,
     openings: IntArray,
     byzantine: dict[int, type[Byzantine]],
-    generation: int = 0,
-    epoch: int = 1,
+    place: Place | None = None,
     most: int = 1 << 16,
+    fall: Callable[[Coin], int] = withheld,
 ) -> Averaging:
-    """The rounds of one epoch and generation, at most `most`, from openings (agents,)."""
-    model = _Generation(genesis, decision, openings, byzantine, generation, epoch)
-    while model.count < min(most, genesis.rules.last(epoch)) and not model.over:
+    """The rounds of one place (default: the first), at most `most`, from openings (agents,).
+
+    fall: the side on which a coin falls, 0 if its leader withholds it.
+    """
+    place = place or Place(decision.id, 1, 0)
+    model = _Generation(genesis, decision, openings, byzantine, place, fall)
+    while model.count < min(most, genesis.rules.last(place.epoch)) and not model.over:
         model.advance()
     return model.ending()
 
@@ -101,11 +82,14 @@ class _Generation:
         decision: Decision,
         openings: IntArray,
         byzantine: dict[int, type[Byzantine]],
-        generation: int,
-        epoch: int,
+        place: Place,
+        fall: Callable[[Coin], int],
     ) -> None:
         self.rules, self.quorum, n = genesis.rules, decision.quorum, len(openings)
+        _, epoch, generation = place
         drawn = draw(genesis, decision, epoch, generation)
+        self.coin, self.faults = Coin.of(self.rules, drawn, place), decision.faults
+        self.side = fall(self.coin) if self.coin.leader is not None else 0
         self.members = np.array([drawn.members >> one & 1 == 1 for one in range(n)])
         self.limit, self.count = self.rules.limit(epoch), 0
         self.kinds = byzantine
@@ -150,10 +134,13 @@ class _Generation:
         )
         open_ = self.members & (self.settled < 0)
         seen[np.arange(len(own)), np.arange(len(own))] = self.known.diagonal()
-        self._test(seen, open_)
+        tossing = self._tosses(self._test(seen, open_), seen)
         r = np.zeros((len(own), 3), dtype=np.int64)
         r[:, 2] = own
-        mean = rounds.mean(r, r[places], there, True, self.rules.f)
+        heard = r[places]
+        r[tossing] = self._tossed(r[tossing])
+        heard[tossing] = self._tossed(heard[tossing])
+        mean = rounds.mean(r, heard, there, True, self.rules.f)
         results = own.copy()
         high = self.rules.kappa.bit_length() - 1 if self.rules.amplify == "purify" else None
         for amplify in (False, True):
@@ -183,8 +170,27 @@ class _Generation:
         """Everything until now."""
         return Averaging(np.array(self.z), self.amplified, self.settled, self.lied, self.diameter)
 
-    def _test(self, known: IntArray, open_: BoolArray) -> None:
-        """The frontier test of all agents that do not amplify yet."""
+    def _tosses(self, begun: BoolArray, known: IntArray) -> BoolArray:
+        """The agents that toss the coin, of those that have just begun to amplify at the limit."""
+        leader = self.coin.leader
+        if not self.side or leader is None or self.count != self.coin.tossed or not begun.any():
+            return np.zeros_like(begun)
+        amplifies = (self.amplified >= 0) & (self.amplified < self.count)
+        seen = np.any(amplifies & (known >= self.amplified), axis=1)
+        sides = [self._reach @ (self.z[0] * sign > 0).astype(np.int64) for sign in (1, -1)]
+        tied = np.minimum(*sides) > self.faults
+        return begun & (known[:, leader] >= self.coin.stated) & ~seen & tied
+
+    def _tossed(self, r: IntArray) -> IntArray:
+        """Opinions (..., 3) with the coin's sign."""
+        found = r.copy()
+        found[..., 2] = self.side * np.maximum(np.abs(r[..., 2]), 1)
+        return found
+
+    def _test(self, known: IntArray, open_: BoolArray) -> BoolArray:
+        """The frontier test of all agents that do not amplify yet. Returns those that begin to
+        amplify without passing it."""
+        untested = np.zeros_like(open_)
         if self._near_at < self.changed:
             self._reach, self._near_at = _distances(self.near) >= 0, self.changed
         last = np.where(self.settled >= 0, 1 << 30, 0)  # a settled statement stands
@@ -205,6 +211,8 @@ class _Generation:
                 sign = signs[key]
             if sign or self.count >= self.limit:
                 self.amplified[agent] = self.count
+                untested[agent] = not sign
+        return untested
 
     def _shrink(self) -> None:
         """Leave out agents that are silent, and those that do not list their listener."""
@@ -223,11 +231,15 @@ class _Generation:
             self.near, self.changed = near, self.count
 
     def _silent(self) -> set[int]:
-        return {
+        found = {
             agent
             for agent, one in self.kinds.items()
             if one.silent_from is not None and self.count > one.silent_from
         }
+        leader = self.coin.leader
+        if leader in self.kinds and not self.side and self.count > self.coin.stated:
+            found.add(leader)
+        return found
 
     def _lies(self, count: int) -> BoolArray:
         found = np.zeros(len(self.members), dtype=np.bool_)
@@ -236,61 +248,6 @@ class _Generation:
                 amplified = bool(self.amplified[agent] >= 0)
                 found[agent] = one.lies(count, amplified, self.ranks[agent], self.gone)
         return found
-
-
-def decide(scenario: Scenario, seed: int = 0, most: int = 100, f: int = 16) -> Ending:
-    """One decision of all agents in the round model, in at most so many rounds.
-
-    Byzantine agents that lied sign nothing that helps a certificate. Raises `InvalidInput` for a
-    scenario with more than one decision, two outcomes or partitions.
-    """
-    seed = checks.seed("seed", seed)
-    if scenario.decisions != 1 or scenario.subsets or scenario.outcomes != 2:
-        raise InvalidInput("decisions: the round model takes one, of all agents, on two outcomes")
-    if scenario.partitions or scenario.kills or scenario.topology.speed:
-        raise InvalidInput("partitions: the round model has no time")
-    rng = np.random.default_rng(seed)
-    n = scenario.agents
-    kinds = {agent: kind(name) for agent, name in scenario.kinds(rng).items()}
-    byzantine = np.isin(np.arange(n), list(kinds))
-    mesh = Mesh(scenario.topology, n, rng, scenario.initial_edges())
-    keys, _ = KeySet.simulated(n, seed)
-    rules = scenario.swarm_rules(f)
-    genesis = Genesis(keys, scenario.declared, links_of(mesh), rules)
-    decision = Decision(b"swarm", (1 << n) - 1, scenario.declared, ("0", "1"))
-    belief = scenario.beliefs(rng, byzantine, np.ones(n, dtype=np.bool_))
-    wanted = rival(belief, ~byzantine)
-    for agent, one in kinds.items():
-        belief[agent] = one.believe(belief[agent].tolist(), wanted)
-    z = np.rint((belief[:, 0] - belief[:, 1]) * rules.one).astype(np.int64)
-    openings = np.clip(z, -rules.most, rules.most)
-    generation, total, generations = 0, 0, 0
-    while True:
-        generations += 1
-        ended = average(genesis, decision, openings, kinds, generation, most=most - total)
-        total += ended.rounds
-        if not ended.lied.any() or total >= most:
-            break
-        # What they have told meanwhile is proven with it.
-        total = min(most, total + ended.diameter)
-        generation |= sum(1 << agent for agent in np.nonzero(ended.lied)[0].tolist())
-    legal = np.array([not generation >> agent & 1 for agent in range(n)]) & ~ended.lied
-    settled = ended.settled >= 0
-    side = np.where(settled, (ended.z[-1] < 0).astype(np.int64), -1)
-    votes = np.bincount(side[settled & legal], minlength=2)
-    honest = np.bincount(side[settled & ~byzantine], minlength=2)
-    mean = float(openings[legal].mean()) / rules.most
-    return Ending(
-        rounds=total,
-        generations=generations,
-        decided=bool(votes.max() >= decision.quorum),
-        outcome=int(np.argmax(honest)) if honest.any() else -1,
-        split=bool(np.all(honest > 0)),
-        preferred=preferred(belief, ~byzantine),
-        stated=int(mean < 0),
-        margin=abs(mean),
-        settled=float(np.mean(settled[~byzantine])),
-    )
 
 
 def _padded(near: BoolArray) -> tuple[IntArray, BoolArray]:

@@ -28,7 +28,7 @@ PROVABLE = (
     "sacrifice",
     "stubborn",
 )
-LEGAL = ("crash", "deaf", "evidence", "mute", "nap", "reopen", "slow")
+LEGAL = ("bias", "crash", "deaf", "evidence", "mute", "nap", "reopen", "slow", "withhold")
 REJECTED = ("forge", "garbage", "replay")
 
 
