@@ -49,14 +49,15 @@ class Byzantine(Agent):
 
     A kind is a subclass with a `name`. The round model uses a part of it: `lies` says in
     which rounds it lies, `believe` gives its evidence, from round `silent_from` on it sends no
-    more, and if it is `deaf` it hears only its fellows and one honest agent. In a run of messages
-    `lie` also makes its false statement, and `filter` sees its effects before the host. A kind
-    knows `plot` and everything that it received. As the leader of a coin it may withhold it, see
-    `publishes`.
+    more (`staggered`: each of them a round later than the one before), and if it is `deaf` it hears
+    only its fellows and one honest agent. In a run of messages `lie` also makes its false
+    statement, and `filter` sees its effects before the host. A kind knows `plot` and everything
+    that it received. As the leader of a coin it may withhold it, see `publishes`.
     """
 
     name: ClassVar[str] = ""
     silent_from: ClassVar[int | None] = None
+    staggered: ClassVar[bool] = False
     deaf: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type["Byzantine"]]] = {}
 
@@ -130,10 +131,16 @@ class Byzantine(Agent):
     ) -> Deliberation:
         return _Lying(self, self._context, decision, z, records)
 
+    @property
+    def rank(self) -> int:
+        """The agent's place among its fellows."""
+        return sum(self.plot.agents >> one & 1 for one in range(self.me))
+
     def _silent(self) -> bool:
         some = list(self.deliberations.values())
         if self.silent_from is not None:
-            return all(one.round > self.silent_from for one in some)
+            last = self.silent_from + self.staggered * self.rank
+            return all(one.round > last for one in some)
         return any(self._withholds(one.stage) for one in some if one.stage is not None)
 
     def _withholds(self, stage: Stage) -> bool:
@@ -185,10 +192,9 @@ class _LyingStage(Stage):
 
     def state(self, statement: Statement) -> None:
         liar, plot = self._liar, self._liar.plot
-        rank = sum(plot.agents >> one & 1 for one in range(liar.me))
         gone = (liar.excluded & plot.agents).bit_count()
         amplified = bool(statement.opinions.amplified)
-        if liar.lies(statement.round, amplified, rank, gone):
+        if liar.lies(statement.round, amplified, liar.rank, gone):
             statement = liar.lie(statement, self)
         super().state(statement)
 

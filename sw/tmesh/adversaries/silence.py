@@ -24,6 +24,14 @@ class Crash(Byzantine):
     silent_from = 2
 
 
+class Dwindle(Byzantine):
+    """Keeps the rules for two rounds; then they fall silent one after another, a round apart."""
+
+    name = "dwindle"
+    silent_from = 2
+    staggered = True
+
+
 class Nap(Byzantine):
     """Silent from its third round on for thirty beats, and then back."""
 

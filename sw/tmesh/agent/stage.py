@@ -187,7 +187,9 @@ class Stage:
         if self._making is not _NONE or last is None or last.stands:
             return []
         waits = [one for one in last.heard if self.history.at(one, self.round - 1) is None]
-        self._patience.beat([other for other in waits if self._has_all(other)])
+        causes = {other: self._causes(other) for other in waits}
+        silent = [other for other in waits if other in causes[other]]
+        self._patience.beat(silent, set().union(*causes.values()))
         return waits
 
     def lacking(
@@ -204,14 +206,23 @@ class Stage:
                 found += self.history.cited(entry.statement) or []
         return list({one.id: one for one in found}.values())
 
-    def _has_all(self, other: int) -> bool:
-        """Whether a neighbour can have all that its next statement cites: this agent has it."""
-        before = self.round - 2
-        entry = self.history.at(other, before)
-        return before < 0 or (
-            entry is not None
-            and all(self.history.at(one, before) is not None for one in entry.heard)
-        )
+    def _causes(self, author: int) -> set[int]:
+        """The agents that an author's next statement waits for, as far as this agent knows: itself
+        if it has all that it must cite, else the causes of the missing statements."""
+        found, seen, left = set[int](), {author}, [author]
+        while left:
+            one = left.pop()
+            last = self.history.last(one)
+            missing = {
+                other
+                for other in (last.heard if last is not None else ())
+                if self.history.at(other, self.history.height(one) - 1) is None
+                and self._patience.excuses(other)
+            }
+            found |= set() if missing else {one}
+            left += missing - seen
+            seen |= missing
+        return found
 
     def _updates(self, making: _Making) -> list[Work]:
         own, *heard = (tossed(one.opinions, making.toss) for one in making.cited)

@@ -234,7 +234,8 @@ class _Generation:
         found = {
             agent
             for agent, one in self.kinds.items()
-            if one.silent_from is not None and self.count > one.silent_from
+            if one.silent_from is not None
+            and self.count > one.silent_from + one.staggered * self.ranks[agent]
         }
         leader = self.coin.leader
         if leader in self.kinds and not self.side and self.count > self.coin.stated:

@@ -28,7 +28,18 @@ PROVABLE = (
     "sacrifice",
     "stubborn",
 )
-LEGAL = ("bias", "crash", "deaf", "evidence", "mute", "nap", "reopen", "slow", "withhold")
+LEGAL = (
+    "bias",
+    "crash",
+    "deaf",
+    "dwindle",
+    "evidence",
+    "mute",
+    "nap",
+    "reopen",
+    "slow",
+    "withhold",
+)
 REJECTED = ("forge", "garbage", "replay")
 
 
