@@ -192,6 +192,7 @@ class Voter:
         self.replies: list[Reply] = []
         own, certificates = self._restored()
         self.state, replies = self._rules.resume(own)
+        self._summary = self.state, Summary(self.state.tallies)  # of the state at hand
         final = next((one for one in certificates if one.final), None)
         if final is not None:
             self._end(final)
@@ -268,7 +269,11 @@ class Voter:
     @property
     def summary(self) -> Summary:
         """Whose signatures it has."""
-        return Summary(self.state.tallies)
+        state, summary = self._summary
+        if state is not self.state:
+            summary = Summary(self.state.tallies)
+            self._summary = self.state, summary
+        return summary
 
     def lacking(self, summary: Summary, limit: int | None = None) -> list[Signed]:
         """Signatures that the author of a summary lacks, at most `limit` of them. First come those

@@ -119,7 +119,7 @@ class World:
                 self.glued.append(self._merge(ahead.pop(0)))
             if self.network.now >= sample:
                 self.history.append(self._row())
-                sample = self.network.now + scenario.channel.mean
+                sample = self.network.now + self.genesis.rules.beat
                 if progress is not None:
                     progress(self.history[-1]["decided"])
             if self._over():
