@@ -3,16 +3,15 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from tmesh.agent.coin import NO_TOSS, Coin, Toss
+from tmesh.agent.coin import NO_TOSS, Toss
 from tmesh.agent.context import Context
 from tmesh.agent.effects import Compute
-from tmesh.agent.history import Frontier, History
-from tmesh.agent.opinion import Tree
+from tmesh.agent.history import History
 from tmesh.agent.proof import Kind, Proof
+from tmesh.agent.sight import Frontier
 from tmesh.agent.statement import Statement, digest
-from tmesh.agent.step import claims, opening_fault, step_fault
+from tmesh.agent.step import PlaceRules
 from tmesh.errors import InvalidInput
-from tmesh.finality import Decision
 
 
 @dataclasses.dataclass
@@ -34,29 +33,34 @@ class Checker:
     def __init__(
         self,
         context: Context,
-        decision: Decision,
-        tree: Tree,
+        rules: PlaceRules,
         history: History,
         openings: dict[int, Statement],
         locked: Callable[[int, int], bool],
     ) -> None:
-        self._context, self._decision, self._tree = context, decision, tree
-        self._rules, self.history = context.genesis.rules, history
+        self._context, self._rules, self.history = context, rules, history
         self._openings, self._locked = openings, locked
         self._auditing: dict[bytes, Statement] = {}
         self._invalid = set[bytes]()
-        self.coin = Coin.of(self._rules, history.draw, history.place)
 
     def offer(self, statement: Statement, found: Checked) -> None:
         """A statement of this place, signed by its author. Raises `InvalidInput` for one that
         cannot be of it."""
-        if statement.round > self._rules.last(self.history.place.epoch):
+        if statement.round > self._rules.rules.last(self._rules.place.epoch):
             raise InvalidInput(f"round: {statement.round} is after the last one")
         rival = self.history.offer(statement)
         if rival is not None:
             self._prove(Kind.EQUIVOCATION, _in_order(rival, statement), found)
         elif self.history.waiting(statement.author, statement.round) is not None:
             self._run([statement], found)
+        elif self._cited(statement) and (statement.round or self._opening_holds(statement, found)):
+            self._run(list(self.history.followers(statement)), found)
+
+    def _cited(self, statement: Statement) -> bool:
+        """Whether only other agents cite it. Its opening is checked all the same: that costs
+        nothing."""
+        height = self.history.height(statement.author)
+        return self._rules.sampled and height <= statement.round
 
     def retry(self, found: Checked) -> None:
         """Check openings that wait for a lock again."""
@@ -81,28 +85,23 @@ class Checker:
 
     def turn(self, before: int, author: int, count: int, heard: Sequence[int]) -> tuple[int, Toss]:
         """The branchings that an author amplifies in round `count`, from those of `before`, and the
-        coin that it tosses or states."""
+        coin that it tosses."""
         frontier = self.history.frontier(author, count, heard)
-        amplified = before
-        if frontier.present.bit_count() >= self._decision.quorum:
-            limit = self._rules.limit(self.history.place.epoch)
-            for place, sign in enumerate(frontier.signs):
-                if sign or count >= limit:
-                    amplified |= 1 << place
+        amplified = self._rules.amplified(before, frontier, count)
         return amplified, self._toss(amplified & ~before, author, count, heard, frontier)
 
     def _toss(
         self, begun: int, author: int, count: int, heard: Sequence[int], frontier: Frontier
     ) -> Toss:
         """The toss in branchings of those that an author has just begun to amplify."""
-        coin = self.coin
+        coin = self._rules.coin
         if coin.leader is None or count != coin.tossed or not begun:
             return NO_TOSS
         cited = self.history.past(author, count, heard)
         stated = self.history.at(coin.leader, coin.stated)
         if stated is None or max(one.known[coin.leader] for one in cited) < coin.stated:
             return NO_TOSS
-        begun &= self.history.tied(frontier.present, self._decision.faults)
+        begun &= self.history.tied(frontier.present, self._rules.decision.faults)
         for place, sign in enumerate(frontier.signs):
             if sign:
                 begun &= ~(1 << place)
@@ -132,11 +131,9 @@ class Checker:
         cited = self.history.cited(statement)
         if cited is None or digest(one.id for one in cited) != statement.cites:
             return False
-        if self._rules.level == "off" or statement.id in self._context.memo.entries:
+        if self._rules.rules.level == "off" or statement.id in self._context.memo.entries:
             return True
-        keys, draw = self._context.genesis.keys, self.history.draw
-        fault = self.coin.fault(statement.author, statement.round, statement.toss, keys)
-        if fault or step_fault(statement, cited, draw, self._tree, self._rules):
+        if self._rules.step_fault(statement, cited):
             self._prove(Kind.STEP, (statement, *cited), found)
             return False
         valid = self._context.memo.audits.get(statement.id)
@@ -146,17 +143,25 @@ class Checker:
         if not valid:
             self._prove(Kind.STEP, (statement, *cited), found)
             return False
-        return self._amplifies_rightly(statement, cited[0])
+        return self._rules.sampled or self._amplifies_rightly(statement, cited[0])
 
     def _check_opening(self, statement: Statement, found: Checked) -> bool:
-        if opening_fault(statement, self._tree, self._rules):
+        if not self._opening_holds(statement, found):
+            return False
+        if statement.lock:
+            tree, z = self._rules.tree, statement.opinions.z
+            outcomes = range(tree.outcomes)
+            (outcome,) = (one for one in outcomes if tree.certain(one, self._rules.rules) == z)
+            return self._locked(outcome, statement.lock)
+        return True
+
+    def _opening_holds(self, statement: Statement, found: Checked) -> bool:
+        """Whether a statement of round 0 breaks no rule; its lock may still be unknown here."""
+        if self._rules.opening_fault(statement):
             self._prove(Kind.OPENING, (statement,), found)
             return False
         if statement.lock:
-            outcomes = range(self._tree.outcomes)
-            z = statement.opinions.z
-            (outcome,) = (one for one in outcomes if self._tree.certain(one, self._rules) == z)
-            return self._locked(outcome, statement.lock)
+            return True
         first = self._openings.setdefault(statement.author, statement)
         if first.opinions != statement.opinions:
             self._prove(Kind.SECOND_OPENING, _in_order(first, statement), found)
@@ -171,7 +176,7 @@ class Checker:
         amplified, toss = self.turn(
             before.opinions.amplified, statement.author, statement.round, heard
         )
-        stated = self.coin.due(statement.author, statement.round)
+        stated = self._rules.coin.due(statement.author, statement.round)
         if amplified != statement.opinions.amplified or not (stated or toss == statement.toss):
             self._invalid.add(statement.id)
             return False
@@ -180,13 +185,13 @@ class Checker:
     def _audit(self, statement: Statement, cited: list[Statement]) -> None:
         if statement.id in self._auditing:
             return
-        works, claimed = claims(statement, cited, self._rules)
+        works, claimed = self._rules.claims(statement, cited)
         self._auditing[statement.id] = statement
-        token = self._decision.id + statement.id
+        token = self._rules.decision.id + statement.id
         self._context.do(Compute(token, tuple(works), tuple(claimed)))
 
     def _prove(self, kind: Kind, statements: tuple[Statement, ...], found: Checked) -> None:
-        found.proofs.append(Proof(kind, self._decision, statements))
+        found.proofs.append(Proof(kind, self._rules.decision, statements))
 
 
 def _in_order(one: Statement, other: Statement) -> tuple[Statement, Statement]:

@@ -56,7 +56,9 @@ class Coin:
         decision, epoch, generation = place
         tossed = rules.limit(epoch)
         stated = tossed - draw.reach
-        leader = draw.leader if epoch >= FIRST_EPOCH and stated > 0 else None
+        # At level `sampled` nobody knows how many agents opened for each side.
+        tosses = epoch >= FIRST_EPOCH and stated > 0 and rules.level != "sampled"
+        leader = draw.leader if tosses else None
         message = DOMAIN + cbor2.dumps([decision, epoch, packed(generation)], canonical=True)
         return cls(message, leader, stated, tossed)
 

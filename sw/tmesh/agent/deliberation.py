@@ -66,6 +66,7 @@ class Deliberation:
         self._beats = self._quiet = 0
         self._turn = itertools.count(context.me)
         self._advanced = self._flushing = False
+        self._answered = set[int]()
         near = context.genesis.neighbours[context.me] & decision.agents
         self._near = list(bits(near & ~(1 << context.me)))
         self._wake(self._rules.beat, BEAT)
@@ -124,7 +125,12 @@ class Deliberation:
         votes, statements = self.voter.lacking(request.summary, VOTES), list[Statement]()
         stage = self.stage if self.certificate is None else None
         if stage is not None and (request.epoch, request.generation) == stage.place[1:]:
-            statements = stage.lacking(request.heights, request.doubts, STATEMENTS)
+            heights, doubts = request.heights, request.doubts
+            statements = stage.lacking(request.sender, heights, doubts, STATEMENTS)
+            if stage.sampled and not statements and request.sender not in self._answered:
+                # Nobody else can tell the asker that this agent itself waits, and for whom.
+                self._answered.add(request.sender)
+                self._ask(stage, request.sender)
         if statements or votes:
             self._send(request.sender, statements, votes)
 
@@ -262,6 +268,7 @@ class Deliberation:
             for other in sorted(asked):
                 self._ask(stage, other)
         self._advanced = False
+        self._answered.clear()
         self._flush()
 
     def _ask(self, stage: Stage, other: int) -> None:

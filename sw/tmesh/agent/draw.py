@@ -102,15 +102,17 @@ def draw(genesis: Genesis, decision: Decision, epoch: int, generation: int) -> D
     Each agent picks the first ⌈k/2⌉ of its neighbours in a random order of its own, or all if it
     has at most k. A link is drawn if either end picks it. An agent with more than 2k drawn links
     keeps the first 2k, and a link stays if both ends keep it. A draw that separates agents of
-    a connected mesh is repeated, up to 16 draws.
+    a connected mesh is repeated, up to 16 draws. At level `sampled` so is one whose parts are wider
+    than the `horizon` less one.
     """
     present = decision.agents & ~generation
     allowed = [near & present if present >> agent & 1 else 0 for agent, near in _mesh(genesis)]
     parts = _components(allowed)
+    wide = genesis.rules.horizon - 1 if genesis.rules.level == "sampled" else None
     for attempt in range(ATTEMPTS):
         seed = [DOMAIN, genesis.id, decision.id, epoch, packed(generation), attempt]
         drawn = _attempt(cbor2.dumps(seed, canonical=True), allowed, genesis.rules.k)
-        if _components(drawn) == parts:
+        if _components(drawn) == parts and (wide is None or _narrow(drawn, wide)):
             break
     return Draw(present, tuple(drawn), _leader(genesis, decision, epoch, generation, present))
 
@@ -169,3 +171,14 @@ def _components(neighbours: list[int]) -> set[int]:
         found.add(part)
         left &= ~part
     return found
+
+
+def _narrow(neighbours: list[int], links: int) -> bool:
+    """Whether so many links lead from each agent to every other one that any number leads to."""
+    near = np.eye(len(neighbours), dtype=np.float32)
+    for agent, some in enumerate(neighbours):
+        near[agent, list(bits(some))] = 1
+    reached = near
+    for _ in range(links - 1):
+        reached = np.minimum(reached @ near, 1)
+    return np.array_equal(reached, np.minimum(reached @ near, 1))

@@ -1,12 +1,13 @@
 """The checked statements of one place, and the frontier test on them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tmesh.agent.draw import Draw
-from tmesh.agent.statement import Place, Statement, digest
+from tmesh.agent.sight import Frontier
+from tmesh.agent.statement import Statement, digest
+from tmesh.agent.step import PlaceRules
 from tmesh.errors import InvalidInput
 from tmesh.finality.encoding import bitmap, bits
 from tmesh.numbers import IntArray
@@ -16,7 +17,7 @@ AHEAD = 64
 
 
 class Entry(NamedTuple):
-    """A checked statement, with figures of its past.
+    """A checked statement, with figures of its past. Level `sampled` has no figures.
 
     heard: its list. known: for each agent of the swarm the last round in the statement's past, −1
     for none. amplified: branchings that somebody amplifies in its past or in itself. stands:
@@ -32,27 +33,23 @@ class Entry(NamedTuple):
     stands: bool
 
 
-class Frontier(NamedTuple):
-    """Result of the frontier test: the present authors, as the bits of a number, and for each
-    branching the sign that all their opinions have, 0 for none."""
-
-    present: int
-    signs: tuple[int, ...]
-
-
 class History:
     """Statements of one place: one for each author and round.
 
-    A statement is `offer`ed, waits for its citations, and is `admit`ted once it was checked.
-    `stands` decides whether a statement's opinions are settled.
+    A statement is `offer`ed, waits for its citations, and is `admit`ted once it was checked. At
+    level `sampled` only statements of `me` and its drawn neighbours are: those of other authors are
+    citations, which nobody here checks.
     """
 
-    def __init__(
-        self, place: Place, draw: Draw, branchings: int, stands: Callable[[Statement], bool]
-    ) -> None:
-        self.place, self.draw, self._branchings, self._stands = place, draw, branchings, stands
+    def __init__(self, rules: PlaceRules, me: int) -> None:
+        self.rules, self.draw = rules, rules.draw
+        self._branchings = len(rules.tree.branchings)
         self._chains: dict[int, list[Entry]] = {}
         self._waiting: dict[int, dict[int, Statement]] = {}
+        near = 1 << me | self.draw.neighbours[me]
+        self._near = near if rules.sampled else self.draw.members
+        self._cited: dict[int, dict[int, Statement]] = {}
+        self._standing: dict[int, Statement] = {}
 
     def height(self, author: int) -> int:
         """The number of its checked statements, so the round that its next one is of."""
@@ -80,13 +77,23 @@ class History:
         statement.heard(self.draw)
         if len(statement.opinions.z) != self._branchings or not self._takes_part(author):
             raise InvalidInput(f"statement: agent {author} has no part in it")
-        chain = self._chains.get(author, [])
-        known = chain[count].statement if count < len(chain) else self.waiting(author, count)
+        known = self.signed(author, count)
         if known is not None:
             return known if known.id != statement.id else None
-        if count < len(chain) + AHEAD:
+        if count < self.height(author) + AHEAD and self._near >> author & 1:
             self._waiting.setdefault(author, {})[count] = statement
+        if self.rules.sampled:
+            self._cited.setdefault(author, {})[count] = statement
+            if self.rules.stands(statement):
+                self._standing[author] = statement
         return None
+
+    def signed(self, author: int, count: int) -> Statement | None:
+        """The author's statement of a round, checked or not."""
+        chain = self._chains.get(author, ())
+        if count < len(chain):
+            return chain[count].statement
+        return self._cited.get(author, {}).get(count) or self.waiting(author, count)
 
     def waiting(self, author: int, count: int) -> Statement | None:
         """The statement that waits for a check."""
@@ -94,15 +101,23 @@ class History:
 
     def cited(self, statement: Statement) -> list[Statement] | None:
         """The citations of a statement: its author's last one, then those of its list. None as long
-        as one of them is missing or not checked."""
+        as one of them is missing or, but for level `sampled`, not checked."""
         before = statement.round - 1
         found = list[Statement]()
         for author in (statement.author, *statement.heard(self.draw)):
             entry = self.at(author, before)
-            if entry is None:
+            one = entry.statement if entry is not None else self._citation(author, before)
+            if one is None:
                 return None
-            found.append(entry.statement)
+            found.append(one)
         return found
+
+    def _citation(self, author: int, count: int) -> Statement | None:
+        """The author's statement for a round at level `sampled`."""
+        standing = self._standing.get(author)
+        if standing is not None and standing.round <= count:
+            return standing
+        return self._cited.get(author, {}).get(count)
 
     def admit(self, statement: Statement, known: Entry | None = None) -> Entry:
         """Add a checked statement after those that it cites. known: its entry in another agent's
@@ -121,21 +136,25 @@ class History:
 
     def doubtful(self) -> list[Statement]:
         """Waiting statements whose digest is not that of the statements that are here: others of
-        the same authors and rounds exist, or none at all."""
+        the same authors and rounds exist, or none at all. At level `sampled` also those whose
+        citations are missing, which nobody else sends."""
         found = []
         for waiting in self._waiting.values():
             for statement in waiting.values():
                 ready = 0 < statement.round == self.height(statement.author)
                 cited = self.cited(statement) if ready else None
-                if cited is not None and digest(one.id for one in cited) != statement.cites:
+                other = cited is not None and digest(one.id for one in cited) != statement.cites
+                if other or (ready and cited is None and self.rules.sampled):
                     found.append(statement)
         return found
 
-    def beyond(self, heights: Sequence[int]) -> Iterator[Statement]:
-        """Checked statements from these rounds (agents,) on, the earliest rounds first."""
+    def beyond(self, heights: Sequence[int], authors: int) -> Iterator[Statement]:
+        """Checked statements of some authors, the bits of a number, from these rounds (agents,) on,
+        the earliest rounds first."""
         found = [
             entry.statement
             for author, chain in self._chains.items()
+            if authors >> author & 1
             for entry in chain[heights[author] :]
         ]
         yield from sorted(found, key=lambda one: (one.round, one.author))
@@ -219,6 +238,8 @@ class History:
 
     def _entry(self, statement: Statement) -> Entry:
         heard, count = statement.heard(self.draw), statement.round
+        if self.rules.sampled:
+            return Entry(statement, heard, bitmap(heard), _NOTHING, 0, self.rules.stands(statement))
         known = np.full(len(self.draw.lists), -1, dtype=np.int64)
         amplified = statement.opinions.amplified
         if count:
@@ -227,8 +248,11 @@ class History:
             for entry in cited:
                 amplified |= entry.amplified
         known[statement.author] = count
-        stands = self._stands(statement)
+        stands = self.rules.stands(statement)
         return Entry(statement, heard, bitmap(heard), known, amplified, stands)
 
     def _takes_part(self, author: int) -> bool:
         return author < len(self.draw.lists) and self.draw.members >> author & 1 == 1
+
+
+_NOTHING = np.empty(0, dtype=np.int64)

@@ -7,11 +7,8 @@ from functools import cached_property
 
 import cbor2
 
-from tmesh.agent.coin import Coin
-from tmesh.agent.draw import draw
-from tmesh.agent.opinion import tree
 from tmesh.agent.statement import Statement, digest
-from tmesh.agent.step import number_fault, opening_fault, step_fault
+from tmesh.agent.step import PlaceRules
 from tmesh.errors import InvalidInput, InvalidProof
 from tmesh.finality import Act, Decision, Signed, pack, unpack
 from tmesh.genesis import Genesis
@@ -109,8 +106,9 @@ class Proof:
 
     def _fault(self, genesis: Genesis) -> str | None:
         first, second = self.statements[0], self.statements[-1]
-        outcomes, rules = tree(len(self.decision.labels)), genesis.rules
-        if any(len(one.opinions.z) != len(outcomes.branchings) for one in self.statements):
+        rules = PlaceRules(genesis, self.decision, first.place)
+        branchings = len(rules.tree.branchings)
+        if any(len(one.opinions.z) != branchings for one in self.statements):
             raise InvalidProof("a statement has opinions that the decision has not")
         match self.kind:
             case Kind.EQUIVOCATION:
@@ -119,13 +117,13 @@ class Proof:
                     return f"two statements of round {first.round}"
             case Kind.OPENING:
                 if not first.round:
-                    return opening_fault(first, outcomes, rules)
+                    return rules.opening_fault(first)
             case Kind.SECOND_OPENING:
                 openings = not any(one.round or one.lock for one in (first, second))
                 if openings and first.author == second.author and first.id < second.id:
                     return "two openings" if first.opinions != second.opinions else None
             case Kind.STEP:
-                return self._step_fault(genesis)
+                return self._step_fault(rules)
         return None
 
     def _vote_fault(self) -> str | None:
@@ -135,25 +133,18 @@ class Proof:
             return f"it votes for outcomes {first.outcome} and {second.outcome}"
         return None
 
-    def _step_fault(self, genesis: Genesis) -> str | None:
+    def _step_fault(self, rules: PlaceRules) -> str | None:
         first, *cited = self.statements
         if not first.round or any(one.place != first.place for one in cited):
             return None
-        drawn = draw(genesis, self.decision, first.place.epoch, first.place.generation)
-        if not all(drawn.members >> one.author & 1 for one in self.statements):
+        if not all(rules.draw.members >> one.author & 1 for one in self.statements):
             return None
-        if [one.author for one in cited] != [first.author, *first.heard(drawn)]:
+        if [one.author for one in cited] != [first.author, *first.heard(rules.draw)]:
             return None
         if digest(one.id for one in cited) != first.cites:
             return None
-        outcomes, rules = tree(len(self.decision.labels)), genesis.rules
         for one in cited:
-            stands = outcomes.outcome(one.opinions, rules) is not None
-            if one.round != first.round - 1 and not (stands and one.round < first.round):
+            late = first.round - 1 - one.round
+            if late and not (late > 0 and rules.stands(one)):
                 return "it cites a statement of another round"
-        coin = Coin.of(rules, drawn, first.place)
-        return (
-            coin.fault(first.author, first.round, first.toss, genesis.keys)
-            or step_fault(first, cited, drawn, outcomes, rules)
-            or number_fault(first, cited, rules)
-        )
+        return rules.step_fault(first, cited) or rules.number_fault(first, cited)

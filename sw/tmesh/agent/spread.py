@@ -16,7 +16,7 @@ class Spread:
     """
 
     def __init__(self, me: int, draw: Draw) -> None:
-        self._me, self._members = me, draw.members
+        self._me, self._draw, self._members = me, draw, draw.members
         self.neighbours = draw.lists[me]
         self._authors = dict(zip(self.neighbours, draw.children[me], strict=True))
         self._statements: dict[int, list[Statement]] = {}
@@ -26,6 +26,16 @@ class Spread:
         """Pass a statement to the neighbours below this agent in its author's tree."""
         for other in self._below(statement.author):
             self._statements.setdefault(other, []).append(statement)
+
+    def add_own(self, statement: Statement, cited: Iterable[Statement]) -> None:
+        """Pass an own statement to the neighbours, at level `sampled`, with the citations that a
+        neighbour does not hear itself."""
+        some = list(cited)
+        for other in self.neighbours:
+            hears = self._draw.neighbours[other] | 1 << other
+            queue = self._statements.setdefault(other, [])
+            queue += [one for one in some if not hears >> one.author & 1]
+            queue.append(statement)
 
     def add_votes(self, votes: Iterable[Signed]) -> None:
         """Pass votes on, in the trees of their authors."""

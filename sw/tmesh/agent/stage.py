@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable
 from tmesh.agent.checker import Checked, Checker
 from tmesh.agent.coin import NO_TOSS, Coin, Toss, tossed
 from tmesh.agent.context import Context
-from tmesh.agent.draw import draw
 from tmesh.agent.effects import Compute, Persist
 from tmesh.agent.history import History
-from tmesh.agent.opinion import Work, evaluate, tree, updated, updates
+from tmesh.agent.opinion import Work, evaluate, updated, updates
 from tmesh.agent.patience import Patience
 from tmesh.agent.records import Record, RecordKind
+from tmesh.agent.sight import Sight
 from tmesh.agent.spread import Spread
 from tmesh.agent.statement import Place, Statement, digest, mark
+from tmesh.agent.step import PlaceRules
 from tmesh.errors import InvalidInput
 from tmesh.finality import Decision
 
@@ -38,6 +39,7 @@ class _Making:
     cited: list[Statement]
     amplified: int
     toss: Toss
+    sight: Sight
     list_: int
 
 
@@ -61,11 +63,11 @@ class Stage:
         own: Iterable[Statement],
     ) -> None:
         self.place, self.decision, self._context = place, decision, context
-        self._rules, self._tree = context.genesis.rules, tree(len(decision.labels))
-        drawn = draw(context.genesis, decision, place.epoch, place.generation)
-        self.history = History(place, drawn, len(self._tree.branchings), self._stands)
-        self._checker = Checker(context, decision, self._tree, self.history, openings, locked)
-        self.spread = Spread(context.me, drawn)
+        self._rules = PlaceRules(context.genesis, decision, place)
+        self.history = History(self._rules, context.me)
+        self._checker = Checker(context, self._rules, self.history, openings, locked)
+        self.spread = Spread(context.me, self._rules.draw)
+        self._reported: dict[int, tuple[int, ...]] = {}
         self._patience, self._making = patience, _NONE
         # The agent makes no statement of a round up to this one: it signed another life's.
         self._signed = -1
@@ -83,9 +85,14 @@ class Stage:
         return self.history.draw.members >> self._context.me & 1 == 1
 
     @property
+    def sampled(self) -> bool:
+        """Whether the agent has only the last steps of its neighbours, not the whole past."""
+        return self._rules.sampled
+
+    @property
     def coin(self) -> Coin:
         """The coin of the place."""
-        return self._checker.coin
+        return self._rules.coin
 
     @property
     def started(self) -> bool:
@@ -119,11 +126,11 @@ class Stage:
             return None
         making, self._making = self._making, _NONE
         works = self._updates(making)
-        if self._context.self_check and tuple(evaluate(works, self._rules.f)) != results:
+        if self._context.self_check and tuple(evaluate(works, self._rules.rules.f)) != results:
             self._context.fail(f"round {self.round}: the device computes wrong bits")
             return None
         last = making.cited[0]
-        opinions = updated(last.opinions, results, making.amplified, self._rules)
+        opinions = updated(last.opinions, results, making.amplified, self._rules.rules)
         return Statement(
             self.place,
             self._context.me,
@@ -132,6 +139,7 @@ class Stage:
             making.cites,
             opinions,
             toss=making.toss,
+            sight=making.sight,
         )
 
     def state(self, statement: Statement) -> None:
@@ -151,20 +159,24 @@ class Stage:
         me, last = self._context.me, self.history.last(self._context.me)
         if self._making is not _NONE or last is None or last.stands or self.round <= self._signed:
             return
-        if self.round > self._rules.last(self.place.epoch):
+        if self.round > self._rules.rules.last(self.place.epoch):
             return
         heard = self.listen(last.heard)
         if heard is None or not (heard or self.decision.quorum == 1):
             return
         entries = [self.history.at(one, self.round - 1) for one in (me, *heard)]
         cited = [entry.statement for entry in entries if entry is not None]
-        amplified, toss = self._checker.turn(
-            last.statement.opinions.amplified, me, self.round, heard
-        )
+        before, sight = last.statement.opinions.amplified, self._rules.sight(cited, self.round)
+        if self._rules.sampled:
+            seen = self._rules.frontier(sight)
+            amplified, toss = self._rules.amplified(before, seen, self.round), NO_TOSS
+        else:
+            amplified, toss = self._checker.turn(before, me, self.round, heard)
         if self.coin.due(me, self.round):
             toss = Toss(self.coin.sign(self._context.signer))
         cites = digest(one.id for one in cited)
-        self._making = _Making(cites, cited, amplified, toss, mark(self.history.draw, me, heard))
+        list_ = mark(self.history.draw, me, heard)
+        self._making = _Making(cites, cited, amplified, toss, sight, list_)
         works = tuple(self._updates(self._making))
         self._context.do(Compute(self.decision.id + cites, works))
 
@@ -193,13 +205,20 @@ class Stage:
         return waits
 
     def lacking(
-        self, heights: tuple[int, ...], doubts: Iterable[tuple[int, int]], most: int
+        self, other: int, heights: tuple[int, ...], doubts: Iterable[tuple[int, int]], most: int
     ) -> list[Statement]:
-        """Checked statements from these rounds on, at most `most`; and all that doubted statements,
-        given by author and round, cite."""
+        """Checked statements that another agent lacks, from these rounds on, at most `most`; and
+        all that doubted statements, given by author and round, cite. At level `sampled` it needs
+        those that it hears, and everything that they cite."""
         found = list[Statement]()
-        if len(heights) == len(self._context.genesis.keys):
-            found += itertools.islice(self.history.beyond(heights), most)
+        if len(heights) == len(self._context.genesis.keys) and other < len(heights):
+            self._reported[other] = heights
+            wanted = self._rules.draw
+            authors = wanted.neighbours[other] if self._rules.sampled else wanted.members
+            found += itertools.islice(self.history.beyond(heights, authors), most)
+            if self._rules.sampled:
+                cited = [self.history.cited(one) or [] for one in found if one.round]
+                found = [*itertools.chain(*cited), *found]
         for author, count in doubts:
             entry = self.history.at(author, count)
             if entry is not None and entry.statement.round == count:
@@ -216,20 +235,25 @@ class Stage:
             missing = {
                 other
                 for other in (last.heard if last is not None else ())
-                if self.history.at(other, self.history.height(one) - 1) is None
-                and self._patience.excuses(other)
+                if not self._has(one, other) and self._patience.excuses(other)
             }
             found |= set() if missing else {one}
             left += missing - seen
             seen |= missing
         return found
 
+    def _has(self, one: int, other: int) -> bool:
+        """Whether an author has what its next statement cites of another, as far as this agent
+        knows: it has that itself, or at level `sampled` it was not told otherwise."""
+        count = self.history.height(one)
+        if not self._rules.sampled:
+            return self.history.at(other, count - 1) is not None
+        heights = self._reported.get(one)
+        return heights is None or heights[one] != count or heights[other] >= count
+
     def _updates(self, making: _Making) -> list[Work]:
         own, *heard = (tossed(one.opinions, making.toss) for one in making.cited)
-        return updates(own, heard, making.amplified, self._rules)
-
-    def _stands(self, statement: Statement) -> bool:
-        return self._tree.outcome(statement.opinions, self._rules) is not None
+        return updates(own, heard, making.amplified, self._rules.rules)
 
     def _offer(self, statement: Statement, found: Checked) -> None:
         try:
@@ -240,9 +264,12 @@ class Stage:
     def _use(self, found: Checked) -> None:
         """Pass on what was checked, and expose what is false."""
         for statement in found.admitted:
-            self.spread.add(statement)
+            if not self._rules.sampled:
+                self.spread.add(statement)
+            elif statement.author == self._context.me:
+                self.spread.add_own(statement, self.history.cited(statement) or [])
         for proof in found.proofs:
             self._context.accuse(proof)
 
 
-_NONE = _Making(b"", [], 0, NO_TOSS, 0)
+_NONE = _Making(b"", [], 0, NO_TOSS, (), 0)

@@ -11,6 +11,7 @@ import cbor2
 from tmesh.agent.coin import NO_TOSS, Toss
 from tmesh.agent.draw import Draw
 from tmesh.agent.opinion import Opinions
+from tmesh.agent.sight import Sight, fields, read
 from tmesh.errors import InvalidInput
 from tmesh.finality.encoding import AGENTS, packed, unpacked
 from tmesh.ledger import KeySet, Signer
@@ -20,8 +21,9 @@ from tmesh.ledger.keys import SIGNATURE_BYTES
 #: First in what is signed, so that no signature means something elsewhere. Not on air.
 DOMAIN = b"tmesh statement 1"
 
-#: The most bytes of a statement: the most opinions take about 9 bytes each.
-LARGEST = 1 << 14
+#: The most bytes of a statement: the most opinions take about 9 bytes each, and as much again in
+#: each level of a sight.
+LARGEST = 1 << 17
 
 _ID = 32
 _Z = 1 << 18
@@ -44,7 +46,7 @@ class Statement:
     attested in that epoch. Round r cites the statements of round r − 1 of its author and of the
     agents in its list. `list_` marks these agents: bit n is the n-th of the author's drawn
     neighbours. `cites` is one SHA-256 over the ids of all cited statements. `toss` is the
-    use of a coin.
+    use of a coin, and `sight` a summary of the rounds before at level `sampled`.
 
     The id is the SHA-256 of the signed body. Raises `InvalidInput` for fields that `decode` would
     refuse.
@@ -58,6 +60,7 @@ class Statement:
     opinions: Opinions
     lock: int = 0
     toss: Toss = NO_TOSS
+    sight: Sight = ()
     signature: bytes = b""
 
     def __post_init__(self) -> None:
@@ -65,7 +68,7 @@ class Statement:
         count = number("round", self.round)
         z, streak, amplified = self.opinions
         coin, tossed = self.toss
-        fields = {
+        checked = {
             "place": Place(
                 octets("decision", decision, _ID),
                 number("epoch", epoch, least=1),
@@ -85,15 +88,16 @@ class Statement:
                 octets("coin", coin, SIGNATURE_BYTES if coin and count else 0),
                 number("tossed", tossed, below=1 << len(z) if count else 1),
             ),
+            "sight": read(self.sight, z, _Z),
             "signature": octets(
                 "signature", self.signature, SIGNATURE_BYTES if self.signature else 0
             ),
         }
         if not z:
             raise InvalidInput("z: there is no opinion")
-        if not count and (amplified or any(streak)):
-            raise InvalidInput("opinions: round 0 amplifies nothing")
-        for name, value in fields.items():
+        if not count and (amplified or any(streak) or self.sight):
+            raise InvalidInput("opinions: round 0 amplifies nothing, and sees nothing")
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     @cached_property
@@ -101,10 +105,10 @@ class Statement:
         """The bytes that are signed, after `DOMAIN`: deterministic CBOR (RFC 8949, 4.2.1)."""
         decision, epoch, generation = self.place
         z, streak, amplified = self.opinions
-        fields = [decision, epoch, packed(generation), self.author, self.round, packed(self.list_)]
-        fields += [self.cites, list(z), list(streak), packed(amplified), self.lock]
-        fields += [self.toss.signature, packed(self.toss.branchings)]
-        return cbor2.dumps(fields, canonical=True)
+        parts = [decision, epoch, packed(generation), self.author, self.round, packed(self.list_)]
+        parts += [self.cites, list(z), list(streak), packed(amplified), self.lock]
+        parts += [self.toss.signature, packed(self.toss.branchings), fields(self.sight)]
+        return cbor2.dumps(parts, canonical=True)
 
     @cached_property
     def id(self) -> bytes:
@@ -159,16 +163,25 @@ def _z(value: object) -> int:
 @lru_cache(maxsize=1 << 16)
 def _decoded(data: bytes) -> Statement:
     body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
-    fields = array("statement", loaded(body, LARGEST), 13)
-    decision, epoch, generation, author, count, marked, cites, z, streak, amplified = fields[:10]
-    lock, coin, branchings = fields[10:]
+    parts = array("statement", loaded(body, LARGEST), 14)
+    decision, epoch, generation, author, count, marked, cites, z, streak, amplified = parts[:10]
+    lock, coin, branchings, sight = parts[10:]
     opinions = Opinions(
         tuple(array("z", z)), tuple(array("streak", streak)), unpacked("amplified", amplified)
     )
     place = Place(decision, epoch, unpacked("generation", generation))
     toss = Toss(coin, unpacked("tossed", branchings))
     made = Statement(
-        place, author, count, unpacked("list", marked), cites, opinions, lock, toss, signature
+        place,
+        author,
+        count,
+        unpacked("list", marked),
+        cites,
+        opinions,
+        lock,
+        toss,
+        read(sight, z, _Z),
+        signature,
     )
     if made.encoded != data:
         raise InvalidInput("statement: the encoding is not canonical")

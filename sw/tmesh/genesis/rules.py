@@ -27,7 +27,10 @@ class SwarmRules(Settings):
     - averaging: rounds after which an agent amplifies without the frontier test, in the first
       epoch; epoch e has e times as many. After twice as many rounds an agent makes no more
       statements in that epoch and generation: too few agents are present.
-    - level: `closure` recomputes every statement before it is used, `off` none.
+    - level: `closure` recomputes every statement before it is used, `off` none; `sampled`
+      recomputes those of drawn neighbours, from citations that others answer for.
+    - horizon: at level `sampled` the citations back that a statement sums up, more than the links
+      between any two agents of the draw.
     - beat: seconds between an agent's checks for missing statements. The next three count beats.
     - grace, patience: an agent waits `grace` beats in every round for all of its list, and beyond
       that `patience` beats an epoch for each neighbour.
@@ -54,8 +57,9 @@ class SwarmRules(Settings):
         int, Field(ge=1, le=1 << 16, description="rounds of averaging in the first epoch")
     ] = 120
     level: Annotated[
-        Literal["closure", "off"], Field(description="which statements are recomputed")
+        Literal["closure", "sampled", "off"], Field(description="which statements are recomputed")
     ] = "closure"
+    horizon: Annotated[int, Field(ge=2, le=32, description="citations back in a summary")] = 5
     beat: Annotated[
         float, Field(gt=0, le=1e6, allow_inf_nan=False, description="seconds between checks")
     ] = 0.1

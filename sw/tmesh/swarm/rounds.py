@@ -107,6 +107,9 @@ class _Generation:
         self.known = np.where(np.eye(n, dtype=np.bool_), 0, NEVER)
         self.changed = 0  # the last round in which a list shrank
         self._reach, self._near_at = distances >= 0, -1
+        self._sight: _Sight | None = None
+        if self.rules.level == "sampled":
+            self._sight = _Sight(self.rules.horizon, self.z[0])
         self.lied = self._lies(0)
 
     @property
@@ -134,6 +137,8 @@ class _Generation:
         )
         open_ = self.members & (self.settled < 0)
         seen[np.arange(len(own)), np.arange(len(own))] = self.known.diagonal()
+        if self._sight is not None:
+            self._sight.advance(self.near & open_[:, None], own)
         tossing = self._tosses(self._test(seen, open_), seen)
         r = np.zeros((len(own), 3), dtype=np.int64)
         r[:, 2] = own
@@ -191,6 +196,9 @@ class _Generation:
         """The frontier test of all agents that do not amplify yet. Returns those that begin to
         amplify without passing it."""
         untested = np.zeros_like(open_)
+        if self._sight is not None:
+            self._test_sight(self._sight, open_)
+            return untested
         if self._near_at < self.changed:
             self._reach, self._near_at = _distances(self.near) >= 0, self.changed
         last = np.where(self.settled >= 0, 1 << 30, 0)  # a settled statement stands
@@ -213,6 +221,13 @@ class _Generation:
                 self.amplified[agent] = self.count
                 untested[agent] = not sign
         return untested
+
+    def _test_sight(self, sight: "_Sight", open_: BoolArray) -> None:
+        present, signs = sight.frontier()
+        some = open_ & (self.amplified < 0) & (present.sum(axis=1) >= self.quorum)
+        if self.count < self.limit:
+            some &= signs != 0
+        self.amplified[some] = self.count
 
     def _shrink(self) -> None:
         """Leave out agents that are silent, and those that do not list their listener."""
@@ -249,6 +264,38 @@ class _Generation:
                 amplified = bool(self.amplified[agent] >= 0)
                 found[agent] = one.lies(count, amplified, self.ranks[agent], self.gone)
         return found
+
+
+class _Sight:
+    """The sights of all agents at level `sampled`, as arrays over levels and agents."""
+
+    def __init__(self, horizon: int, z: IntArray) -> None:
+        self._horizon, n = horizon, len(z)
+        self._low, self._high = [z], [z]
+        self._authors = [np.eye(n, dtype=np.bool_)]
+
+    def advance(self, near: BoolArray, z: IntArray) -> None:
+        """One round: each agent hears itself and these neighbours; a settled one only itself."""
+        heard = near | np.eye(len(z), dtype=np.bool_)
+        self._low[0] = self._high[0] = z
+        places, there = _padded(heard)
+        rows = len(self._low)
+        most = np.iinfo(np.int64).max
+        low = [np.min(np.where(there, one[places], most), axis=1) for one in self._low]
+        high = [np.max(np.where(there, one[places], -most), axis=1) for one in self._high]
+        links = heard.astype(np.float32)
+        authors = [links @ one.astype(np.float32) > 0 for one in self._authors]
+        keep = min(rows, self._horizon)
+        self._low, self._high = [z, *low[:keep]], [z, *high[:keep]]
+        self._authors = [self._authors[0], *authors[:keep]]
+
+    def frontier(self) -> tuple[BoolArray, IntArray]:
+        """The authors in each agent's last level (agents, agents), and the sign that their opinions
+        have in it, 0 where the test fails."""
+        low, high, authors = self._low[-1], self._high[-1], self._authors
+        signs = np.where(low > 0, 1, np.where(high < 0, -1, 0))
+        whole = len(authors) > self._horizon and np.all(authors[-1] == authors[-2], axis=1)
+        return authors[-1], np.where(whole, signs, 0)
 
 
 def _padded(near: BoolArray) -> tuple[IntArray, BoolArray]:

@@ -281,9 +281,11 @@ def play(cell: Mapping[str, Any], seed: int) -> dict[str, int]:
     for number in range(seed * cell["runs"], (seed + 1) * cell["runs"]):
         rng = random.Random(number)
         n = rng.randint(4, 7)
+        level = rng.choice(["closure", "closure", "sampled"])
         made = Run(
             agents=n,
             seed=number,
+            rules=RULES.model_copy(update={"level": level}),
             faulty=rng.randint(0, (n - 1) // 3),
             adversary=kinds[number % len(kinds)],
             loss=rng.choice([0.0, 0.1, 0.3]),
