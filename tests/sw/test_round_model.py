@@ -35,8 +35,13 @@ def test_a_run_without_silence_has_the_same_bits_whatever_the_order(k: int, ampl
                 compared += 1
         last = {one.author: 0 for one in run.statements.values()}
         for one in run.statements.values():
-            last[one.author] = max(last[one.author], one.round)
-        assert all(model.settled[agent] == last[agent] for agent in last)
+            if one.place.epoch == 1:
+                last[one.author] = max(last[one.author], one.round)
+        # The run may end before the last agent settles, and an epoch without an outcome.
+        left = [model.settled[one] - last[one] for one in last if model.settled[one] >= 0]
+        assert min(left, default=0) >= 0
+        epochs = {one.vote.epoch for one in run.certificates.values()}
+        assert left.count(0) >= run.decision.quorum or epochs == {2}
     assert compared > 100
 
 
