@@ -26,7 +26,7 @@ def test_a_run_without_silence_has_the_same_bits_whatever_the_order(k: int, ampl
         run = Run(5 + seed, seed, loss=0.0, copies=0.2, haste=0.0, rules=rules).play(40_000)
         assert run.done
         openings = [tree(2).opening(run.evidence(agent), rules)[0] for agent in range(run.agents)]
-        model = average(run.genesis, run.decision, np.array(openings), {})
+        model = average(run.genesis, run.decision, np.array(openings))
         for one in run.statements.values():
             if one.place.epoch == 1:
                 start = model.amplified[one.author]
@@ -51,7 +51,7 @@ def test_losses_that_are_asked_for_again_change_no_bit() -> None:
     run = Run(6, 2, loss=0.3, copies=0.1, haste=0.02, rules=rules).play(60_000)
     assert run.done
     openings = [tree(2).opening(run.evidence(agent), rules)[0] for agent in range(6)]
-    model = average(run.genesis, run.decision, np.array(openings), {})
+    model = average(run.genesis, run.decision, np.array(openings))
     for one in run.statements.values():
         assert one.place.epoch == 1
         assert one.opinions.z[0] == model.z[one.round, one.author]

@@ -52,12 +52,14 @@ class Byzantine(Agent):
     more (`staggered`: each of them a round later than the one before), and if it is `deaf` it hears
     only its fellows and one honest agent. In a run of messages `lie` also makes its false
     statement, and `filter` sees its effects before the host. A kind knows `plot` and everything
-    that it received. As the leader of a coin it may withhold it, see `publishes`.
+    that it received. As the leader of a coin it may withhold it, see `publishes`. Of agents that
+    `launders`, each second one is `hidden`: it lies to its fellows alone.
     """
 
     name: ClassVar[str] = ""
     silent_from: ClassVar[int | None] = None
     staggered: ClassVar[bool] = False
+    launders: ClassVar[bool] = False
     deaf: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type["Byzantine"]]] = {}
 
@@ -77,6 +79,12 @@ class Byzantine(Agent):
         """Whether its statement of round `count` is a lie. rank: its place among its fellows, of
         whom `gone` are excluded. amplified: whether it amplifies in this round."""
         return False
+
+    @classmethod
+    def claims(cls, z: int, certain: int) -> int:
+        """The opinion that it states in a lie, where nobody checks. z: the true one; certain: that
+        of an agent that is certain of the plot's outcome."""
+        return z
 
     @classmethod
     def publishes(cls, favours: bool) -> bool:
@@ -134,7 +142,19 @@ class Byzantine(Agent):
     @property
     def rank(self) -> int:
         """The agent's place among its fellows."""
-        return sum(self.plot.agents >> one & 1 for one in range(self.me))
+        return self._rank(self.me)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it shows itself to its fellows alone."""
+        return self.hides(self.me)
+
+    def hides(self, agent: int) -> bool:
+        """Whether an agent is a fellow that shows itself to its fellows alone."""
+        return self.launders and self.fellow(agent) and self._rank(agent) % 2 == 1
+
+    def _rank(self, agent: int) -> int:
+        return sum(self.plot.agents >> one & 1 for one in range(agent))
 
     def _silent(self) -> bool:
         some = list(self.deliberations.values())
@@ -194,9 +214,13 @@ class _LyingStage(Stage):
         liar, plot = self._liar, self._liar.plot
         gone = (liar.excluded & plot.agents).bit_count()
         amplified = bool(statement.opinions.amplified)
-        if liar.lies(statement.round, amplified, liar.rank, gone):
+        if liar.hidden or liar.lies(statement.round, amplified, liar.rank, gone):
             statement = liar.lie(statement, self)
         super().state(statement)
+        last = self.history.last(liar.me)
+        if liar.hidden and last is not None:
+            # Its fellows use the statement as if they had checked it.
+            plot.memo.entries[last.statement.id] = last
 
     def listen(self, before: tuple[int, ...]) -> list[int] | None:
         return self._liar.listen(before, super().listen)

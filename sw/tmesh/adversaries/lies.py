@@ -22,6 +22,10 @@ class Stubborn(_Liar):
 
     name = "stubborn"
 
+    @classmethod
+    def claims(cls, z: int, certain: int) -> int:
+        return certain
+
     def lie(self, statement: Statement, stage: Stage) -> Statement:
         return self.certain(statement, self.wanted(statement))
 
@@ -30,6 +34,10 @@ class Flip(_Liar):
     """States the opposite of its opinions."""
 
     name = "flip"
+
+    @classmethod
+    def claims(cls, z: int, certain: int) -> int:
+        return -z
 
     def lie(self, statement: Statement, stage: Stage) -> Statement:
         return _with(statement, [-one for one in statement.opinions.z])

@@ -1,10 +1,15 @@
 """Byzantine agents that bend the rules: no fraud proof shows them."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from tmesh.adversaries.byzantine import Byzantine
-from tmesh.agent import Effect, Send, SetTimer
+from tmesh.agent import Effect, Send, SetTimer, Statement
+from tmesh.agent.message import Request, decode
+from tmesh.agent.opinion import Opinions, tree
+from tmesh.agent.stage import Stage
+from tmesh.errors import InvalidInput
 
 
 class Mute(Byzantine):
@@ -85,6 +90,41 @@ class Bias(Byzantine):
     @classmethod
     def publishes(cls, favours: bool) -> bool:
         return favours
+
+
+class Launder(Byzantine):
+    """Half of them state their outcome to the others alone, against all rules. The others cite
+    that, keep the rules, and refuse to show what stands behind it. Level `sampled` makes it
+    possible."""
+
+    name = "launder"
+    launders = True
+
+    @classmethod
+    def claims(cls, z: int, certain: int) -> int:
+        return certain
+
+    def lie(self, statement: Statement, stage: Stage) -> Statement:
+        if not statement.round:
+            return statement
+        z = tree(len(statement.opinions.z) + 1).certain(self.wanted(statement), self.rules)
+        opinions = Opinions(z, (0,) * len(z), statement.opinions.amplified)
+        return dataclasses.replace(statement, opinions=opinions)
+
+    def receive(self, message: bytes) -> list[Effect]:
+        try:
+            request = decode(message)
+        except InvalidInput:
+            return super().receive(message)
+        if isinstance(request, Request) and not self.fellow(request.sender):
+            doubts = tuple(one for one in request.doubts if not self.hides(one[0]))
+            message = dataclasses.replace(request, doubts=doubts).encoded
+        return super().receive(message)
+
+    def filter(self, effects: list[Effect]) -> list[Effect]:
+        if not self.hidden:
+            return super().filter(effects)
+        return [one for one in effects if not isinstance(one, Send) or self.fellow(one.to)]
 
 
 class Slow(EvidenceLiar):

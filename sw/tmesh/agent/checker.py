@@ -9,6 +9,7 @@ from tmesh.agent.effects import Compute
 from tmesh.agent.history import History
 from tmesh.agent.proof import Kind, Proof
 from tmesh.agent.sight import Frontier
+from tmesh.agent.spots import Spots
 from tmesh.agent.statement import Statement, digest
 from tmesh.agent.step import PlaceRules
 from tmesh.errors import InvalidInput
@@ -42,6 +43,7 @@ class Checker:
         self._openings, self._locked = openings, locked
         self._auditing: dict[bytes, Statement] = {}
         self._invalid = set[bytes]()
+        self.spots = Spots(history, rules.rules.spot)
 
     def offer(self, statement: Statement, found: Checked) -> None:
         """A statement of this place, signed by its author. Raises `InvalidInput` for one that
@@ -62,6 +64,11 @@ class Checker:
         height = self.history.height(statement.author)
         return self._rules.sampled and height <= statement.round
 
+    def resume(self, found: Checked) -> None:
+        """Go on with walks after new citations."""
+        if self._rules.sampled:
+            self._run(self.spots.waiting(), found)
+
     def retry(self, found: Checked) -> None:
         """Check openings that wait for a lock again."""
         openings = [
@@ -73,7 +80,12 @@ class Checker:
         """The result of an audit, by the id of the statement."""
         self._context.memo.audits[name] = valid
         statement = self._auditing.pop(name, None)
-        if statement is not None:
+        if statement is None:
+            return
+        cited = None if valid else self.history.cited(statement)
+        if cited is not None:
+            self._prove(Kind.STEP, (statement, *cited), found)
+        else:
             self._run([statement], found)
 
     def add(self, statement: Statement, found: Checked) -> None:
@@ -131,19 +143,30 @@ class Checker:
         cited = self.history.cited(statement)
         if cited is None or digest(one.id for one in cited) != statement.cites:
             return False
-        if self._rules.rules.level == "off" or statement.id in self._context.memo.entries:
+        sampled, off = self._rules.sampled, self._rules.rules.level == "off"
+        if off or (statement.id in self._context.memo.entries and not sampled):
             return True
-        if self._rules.step_fault(statement, cited):
-            self._prove(Kind.STEP, (statement, *cited), found)
+        if not self._step_holds(statement, cited, found):
             return False
-        valid = self._context.memo.audits.get(statement.id)
-        if valid is None:
+        if not sampled:
+            return self._amplifies_rightly(statement, cited[0])
+        passed = self.spots.passed(statement)
+        for one, behind in self.spots.take():
+            self._step_holds(one, behind, found)
+        return passed
+
+    def _step_holds(self, statement: Statement, cited: list[Statement], found: Checked) -> bool:
+        """Whether a step is known to be true. If not, it is audited or proven false."""
+        memo = self._context.memo
+        if statement.id in memo.entries:
+            return True
+        if statement.id not in memo.audits and not self._rules.step_fault(statement, cited):
             self._audit(statement, cited)
             return False
-        if not valid:
-            self._prove(Kind.STEP, (statement, *cited), found)
-            return False
-        return self._rules.sampled or self._amplifies_rightly(statement, cited[0])
+        if memo.audits.get(statement.id, False):
+            return True
+        self._prove(Kind.STEP, (statement, *cited), found)
+        return False
 
     def _check_opening(self, statement: Statement, found: Checked) -> bool:
         if not self._opening_holds(statement, found):

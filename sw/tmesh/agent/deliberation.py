@@ -178,6 +178,8 @@ class Deliberation:
                 self._locks = self.voter.state.locks
                 stage.retry()
             stage.advance()
+            for other in sorted(stage.questions()):
+                self._ask(stage, other)
         self._share_votes()
 
     def _present(self) -> Stage:
@@ -264,7 +266,7 @@ class Deliberation:
             turn = next(self._turn)
             asked = {self._near[turn % len(self._near)]}
             if waits:
-                asked.add(waits[turn % len(waits)])
+                asked |= set(waits) if stage.sampled else {waits[turn % len(waits)]}
             for other in sorted(asked):
                 self._ask(stage, other)
         self._advanced = False
@@ -277,7 +279,7 @@ class Deliberation:
             self._context.me,
             *stage.place,
             tuple(history.heights(len(self._context.genesis.keys))),
-            tuple((one.author, one.round) for one in history.doubtful()[:DOUBTS]),
+            tuple(stage.doubts(other)[:DOUBTS]),
             self.voter.summary,
         )
         self._context.do(Send(other, request.encoded))

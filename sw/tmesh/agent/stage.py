@@ -68,6 +68,7 @@ class Stage:
         self._checker = Checker(context, self._rules, self.history, openings, locked)
         self.spread = Spread(context.me, self._rules.draw)
         self._reported: dict[int, tuple[int, ...]] = {}
+        self._questions = set[tuple[int, bytes]]()
         self._patience, self._making = patience, _NONE
         # The agent makes no statement of a round up to this one: it signed another life's.
         self._signed = -1
@@ -109,6 +110,7 @@ class Stage:
         found = Checked()
         for statement in statements:
             self._offer(statement, found)
+        self._checker.resume(found)
         self._use(found)
 
     def retry(self) -> None:
@@ -220,10 +222,22 @@ class Stage:
                 cited = [self.history.cited(one) or [] for one in found if one.round]
                 found = [*itertools.chain(*cited), *found]
         for author, count in doubts:
-            entry = self.history.at(author, count)
-            if entry is not None and entry.statement.round == count:
-                found += self.history.cited(entry.statement) or []
+            statement = self.history.signed(author, count)
+            if statement is not None:
+                found += self.history.cited(statement) or []
         return list({one.id: one for one in found}.values())
+
+    def doubts(self, other: int) -> list[tuple[int, int]]:
+        """Authors and rounds of statements whose citations another agent is asked for."""
+        behind = [one for author, one in self._checker.spots.missing() if author == other]
+        doubtful = self.history.doubtful() + behind
+        return list(dict.fromkeys((one.author, one.round) for one in doubtful))
+
+    def questions(self) -> set[int]:
+        """Authors with something new to show."""
+        missing = {(author, one.id) for author, one in self._checker.spots.missing()}
+        new, self._questions = missing - self._questions, missing
+        return {author for author, _ in new}
 
     def _causes(self, author: int) -> set[int]:
         """The agents that an author's next statement waits for, as far as this agent knows: itself

@@ -29,6 +29,8 @@ class SwarmRules(Settings):
       statements in that epoch and generation: too few agents are present.
     - level: `closure` recomputes every statement before it is used, `off` none; `sampled`
       recomputes those of drawn neighbours, from citations that others answer for.
+    - spot: at level `sampled` the random walks back from each statement that an agent hears; it
+      checks every step on them.
     - horizon: at level `sampled` the citations back that a statement sums up, more than the links
       between any two agents of the draw.
     - beat: seconds between an agent's checks for missing statements. The next three count beats.
@@ -59,6 +61,7 @@ class SwarmRules(Settings):
     level: Annotated[
         Literal["closure", "sampled", "off"], Field(description="which statements are recomputed")
     ] = "closure"
+    spot: Annotated[int, Field(ge=0, le=255, description="walks back from a statement")] = 4
     horizon: Annotated[int, Field(ge=2, le=32, description="citations back in a summary")] = 5
     beat: Annotated[
         float, Field(gt=0, le=1e6, allow_inf_nan=False, description="seconds between checks")

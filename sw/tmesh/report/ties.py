@@ -22,6 +22,7 @@ from tmesh.finality import Decision
 from tmesh.genesis import Genesis, SwarmRules
 from tmesh.ledger import KeySet
 from tmesh.swarm.course import course, falls
+from tmesh.swarm.rounds import Crowd
 
 SEEDS = 100
 
@@ -62,7 +63,7 @@ def play(cell: Mapping[str, Any], seed: int) -> dict[str, Any]:
         liar = kinds.get(-1 if coin.leader is None else coin.leader)
         return found if liar is None or liar.publishes(found < 0) else 0
 
-    end = course(genesis, decision, openings, kinds, MOST, fall)
+    end = course(genesis, decision, openings, Crowd(kinds, 1, fall), MOST)
     settled = end.sides[end.sides >= 0]
     return {
         "epochs": end.place.epoch if end.decided else None,

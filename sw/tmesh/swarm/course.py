@@ -1,12 +1,12 @@
 """Whole decisions in the round model: generations and epochs, one after another."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from tmesh import checks
-from tmesh.adversaries import Byzantine, kind
+from tmesh.adversaries import kind
 from tmesh.agent.coin import Coin, side
 from tmesh.agent.statement import Place
 from tmesh.errors import InvalidInput
@@ -16,7 +16,7 @@ from tmesh.ledger import KeySet, Signer
 from tmesh.network import Mesh
 from tmesh.numbers import BoolArray, IntArray
 from tmesh.swarm.outcomes import links_of, preferred, rival
-from tmesh.swarm.rounds import Averaging, average, withheld
+from tmesh.swarm.rounds import Averaging, Crowd, average
 from tmesh.swarm.scenario import Scenario
 
 
@@ -71,18 +71,17 @@ def course(
     genesis: Genesis,
     decision: Decision,
     openings: IntArray,
-    byzantine: dict[int, type[Byzantine]],
+    crowd: Crowd,
     most: int,
-    fall: Callable[[Coin], int] = withheld,
 ) -> Course:
-    """All rounds of one decision, at most `most`, with the arguments of `average`.
+    """All rounds of one decision, at most `most`.
 
     An epoch ends without an outcome when every agent has settled, or made its last round.
     """
     place, total, generations = Place(decision.id, 1, 0), 0, 0
     while True:
         generations += 1
-        ended = average(genesis, decision, openings, byzantine, place, most - total, fall)
+        ended = average(genesis, decision, openings, crowd, place, most - total)
         total += ended.rounds
         lied = sum(1 << agent for agent in np.nonzero(ended.lied)[0].tolist())
         proven = place.generation | lied
@@ -138,7 +137,7 @@ def decide(scenario: Scenario, seed: int = 0, most: int = 100, f: int = 16) -> E
         favours = (0 if found > 0 else 1) == wanted
         return found if liar is None or liar.publishes(favours) else 0
 
-    whole = course(genesis, decision, openings, kinds, most, fall)
+    whole = course(genesis, decision, openings, Crowd(kinds, wanted, fall), most)
     settled, sides = whole.last.settled >= 0, whole.sides
     honest = np.bincount(sides[settled & ~byzantine], minlength=2)
     mean = float(openings[whole.legal].mean()) / rules.most

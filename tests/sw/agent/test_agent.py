@@ -34,6 +34,7 @@ LEGAL = (
     "deaf",
     "dwindle",
     "evidence",
+    "launder",
     "mute",
     "nap",
     "reopen",

@@ -16,7 +16,7 @@ from tmesh.errors import InvalidInput, InvalidProof
 from tmesh.finality import Decision
 from tmesh.genesis import Genesis
 from tmesh.ledger import KeySet
-from tmesh.swarm.rounds import average
+from tmesh.swarm.rounds import Crowd, average
 
 from .schedules import RULES, Run
 
@@ -79,9 +79,8 @@ def test_a_tie_has_the_bits_of_the_round_model(ended: Tied) -> None:
             ended.genesis,
             ended.decision,
             np.array(openings),
-            {},
+            Crowd(fall=lambda coin: falls(ended, coin)),
             place,
-            fall=lambda coin: falls(ended, coin),
         )
         some = [one for one in ended.statements.values() if one.place == place]
         assert max(one.round for one in some) >= CALM.limit(epoch)
@@ -115,7 +114,7 @@ def test_no_coin_touches_a_swarm_with_f_openings_of_one_sign_at_most(data: st.Da
     openings = np.array([-z if agent in few else z for agent, z in enumerate(sizes)])
     place = Place(decision.id, 2, 0)
     ends = [
-        average(genesis, decision, openings, {}, place, fall=lambda coin, to=to: to)  # type: ignore[misc]
+        average(genesis, decision, openings, Crowd(fall=lambda coin, to=to: to), place)  # type: ignore[misc]
         for to in (1, -1, 0)
     ]
     for one in ends[1:]:
@@ -128,7 +127,7 @@ def test_a_coin_turns_a_tied_swarm() -> None:
     decision = Decision.of_all(b"pad", 10, labels=("no", "yes"))
     openings, place = np.array([5000, -5000] * 5), Place(decision.id, 2, 0)
     for to in (1, -1):
-        end = average(genesis, decision, openings, {}, place, fall=lambda coin, to=to: to)  # type: ignore[misc]
+        end = average(genesis, decision, openings, Crowd(fall=lambda coin, to=to: to), place)  # type: ignore[misc]
         assert np.all(end.settled >= 0)
         assert np.all(end.z[-1] * to > 0)
 

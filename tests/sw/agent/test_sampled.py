@@ -6,12 +6,18 @@ import dataclasses
 import numpy as np
 import pytest
 import tmesh
+from tmesh.agent import Compute, Memo, evaluate
+from tmesh.agent.checker import Checked, Checker
+from tmesh.agent.context import Context
 from tmesh.agent.draw import draw
+from tmesh.agent.history import History
 from tmesh.agent.message import Bundle, decode
-from tmesh.agent.opinion import tree
+from tmesh.agent.opinion import tree, updated, updates
 from tmesh.agent.proof import Kind, Proof
 from tmesh.agent.sight import Level
-from tmesh.agent.statement import Place, Statement
+from tmesh.agent.spots import Spots
+from tmesh.agent.statement import Place, Statement, digest
+from tmesh.agent.step import PlaceRules
 from tmesh.errors import InvalidInput, InvalidProof
 from tmesh.finality import Decision
 from tmesh.finality.encoding import bits
@@ -41,7 +47,7 @@ def test_a_run_without_silence_has_the_bits_of_the_round_model(k: int, agents: i
     assert run.done
     assert not run.faults()
     openings = [tree(2).opening(run.evidence(agent), rules)[0] for agent in range(agents)]
-    model = average(run.genesis, run.decision, np.array(openings), {})
+    model = average(run.genesis, run.decision, np.array(openings))
     for one in run.statements.values():
         start = model.amplified[one.author]
         assert one.place == Place(run.decision.id, 1, 0)
@@ -81,8 +87,8 @@ def test_every_lie_to_a_neighbour_is_proven(adversary: str) -> None:
     assert set(run.exposed) == run.byzantine
 
 
-def test_an_agent_receives_only_statements_that_it_or_its_neighbours_cite() -> None:
-    rules = CALM.model_copy(update={"k": 2})
+def test_without_walks_an_agent_receives_only_what_it_or_its_neighbours_cite() -> None:
+    rules = CALM.model_copy(update={"k": 2, "spot": 0})
     run = Run(16, 0, loss=0.0, copies=0.0, haste=0.0, rules=rules)
     received: dict[int, set[int]] = collections.defaultdict(set)
     act = run.act
@@ -103,6 +109,96 @@ def test_an_agent_receives_only_statements_that_it_or_its_neighbours_cite() -> N
         near = set(drawn.lists[agent])
         assert received[agent] <= near.union(*(drawn.lists[one] for one in near))
     assert any(len(some) < 15 for some in received.values())
+
+
+def test_agents_that_launder_exclude_no_honest_agent_and_turn_nothing() -> None:
+    scenario = Scenario(
+        agents=24,
+        topology=Topology(kind="complete"),
+        channel="lan",
+        device="model",
+        byzantine={"launder": 6},
+        rules={"level": "sampled", "k": 3},
+    )
+    with tmesh.open_device("model") as device:
+        result = tmesh.run(scenario, device, 1)
+    assert result.decided == 1
+    assert result.outcome == result.preferred[0]
+    assert not result.wrongly_excluded
+
+
+def test_walks_find_a_lie_two_citations_behind_a_neighbours_true_step() -> None:
+    """0 hears `near`, which cites `middle`, which cites a lie of `far`. Nobody else cites it."""
+    run = Run(20, 3, loss=0.0, copies=0.0, haste=0.0, rules=CALM.model_copy(update={"k": 2}))
+    run.play(6000)
+    place = Place(run.decision.id, 1, 0)
+    first = [one for one in run.statements.values() if one.place == place]
+    by_round = {(one.author, one.round): one for one in first}
+    drawn = draw(run.genesis, run.decision, 1, 0)
+    near, middle, far = next(
+        (near, middle, far)
+        for near in drawn.lists[0]
+        for middle in set(drawn.lists[near]) - {0, *drawn.lists[0]}
+        for far in set(drawn.lists[middle]) - {near}
+        if not drawn.neighbours[far] & sum(1 << one for one in (0, *drawn.lists[0]))
+        and not any(far in drawn.lists[one] for one in drawn.lists[near] if one != middle)
+    )
+    true = by_round[far, 2]
+    lie = dataclasses.replace(true, opinions=true.opinions._replace(z=(true.opinions.z[0] + 1,)))
+    lie = lie.signed(run.signers[far].within(run.genesis.id))
+    above = made(run, by_round, middle, 3, {far: lie})
+    top = made(run, by_round, near, 4, {middle: above})
+    left = {(far, 2): lie, (middle, 3): above, (near, 4): top}
+    heard = [
+        left.get(key, one)
+        for key, one in by_round.items()
+        if one.round < 3 or key in left or (one.round == 3 and key[0] in (near, *drawn.lists[near]))
+    ]
+    assert told(run, heard, spot=0) == set()
+    assert told(run, heard, spot=60) == {far}
+
+
+def made(
+    run: Run,
+    by_round: dict[tuple[int, int], Statement],
+    author: int,
+    count: int,
+    other: dict[int, Statement],
+) -> Statement:
+    """A true step of an author, with other citations by some authors."""
+    like, place = by_round[author, count], Place(run.decision.id, 1, 0)
+    rules = PlaceRules(run.genesis, run.decision, place)
+    some = (author, *like.heard(rules.draw))
+    cited = [other.get(one) or by_round[one, count - 1] for one in some]
+    works = updates(cited[0].opinions, [one.opinions for one in cited[1:]], 0, run.rules)
+    results = evaluate(works, run.rules.f)
+    assert not like.opinions.amplified
+    return dataclasses.replace(
+        like,
+        cites=digest(one.id for one in cited),
+        opinions=updated(cited[0].opinions, results, 0, run.rules),
+        sight=rules.sight(cited, count),
+    ).signed(run.signers[author].within(run.genesis.id))
+
+
+def told(run: Run, heard: list[Statement], spot: int) -> set[int]:
+    """The agents against which agent 0 finds a proof when it is told these statements."""
+    context = Context(run.genesis, run.signers[0].within(run.genesis.id), Memo())
+    rules = PlaceRules(run.genesis, run.decision, Place(run.decision.id, 1, 0))
+    history, found = History(rules, 0), Checked()
+    checker = Checker(context, rules, history, {}, lambda outcome, epoch: False)
+    checker.spots = Spots(history, spot)
+    for one in sorted(heard, key=lambda one: one.round):
+        checker.offer(one, found)
+        checker.resume(found)
+        while context.effects:
+            effect = context.effects.pop()
+            assert isinstance(effect, Compute)
+            valid = tuple(evaluate(effect.works, run.rules.f)) == effect.claimed
+            checker.audited(effect.token[32:], valid, found)
+    last = max(heard, key=lambda one: one.round)
+    assert found.proofs or history.height(last.author) == last.round + 1
+    return {proof.author for proof in found.proofs}
 
 
 def test_a_false_sight_is_a_fraud_proof(ended: Run) -> None:
