@@ -22,12 +22,19 @@ class OrderlyRun(Run):
         """The oldest message or result, or the timer that expires next."""
         self.steps += 1
         if self.pool:
-            kind, agent, what = self.pool.pop(0)
-            receiver = self.swarm[agent]
-            self.act(
-                agent, receiver.receive(what) if kind == "message" else receiver.computed(*what)
-            )
-            return
-        place = min(range(len(self.timers)), key=lambda one: self.timers[one][2])
-        agent, timer, self.now = self.timers.pop(place)
+            self.deliver(0)
+        else:
+            place = min(range(len(self.timers)), key=lambda one: self.timers[one][2])
+            self.now = max(self.now, self.timers[place][2])
+            self.expire(place)
+
+    def deliver(self, place: int) -> None:
+        """A message or result at a place of the queue."""
+        kind, agent, what = self.pool.pop(place)
+        receiver = self.swarm[agent]
+        self.act(agent, receiver.receive(what) if kind == "message" else receiver.computed(*what))
+
+    def expire(self, place: int) -> None:
+        """A timer, perhaps before its time."""
+        agent, timer, _ = self.timers.pop(place)
         self.act(agent, self.swarm[agent].expire(timer))
