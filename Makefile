@@ -7,8 +7,8 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 WORKERS ?= 2
 PYTEST := $(RUN) PYTHONWARNINGS=error $(BIN)/python -m pytest
 
-.PHONY: setup fpga run test sim verilog exports bench growth start scale finality schedules ties vectors fuzz accuracy convergence area \
-  timing bitstream figures lint doctor lock clean
+.PHONY: setup fpga run test sim verilog exports bench growth start scale finality schedules exploration ties vectors fuzz accuracy \
+  convergence area timing bitstream figures lint doctor lock clean
 
 setup: $(VENV)/.done
 
@@ -82,6 +82,12 @@ schedules: setup
 # Epochs until a certificate from a tie, with leaders that withhold or bias the coin: minutes.
 ties: setup
 	$(BIN)/python -m tmesh.report.ties
+
+# Schedules of four agents for ROUNDS rounds in which at most LATE messages are late.
+ROUNDS ?= 3
+LATE ?= 1
+exploration: setup
+	$(BIN)/python tests/sw/agent/exploration.py $(ROUNDS) $(LATE)
 
 # Bytes of the protocol for other implementations: docs/vectors.json, which a test compares.
 vectors: setup

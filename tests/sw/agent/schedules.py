@@ -10,7 +10,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -191,36 +191,10 @@ class Run:
         return found
 
     def lemma(self) -> tuple[int, list[str]]:
-        """How many branchings began to be amplified by the frontier test, and later statements of
-        present honest authors with another sign. All is worked out from the statements alone;
-        swarms with agents that equivocate are left out."""
-        places = collections.defaultdict[Any, dict[tuple[int, int], Statement]](dict)
+        """`lemma` on all statements. Swarms with agents that equivocate are left out."""
         if self.adversary == "equivocate" and self.byzantine:
             return 0, []
-        for one in self.statements.values():
-            places[one.place][one.author, one.round] = one
-        passed, found = 0, list[str]()
-        for place, some in places.items():
-            drawn = draw(self.genesis, self.decision, place.epoch, place.generation)
-            for (author, count), one in some.items():
-                before = some.get((author, count - 1))
-                if author in self.byzantine or before is None:
-                    continue
-                risen = one.opinions.amplified & ~before.opinions.amplified
-                reached, present = frontier(one, some, drawn, self.rules.beta)
-                for n in range(len(one.opinions.z)):
-                    signs = {sign(at(some, a, reached, self.rules.beta), n) for a in present}
-                    if not risen >> n & 1 or len(signs) > 1 or 0 in signs:
-                        continue
-                    passed += 1
-                    found += [
-                        f"agent {a} states {sign(later, n)} in round {r} of {place}"
-                        for (a, r), later in some.items()
-                        if a in present - self.byzantine
-                        and r > reached
-                        and sign(later, n) not in signs
-                    ]
-        return passed, found
+        return lemma(self.genesis, self.decision, self.byzantine, self.statements.values())
 
     def _honest(self, agent: int, records: list[bytes]) -> Agent:
         alone = agent in (self.wrong_core, self.wrong_audits)
@@ -231,6 +205,36 @@ class Run:
 
 
 Statements = dict[tuple[int, int], Statement]
+
+
+def lemma(
+    genesis: Genesis, decision: Decision, byzantine: set[int], statements: Iterable[Statement]
+) -> tuple[int, list[str]]:
+    """How many branchings began to be amplified by the frontier test, and later statements of
+    present honest authors with another sign. All is worked out from the statements alone."""
+    places = collections.defaultdict[Any, Statements](dict)
+    for one in statements:
+        places[one.place][one.author, one.round] = one
+    passed, found, beta = 0, list[str](), genesis.rules.beta
+    for place, some in places.items():
+        drawn = draw(genesis, decision, place.epoch, place.generation)
+        for (author, count), one in some.items():
+            before = some.get((author, count - 1))
+            if author in byzantine or before is None:
+                continue
+            risen = one.opinions.amplified & ~before.opinions.amplified
+            reached, present = frontier(one, some, drawn, beta)
+            for n in range(len(one.opinions.z)):
+                signs = {sign(at(some, a, reached, beta), n) for a in present}
+                if not risen >> n & 1 or len(signs) > 1 or 0 in signs:
+                    continue
+                passed += 1
+                found += [
+                    f"agent {a} states {sign(later, n)} in round {r} of {place}"
+                    for (a, r), later in some.items()
+                    if a in present - byzantine and r > reached and sign(later, n) not in signs
+                ]
+    return passed, found
 
 
 def sign(statement: Statement | None, branching: int) -> int:
