@@ -61,8 +61,8 @@ def test_an_opening_is_capped_and_checked() -> None:
 def test_no_opinion_of_one_lsb_or_more_falls_below_one(order: int, f: int) -> None:
     """The map of a round over the whole format, each sign: all heard have the least opinion."""
     for sign, heard in itertools.product((1, -1), (0, 1, 16)):
-        step = 1 if f < 16 else 7
-        values = [*range(1, 64), *range(64, (1 << f) + 1, step), 1 << f]
+        step = 7 if (f, heard) == (16, 16) else 1  # sixteen take long
+        values = [*range(1, 64), *range(64, 1 << f, step), 1 << f]
         works = [Work(sign * one, (sign,) * heard, order) for one in values]
         results = evaluate(works, f)
         assert min(sign * one for one in results) >= 1
