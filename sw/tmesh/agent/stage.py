@@ -159,6 +159,8 @@ class Stage:
     def advance(self) -> None:
         """Ask for the updates of the next statement, if all of the list is there."""
         me, last = self._context.me, self.history.last(self._context.me)
+        if self._context.failed:
+            return
         if self._making is not _NONE or last is None or last.stands or self.round <= self._signed:
             return
         if self.round > self._rules.rules.last(self.place.epoch):
