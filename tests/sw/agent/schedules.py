@@ -10,7 +10,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tmesh.agent import (
     Send,
     SetTimer,
     Statement,
+    Work,
     evaluate,
 )
 from tmesh.agent.draw import Draw, draw
@@ -43,7 +44,8 @@ class Run:
     """One swarm of `agents` on a complete mesh, of which `faulty` are of the kind `adversary`.
 
     loss, copies, restarts: probabilities of each event. haste: that a timer expires although
-    messages are on the way. rules: of the genesis.
+    messages are on the way. rules: of the genesis. wrong: what agent `wrong_core` computes instead
+    of an update's result.
     """
 
     agents: int
@@ -58,6 +60,7 @@ class Run:
     links: list[tuple[int, int]] | None = None
     labels: tuple[str, ...] = ("no", "yes")
     wrong_core: int | None = None
+    wrong: Callable[[Work, int], int] = lambda work, z: z + 1
     wrong_audits: int | None = None
     self_check: bool = True
 
@@ -165,7 +168,7 @@ class Run:
                 case Compute(token, works, claimed):
                     results: list[Any] = evaluate(works, self.rules.f)
                     if agent == self.wrong_core and claimed is None:
-                        results = [one + 1 for one in results]
+                        results = [self.wrong(*one) for one in zip(works, results, strict=True)]
                     if claimed is not None:
                         results = [a == b for a, b in zip(results, claimed, strict=True)]
                         if agent == self.wrong_audits:
