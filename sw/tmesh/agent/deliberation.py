@@ -21,7 +21,7 @@ from tmesh.finality.rules import Begin, Final, Lock, Start
 STATEMENTS, VOTES = 48, 128
 
 #: An agent asks for missing statements and votes in every fourth beat. While it makes no statement
-#: it asks in each beat, for at most 32 beats.
+#: it asks in each beat, for at most 32 beats; beyond the grace it asks all that it waits for.
 UNPROMPTED, HASTE = 4, 32
 
 #: Statements of later epochs and generations that an agent keeps, for each author.
@@ -60,7 +60,7 @@ class Deliberation:
         self._openings: dict[int, Statement] = {}
         self._early: dict[int, list[Statement]] = {}
         self._epoch, self._begins = 1, tuple[int, ...]()
-        self._patience = Patience(self._rules.grace, self._rules.patience)
+        self._patience = Patience(context.me, self._rules.grace, self._rules.patience)
         self._locks, self._told, self._acquainted = tuple[Lock, ...](), Summary(()), 0
         self._double_votes = DoubleVotes()
         self._beats = self._quiet = 0
@@ -165,7 +165,8 @@ class Deliberation:
             match self.voter.replies.pop(0):
                 case Begin(epoch, outcomes):
                     self._epoch, self._begins = epoch, outcomes
-                    self._patience = Patience(self._rules.grace, self._rules.patience)
+                    me, rules = self._context.me, self._rules
+                    self._patience = Patience(me, rules.grace, rules.patience)
                     self._double_votes.trim(epoch)
                 case Start(epoch):
                     self._wake(self._rules.beat * self._rules.epoch_beats * epoch, epoch)
@@ -266,7 +267,8 @@ class Deliberation:
             turn = next(self._turn)
             asked = {self._near[turn % len(self._near)]}
             if waits:
-                asked |= set(waits) if stage.sampled else {waits[turn % len(waits)]}
+                urgent = stage.sampled or self._quiet > self._rules.grace
+                asked |= set(waits) if urgent else {waits[turn % len(waits)]}
             for other in sorted(asked):
                 self._ask(stage, other)
         self._advanced = False

@@ -10,7 +10,7 @@ from tmesh.agent.context import Context
 from tmesh.agent.effects import Compute, Persist
 from tmesh.agent.history import History
 from tmesh.agent.opinion import Work, evaluate, updated, updates
-from tmesh.agent.patience import Patience
+from tmesh.agent.patience import Patience, Wait
 from tmesh.agent.records import Record, RecordKind
 from tmesh.agent.sight import Sight
 from tmesh.agent.spread import Spread
@@ -152,7 +152,6 @@ class Stage:
         record = Record(RecordKind.STATEMENT, self.decision.id, signed.encoded)
         self._context.do(Persist(record.encoded))
         self._signed = signed.round
-        self._patience.begin()
         self._checker.add(signed, found)
         self._use(found)
 
@@ -191,7 +190,7 @@ class Stage:
         for other in before:
             entry = self.history.at(other, self.round - 1)
             if entry is None:
-                if not self._patience.exhausted(other):
+                if not self._patience.exhausted(self._context.me, other):
                     return None
             elif entry.list_ >> self._context.me & 1:
                 heard.append(other)
@@ -202,11 +201,8 @@ class Stage:
         last = self.history.last(self._context.me)
         if self._making is not _NONE or last is None or last.stands:
             return []
-        waits = [one for one in last.heard if self.history.at(one, self.round - 1) is None]
-        causes = {other: self._causes(other) for other in waits}
-        silent = [other for other in waits if other in causes[other]]
-        self._patience.beat(silent, set().union(*causes.values()))
-        return waits
+        self._patience.beat(self._waits())
+        return self._missing(self._context.me)
 
     def lacking(
         self, other: int, heights: tuple[int, ...], doubts: Iterable[tuple[int, int]], most: int
@@ -241,28 +237,34 @@ class Stage:
         new, self._questions = missing - self._questions, missing
         return {author for author, _ in new}
 
-    def _causes(self, author: int) -> set[int]:
-        """The agents that an author's next statement waits for, as far as this agent knows: itself
-        if it has all that it must cite, else the causes of the missing statements."""
-        found, seen, left = set[int](), {author}, [author]
+    def _waits(self) -> list[Wait]:
+        """The waits that this agent's next statement depends on, its own and those of others."""
+        me = self._context.me
+        found, seen, left = list[Wait](), {me}, [me]
         while left:
-            one = left.pop()
-            last = self.history.last(one)
-            missing = {
-                other
-                for other in (last.heard if last is not None else ())
-                if not self._has(one, other) and self._patience.excuses(other)
-            }
-            found |= set() if missing else {one}
-            left += missing - seen
-            seen |= missing
+            listener = left.pop()
+            for author in self._missing(listener):
+                if not self._missing(author):
+                    found.append(Wait(listener, author, self.history.height(author)))
+                if author not in seen:
+                    seen.add(author)
+                    left.append(author)
         return found
+
+    def _missing(self, listener: int) -> list[int]:
+        """The authors whose statements a listener's next one lacks, as far as this agent knows."""
+        last = self.history.last(listener)
+        return [
+            author
+            for author in (last.heard if last is not None else ())
+            if not self._has(listener, author) and not self._patience.exhausted(listener, author)
+        ]
 
     def _has(self, one: int, other: int) -> bool:
         """Whether an author has what its next statement cites of another, as far as this agent
         knows: it has that itself, or at level `sampled` it was not told otherwise."""
         count = self.history.height(one)
-        if not self._rules.sampled:
+        if not self._rules.sampled or one == self._context.me:
             return self.history.at(other, count - 1) is not None
         heights = self._reported.get(one)
         return heights is None or heights[one] != count or heights[other] >= count

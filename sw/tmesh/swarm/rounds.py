@@ -260,12 +260,10 @@ class _Generation:
                 if one.deaf:
                     honest = [a for a in np.nonzero(near[agent])[0] if a not in self.kinds]
                     near[agent, honest[1:]] = False
-        if self.hidden.any():
+        if self.hidden.any() and self._sight is not None:
             keepers = ~np.isin(np.arange(len(near)), list(self.kinds))
             near[np.ix_(keepers, self.hidden)] = False
-            if self.count > 1 and self._sight is None:
-                near[np.ix_(keepers, self.launders)] = False  # they cite what nobody has
-            elif self.count > 1:
+            if self.count > 1:
                 near &= ~(self._refused(before) & keepers[:, None])
         if self.count > 1:  # the list of round r − 1 says whom its author hears
             near &= before.T
@@ -304,7 +302,10 @@ class _Generation:
         for agent, one in self.kinds.items():
             if self.members[agent] and self.checked:
                 amplified = bool(self.amplified[agent] >= 0)
-                found[agent] = one.lies(count, amplified, self.ranks[agent], self.gone)
+                lies = one.lies(count, amplified, self.ranks[agent], self.gone)
+                # At level `closure` its fellows pass a hidden agent's statements on.
+                shown = self.hidden[agent] and self._sight is None and count > 0
+                found[agent] = lies or shown
         return found
 
 
