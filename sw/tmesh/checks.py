@@ -220,7 +220,7 @@ def finite(name: str, result: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _numeric(name: str, value: object, kind: str, form: str = "") -> npt.NDArray[Any]:
-    """`value` as an array of its own type, if that is one of `kind`."""
+    """`value` as an array of its present type, if that is one of `kind`."""
     try:
         _check_leaves(name, value, kind, form)
         array = np.asarray(value)

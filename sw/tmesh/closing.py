@@ -1,4 +1,4 @@
-"""What must be let go of in the end."""
+"""A base for objects that hold a resource until they are closed."""
 
 import abc
 from types import TracebackType
@@ -10,7 +10,7 @@ class Closing(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of what is held; a second time does nothing."""
+        """Release the resource; a second call does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -22,15 +22,15 @@ class CoreConfig:
     """Parameters of one generated core.
 
     f: fraction bits of the format Q(2, f), 8 to 16. lanes: complex multipliers of the operator MAC,
-    1, 2, 4, 8 or 16, or 0 for a core without matrices. gossip_lanes: lanes that let resident states
-    meet, 1, 2 or 3, or 0 for a core without states. agents: resident states. operators: those that
-    the core keeps. rounds: those of agents that may be under way at once, 1 to 16, or 0 for a core
-    whose states meet under unitary operators and do nothing else. link: bits of a
-    word of the command stream, 32, 64 or 128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or
-    8, or 0 for a core without one. iterative: its one CORDIC is iterative. eigenvectors: whether it
-    has them. microcoded: one multiplier does the work of a lane and of all rounds; Q(2, 14), a link
-    of 32 bits, at most 8 192 agents and 16 operators. clock_hz: the clock at which cycle counts are
-    turned into time; an estimate until a board build measures it.
+    1, 2, 4, 8 or 16, or 0 for a core without matrices. gossip_lanes: lanes that combine resident
+    states, 1, 2 or 3, or 0 for a core without states. agents: resident states. operators: operators
+    that the core keeps. rounds: agents' rounds that may overlap, 1 to 16, or 0 for a core that only
+    combines states, under unitary operators. link: bits of a word of the command stream, 32, 64 or
+    128. cordics: CORDIC units of the eigensolver, 1, 2, 4 or 8, or 0 for a core without one.
+    iterative: its one CORDIC is iterative. eigenvectors: whether it has them. microcoded: one
+    multiplier does the work of a lane and of all rounds; Q(2, 14), a link of 32 bits, at most 8 192
+    agents and 16 operators. clock_hz: the clock at which cycle counts are turned into time; an
+    estimate until a board build measures it.
     """
 
     f: int = 16

@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and how to get it."""
+"""Installed and missing tools, and how to get the missing ones."""
 
 import dataclasses
 import os
@@ -41,7 +41,7 @@ def findings() -> list[Finding]:
 
 
 def nextpnr(family: str) -> str:
-    """The program for ``ecp5`` or ``ice40``: what ``NEXTPNR_ECP5`` or ``NEXTPNR_ICE40`` names, or
-    the one beside this Python (``requirements-fpga.lock``)."""
+    """The program for ``ecp5`` or ``ice40``: the one that ``NEXTPNR_ECP5`` or ``NEXTPNR_ICE40``
+    names, or the one beside this Python (``requirements-fpga.lock``)."""
     beside = Path(sys.executable).with_name(f"yowasp-nextpnr-{family}")
     return os.environ.get(f"NEXTPNR_{family.upper()}") or str(beside)

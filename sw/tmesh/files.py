@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader finds the old file or the new one, with the permissions of the old one; a link stays a
     link. Devices and pipes are written directly, and so is a file that cannot be replaced, such as
-    a mount of its own. Missing folders are made. Raises `FileError`, naming `path`.
+    a mount point. Missing folders are made. Raises `FileError`, naming `path`.
     """
     with named(path):
         special = path.exists() and not path.is_file()

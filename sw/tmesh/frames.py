@@ -1,12 +1,13 @@
 """Frames of the link: one definition for gateware, host and documentation.
 
-A link carries two streams of the engine's words, commands one way and replies the other, over any
-transport of bytes that keeps their order, whatever it loses, changes or adds. Words are counted
-from the last reset, modulo 2¹⁶, and a frame says which of them it carries, so what is repeated is
-recognised, and what is missing, too. Fields are little-endian.
+A link carries two streams of the engine's words, commands one way and replies the other. The
+transport must keep the order of bytes; it may lose, change or add some. Words are counted from the
+last reset, modulo 2¹⁶, and a frame says which of them it carries. So a receiver recognises repeated
+and missing words. Fields are little-endian.
 
-A frame is a header, words, each followed by a byte that is 1 if it ends its packet, and the CRC-32
-of all that (ISO-HDLC, the one of zlib). On the wire it is stuffed (COBS), and a zero byte ends it.
+A frame is a header, words, and the CRC-32 of both (ISO-HDLC, the one of zlib). Each word is
+followed by a byte that is 1 if it ends its packet. On the wire it is stuffed (COBS), and a zero
+byte ends it.
 """
 
 import enum
@@ -28,7 +29,7 @@ HEADER = np.dtype(
     ]
 )
 
-#: What each of its fields says.
+#: The meaning of each of its fields.
 MEANING = {
     "kind": "see below",
     "session": "chosen by the host at a RESET; frames of another one are ignored",
@@ -51,7 +52,7 @@ BAUD = 3_000_000
 
 
 class Kind(enum.IntEnum):
-    """What a frame is for."""
+    """The purpose of a frame."""
 
     meaning: str
 

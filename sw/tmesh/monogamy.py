@@ -1,7 +1,7 @@
-"""What cannot be shared: entanglement between qubits, and an agent's vote between outcomes.
+"""Monogamy: qubits cannot share entanglement freely, and an agent cannot share its vote.
 
-Classical copies of a density matrix do not obey the first; what forbids a double spend is the
-second, which the protocol enforces with signatures. The first is here for illustration.
+Classical copies of a density matrix do not obey the first; the second forbids a double spend, and
+the protocol enforces it with signatures. The first is here for illustration.
 """
 
 import numpy as np
@@ -19,9 +19,9 @@ _YY = np.fliplr(np.diag([-1, 1, 1, -1])).astype(np.complex128)
 def concurrence(device: Device, rho: npt.ArrayLike) -> FloatArray:
     """Concurrence (...,) of two-qubit density matrices (..., 4, 4), with spectra from the device.
 
-    max(0, λ₁ − λ₂ − λ₃ − λ₄), where λᵢ², descending, are the eigenvalues of √ρ ρ̃ √ρ and
-    ρ̃ = (σ_y⊗σ_y) ρ* (σ_y⊗σ_y) (Wootters, Phys. Rev. Lett. 80, 2245, 1998). An eigenvalue that is
-    off by ε puts λ off by up to √ε, so at Q(2, 16) a separable state may show some 0.02.
+    max(0, λ₁ − λ₂ − λ₃ − λ₄), where λᵢ², descending, are the eigenvalues of √ρ ρ̃ √ρ and ρ̃ =
+    (σ_y⊗σ_y) ρ* (σ_y⊗σ_y) (Wootters, Phys. Rev. Lett. 80, 2245, 1998). An eigenvalue that is off by
+    ε puts λ off by up to √ε, so at Q(2, 16) a separable state may show some 0.02.
     """
     state = operands.density_matrix("rho", rho, device.config.q, 4)
     values, vectors = device.eigh(state)
@@ -73,7 +73,7 @@ def support(
     authors: npt.ArrayLike, outcomes: npt.ArrayLike, agents: int, conflicting: int
 ) -> tuple[FloatArray, IntArray]:
     """Shares (conflicting,) of `agents` that stand for each outcome of one conflict set, and the
-    agents that voted for two, which count for none; from votes (m,): who, and for what.
+    agents that voted for two, which count for none. Votes (m,) have an author and an outcome.
 
     The shares sum to at most 1 whatever the votes are: a vote is monogamous.
     """

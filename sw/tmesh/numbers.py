@@ -32,7 +32,7 @@ class Q:
     f: int
 
     def __post_init__(self) -> None:
-        # An object of its own type: bits of a NumPy integer would wrap where Python's do not.
+        # Python integers: bits of a NumPy integer would wrap where Python's do not.
         object.__setattr__(self, "i", checks.integer("i", self.i, least=1))
         object.__setattr__(self, "f", checks.integer("f", self.f, least=0))
         if self.width > 62:

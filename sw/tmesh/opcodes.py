@@ -7,7 +7,7 @@ OPCODE_BITS = 4
 
 
 class Opcode(enum.IntEnum):
-    """What the core does with its operands U (4×4) and X (4×4, or a and b on its diagonal)."""
+    """The core's operations on its operands U (4×4) and X (4×4, or a and b on its diagonal)."""
 
     EVOLVE = 0  #: both reduced states of U(a⊗b)U†/p, and the weight p
     SQUARE = 1  #: a²/Tr a², and Tr a²

@@ -1,7 +1,8 @@
 """Commands and replies of the engine: one definition for gateware, host and documentation.
 
-A packet is little-endian and goes over a link of 32, 64 or 128 bits, the last word marked; a header
-shorter than a word is padded with zeros. Every packet is answered by one, in order, with its tag.
+A packet is little-endian and crosses a link of 32, 64 or 128 bits, with its last word marked. A
+header shorter than a word is padded with zeros. Every packet is answered by one, in order, with its
+tag.
 """
 
 import enum
@@ -24,16 +25,16 @@ REPLY = np.dtype(
 #: Bits of a slot of a bundle, lowest first. See `tmesh_hw.engine.bundle.slot_layout`.
 SLOT = {"own": 18, "other": 18, "bank": 2, "second": 1, "double": 1, "valid": 1}
 
-#: What a round asks for, lowest first: how many addresses of others follow, the weight of them all
-#: being the same; how often the result is squared, κ = 2^squarings; whether the mean is of z alone;
-#: of an EVOLVE its operator, and whether it writes both agents.
+#: Fields of a round, lowest first: the number of addresses that follow, all with the same weight;
+#: the number of squarings, κ = 2^squarings; whether the mean is of z alone. An EVOLVE also has its
+#: operator, and whether it writes both agents.
 ROUND = {"others": 8, "squarings": 2, "dephase": 1, "both": 1, "operator": 16}
 
 #: Bits of an integer in a body.
 INTEGER = 32
 
-#: Integers of the operands U and X of a MATRIX, and of what follows its reply, from a word's start:
-#: four eigenvalues and Y. Matrices are in rows, real and imaginary part of each entry.
+#: Integers of the operands U and X of a MATRIX, and of the values after its reply, from a word's
+#: start: four eigenvalues and Y. Matrices are in rows, real and imaginary part of each entry.
 OPERANDS, RESULTS = 64, 36
 
 #: Bits from slot to slot: three fit 128.
@@ -65,7 +66,7 @@ class _Described(enum.IntEnum):
 
 
 class Command(_Described):
-    """What the engine does."""
+    """Commands of the engine."""
 
     IDENTIFY = 0x01, "argument 0: version, f, lanes, link; 1: states, operators; 2: build digest"
     RESET = 0x02, "counters to zero"
@@ -104,7 +105,7 @@ class Status(_Described):
 
 
 class Counter(_Described):
-    """What the engine counts since the last RESET."""
+    """Counters of the engine since the last RESET."""
 
     CYCLES = 0, "clocks"
     EVENTS = 1, "vectors that GOSSIP wrote"
@@ -121,7 +122,7 @@ def bundle_bits(lanes: int) -> int:
 
 
 def packed(layout: dict[str, int], values: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.uint64]:
-    """Fields as integers (m,), lowest first; what is not given is 0."""
+    """Fields as integers (m,), lowest first; a field that is not given is 0."""
     result, shift = np.zeros(1, dtype=np.uint64), 0
     for name, width in layout.items():
         value = np.asarray(values.get(name, 0)).astype(np.uint64)

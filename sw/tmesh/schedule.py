@@ -1,8 +1,8 @@
 """In which order events on resident states may run, with the result of one after another.
 
 An event reads its members and writes the first, or the first two. Another event may overlap it or
-overtake it as long as neither reads or writes what the other writes; a read and a later write of
-the same agent may share a moment, since all reads of a moment come before its writes.
+overtake it as long as neither reads or writes a state that the other writes. A read and a later
+write of the same agent may share a moment, because all reads of a moment come before its writes.
 """
 
 from collections.abc import Iterator
@@ -71,10 +71,9 @@ def bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int)
     `distance` cycles after it.
 
     A bundle has a slot for each lane; agent i is written by lane i mod `lanes`. An event takes one
-    slot, a both-write one of each agent, or a slot and the lane's next free one where both are of
-    the same lane.
-    Each event takes the earliest cycle in which all it needs is there; cycles left empty are no
-    bundles, the core waits by itself.
+    slot. A both-write takes one slot of each agent, or a slot and the lane's next free one if both
+    agents are of one lane. Each event takes the earliest cycle in which all its operands are ready.
+    Empty cycles are no bundles: the core waits by itself.
     """
     agents, lanes = checks.integer("agents", agents), checks.integer("lanes", lanes, least=1)
     distance = checks.integer("distance", distance, least=1)
@@ -98,7 +97,8 @@ def _events(name: str, value: IntArray, both: bool, agents: int) -> IntArray:
 @compiled
 def _bundles(pairs: IntArray, both: bool, agents: int, lanes: int, distance: int) -> IntArray:
     written, read = np.full(agents, -distance), np.full(agents, -1)
-    # Cycles, twice as many whenever they run out: most need few of what the slowest would.
+    # Cycles, twice as many whenever they run out: most schedules need few of the cycles of the
+    # slowest.
     slots = (lanes, 2 * (len(pairs) // lanes + distance + 4))
     taken = np.zeros(slots, dtype=np.int32)  # see `_free`
     doubles = np.zeros(slots, dtype=np.bool_)

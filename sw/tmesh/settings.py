@@ -47,7 +47,7 @@ class Settings(BaseModel):
 def plain(value: Any) -> Any:
     """`value` with NumPy's numbers and arrays as Python's, in lists, too."""
     if isinstance(value, np.floating):
-        return float(value)  # `item` leaves a number of extended precision as it is
+        return float(value)  # `item` does not convert a number of extended precision
     if isinstance(value, np.complexfloating):
         return complex(value)
     if isinstance(value, np.generic):

@@ -1,12 +1,13 @@
-"""Cellular sheaves: whether local reports can be parts of one whole, and who prevents it.
+"""Cellular sheaves: whether local reports can be parts of one whole, and which agents prevent it.
 
-A sheaf puts a vector space (a stalk) on every cell of a complex and a linear map on every pair of a
-cell and one that it bounds. A cochain is a vector for every cell of one dimension; the coboundary δ
-says how much those on the boundary of a cell disagree there (Curry 2014; Hansen, Ghrist 2019).
+A sheaf puts a vector space (a stalk) on every cell of a complex. It has a linear map from each cell
+to each cell that it bounds. A cochain is a vector for every cell of one dimension. The coboundary δ
+measures how much the vectors on the boundary of a cell disagree (Curry 2014; Hansen, Ghrist 2019).
 
 dim H¹ of a graph depends on the graph and the maps, never on data, so "H¹ = 0" is no test of
-reports. What is measured here: residuals ‖(δx)_e‖ of statements x about agents, and, for claims b
-about edges, their class in C¹/im δ, zero exactly if some assignment explains all of them.
+reports. This module measures residuals ‖(δx)_e‖ of statements x about agents. For claims b about
+edges it measures their class in C¹/im δ, which is zero exactly if some assignment explains all of
+them.
 """
 
 import dataclasses
@@ -35,8 +36,8 @@ COMMUTE = 1e-9
 #: The largest entry of a map: its square, summed over a cell, stays far inside float64.
 LARGEST = 1e100
 
-#: A share of the largest entry of δᵀδ, added to its diagonal to make it invertible; and the most
-#: steps of the refinement that removes the error of that.
+#: A share of the largest entry of δᵀδ, added to its diagonal to make it invertible. A refinement of
+#: at most REFINEMENTS steps removes the error of that.
 SHIFT, REFINEMENTS = 1e-11, 50
 
 #: Weighted least squares of a sparse fit, and the residual, as a share of the largest claim, below
@@ -46,8 +47,9 @@ FITS, EXPLAINED = 30, 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Incidence:
-    """Cells of one dimension on the boundary of those of the next: coface[n] has face[n] on its
-    boundary with sign[n] (±1), and maps[n] takes the stalk of the face to that of the coface."""
+    """Cells of one dimension on the boundary of cells of the next. The cell coface[n] has face[n]
+    on its boundary with sign[n] (±1), and maps[n] takes the stalk of the face to that of the
+    coface."""
 
     coface: IntArray
     face: IntArray
@@ -64,8 +66,8 @@ class CellularSheaf:
     incidences: from every dimension to the next.
 
     Raises ``ValueError`` for an incidence of a cell that does not exist, an edge without two nodes,
-    a map that does not fit its stalks, and where going round a face by its two ways differs
-    (δδ ≠ 0).
+    and a map that does not fit its stalks. It also does if the two ways around a face differ (δδ ≠
+    0).
     """
 
     def __init__(self, stalks: Sequence[npt.ArrayLike], incidences: Sequence[Incidence]) -> None:
@@ -122,8 +124,8 @@ class CellularSheaf:
         frames: npt.ArrayLike | None = None,
     ) -> Self:
         """On the incidence graph of `agents` and `hyperedges`, the nodes in this order, with an
-        edge for every member: the hyperedge's state less the member's, taken from the member's own
-        frame by `frames` (agents, dim, dim)."""
+        edge for every member. An edge takes the hyperedge's state less the member's; `frames`
+        (agents, dim, dim) takes the latter from the member's frame."""
         agents, dim = checks.integer("agents", agents, least=0), checks.integer("dim", dim, least=1)
         members = [
             checks.column("hyperedges", hyperedge)
@@ -217,7 +219,7 @@ class CellularSheaf:
 
     def filtration(self, x: npt.ArrayLike) -> FloatArray:
         """Radii, ascending, at which parts of a graph become one part that agrees to within the
-        radius: one for each node but the first of each component."""
+        radius. Each component has one for each node but the first."""
         nodes, residuals = len(self.stalks[0]), self.residuals(x)
         # Of edges between the same two nodes, the one that agrees best; a 0 would be no edge.
         order = np.argsort(residuals, kind="stable")
@@ -233,8 +235,9 @@ class CellularSheaf:
             return np.asarray(1 / (1 + (self.residuals(x) / scale) ** 2))
 
     def obstruction(self, b: npt.ArrayLike) -> tuple[float, FloatArray]:
-        """What no assignment explains of claims `b` on edges, (edges, dim) or flat: ‖b − δδ⁺b‖, and
-        its norm on every edge. A contradiction on a cycle spreads over all of it: see `explain`."""
+        """The part of claims `b` on edges, (edges, dim) or flat, that no assignment explains: ‖b −
+        δδ⁺b‖, and its norm on every edge. A contradiction on a cycle spreads over all of it: see
+        `explain`."""
         claims, exponent = _unit(self._cochain("b", b, 1))
         rest = self._unexplained(claims, None)
         norms = _restored("b", np.append(self._norms(rest), np.linalg.norm(rest)), exponent)
@@ -269,7 +272,7 @@ class CellularSheaf:
 
     def without(self, nodes: npt.ArrayLike) -> Self:
         """The sheaf on a graph that is left when nodes are proved faulty; the others keep their
-        numbers. Those that are gone have stalks of dimension 0: cochains leave their rows out."""
+        numbers. Removed nodes have stalks of dimension 0: cochains leave their rows out."""
         if len(self.incidences) != 1:
             raise InvalidInput("only a graph can be pruned")
         gone = np.zeros(len(self.stalks[0]), dtype=np.bool_)
@@ -417,8 +420,8 @@ def _unit_matrix(delta: Matrix) -> Matrix:
 
 
 def _rank(delta: Matrix) -> int:
-    """The rank, as the number of eigenvalues of the smaller of δᵀδ and δδᵀ that are not zero: by
-    Sylvester's law that of positive pivots of δᵀδ − tolerance."""
+    """The rank: the number of nonzero eigenvalues of the smaller of δᵀδ and δδᵀ. By Sylvester's law
+    that is the number of positive pivots of δᵀδ − tolerance."""
     delta, (rows, columns) = _unit_matrix(delta), delta.shape
     square = (delta.T @ delta if columns <= rows else delta @ delta.T).tocsc()
     size = square.shape[0]

@@ -18,7 +18,7 @@ class Store:
 
     Opening the file removes a last line that an interrupted `add` left incomplete. Raises
     `FileError` if the file cannot be written or another process adds to it, `InvalidInput` if it
-    holds anything else than results; the file stays as it is then. An `add` that fails closes the
+    holds anything else than results; the file is then unchanged. An `add` that fails closes the
     store.
     """
 

@@ -16,7 +16,7 @@ from tmesh.packets import Command, Counter, Status
 Words = npt.NDArray[np.uint32]
 Replies = np.ndarray[tuple[int], np.dtype[np.void]]
 
-#: Events of one GOSSIP packet: what one scheduling takes in memory.
+#: Events of one GOSSIP packet: they bound the memory of one scheduling.
 EVENTS = 1 << 16
 
 #: Bytes of a word's 32-bit parts.
@@ -26,9 +26,9 @@ _PART = 4
 class EngineClient:
     """Commands of `tmesh.packets`, encoded and decoded for whole batches.
 
-    exchange: takes words (n, link/32), which of them end a packet (n,), and the number of words
-    to wait for; returns these. distance: bundles from an event to one that may read what it wrote
-    without being held; for speed alone.
+    exchange: takes words (n, link/32), their packet ends (n,), and the number of words to wait for;
+    returns these. distance: bundles from an event to one that may read its result without being
+    held; for speed alone.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class EngineClient:
         return replies["body"][:, 3].astype(np.int64), replies["value"].astype(np.int64)
 
     def observe(self, agents: IntArray) -> rounds.Observation:
-        """What there is to know of agents (m,)."""
+        """Spectrum, entropy, purity and diagonal of agents (m,)."""
         replies = self._send(Command.OBSERVE, self._address(agents), None)
         body = replies["body"].astype(np.int64)
         diagonal = replies["value"].astype(np.int32).astype(np.int64)
@@ -121,7 +121,7 @@ class EngineClient:
         )
 
     def _rounds(self, command: Command, members: IntArray, **asked: int) -> Replies:
-        """A packet for each of `members` (m, n), those that are −1 left out."""
+        """A packet for each of `members` (m, n), without those of −1."""
         there = members >= 0
         ordered = np.take_along_axis(members, np.argsort(~there, axis=1, kind="stable"), axis=1)
         others = np.count_nonzero(there, axis=1) - 1
@@ -185,7 +185,8 @@ class EngineClient:
         lengths: IntArray | int | None,
     ) -> tuple[Replies, IntArray]:
         """One packet for each argument, with its row of `body`, or as many of its integers as
-        `lengths` says; their replies, all of them OK, or VANISHED, and what follows these (n, …).
+        `lengths` says; their replies, all of them OK, or VANISHED, and the values behind these (n,
+        …).
         """
         n = len(arguments)
         header = np.zeros(n, dtype=packets.HEADER)

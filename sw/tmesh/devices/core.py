@@ -1,4 +1,4 @@
-"""What all devices with the core's arithmetic share: the grid, and commands."""
+"""Common parts of all devices with the core's arithmetic: the grid, and commands."""
 
 import abc
 

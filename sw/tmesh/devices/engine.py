@@ -1,4 +1,4 @@
-"""What all devices share that have an engine behind packets."""
+"""Common parts of all devices that have an engine behind packets."""
 
 import contextlib
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class EngineDevice(CoreDevice):
         return self._cycles
 
     def counters(self) -> dict[Counter, int]:
-        """What the engine has counted; to ask takes none of `cycles`."""
+        """The engine's counters; reading them takes none of `cycles`."""
         cycles = self._cycles
         counted = {counter: self._client.counter(counter) for counter in Counter}
         self._cycles = cycles

@@ -26,7 +26,7 @@ KAPPAS = (1, 2, 4, 8)
 
 @dataclasses.dataclass(frozen=True)
 class DeviceInfo:
-    """What a device is.
+    """The identity of a device.
 
     arithmetic: how states meet (`float64`; `matrix`: Kronecker → 4×4 MAC → partial trace; `pauli`:
     real forms on resident Bloch vectors; `pauli+matrix`: resident states, and matrices). lanes:
@@ -46,8 +46,8 @@ class DeviceInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """Of m resident states: eigenvalues (m, 2), ascending; von Neumann entropy (m,) in nats; purity
-    Tr ρ² (m,); the probabilities of the outcomes, the diagonal (m, 2)."""
+    """Figures of m resident states. Eigenvalues (m, 2) ascend; the von Neumann entropy (m,) is in
+    nats; purity (m,) is Tr ρ²; the diagonal (m, 2) has the probabilities of the outcomes."""
 
     eigenvalues: FloatArray
     entropy: FloatArray
@@ -251,8 +251,8 @@ class Device(Closing):
         *,
         dephase: bool = True,
     ) -> tuple[FloatArray, IntArray]:
-        """Whole rounds of resident agents (m,), one after another: each takes the mean of its own
-        state and those of its `neighbours` (m, k), −1 for none, then ρ^κ/Tr ρ^κ.
+        """Whole rounds of resident agents (m,), one after another: each takes the mean of its state
+        and those of its `neighbours` (m, k), −1 for none, then ρ^κ/Tr ρ^κ.
 
         With `dephase` only the diagonals count. Returns S(diag ρ) in nats of each new state, and
         its likelier outcome, both (m,).
@@ -267,8 +267,8 @@ class Device(Closing):
     def advance(
         self, own: npt.ArrayLike, heard: npt.ArrayLike, kappa: int = 1, *, amplify: str = "purify"
     ) -> FloatArray:
-        """Dephased updates of opinions that are not resident: z components `own` (m,) and what each
-        hears, `heard` (m, k), NaN for none. Returns the new z components, (m,).
+        """Dephased updates of opinions that are not resident: z components `own` (m,) and the cited
+        components, `heard` (m, k), NaN for none. Returns the new z components, (m,).
 
         An update takes the mean of all, and with `amplify` "purify" ρ^κ/Tr ρ^κ of it; with
         "interfere" the own state interferes with the mean. The resident states stay as they are:
@@ -307,7 +307,7 @@ class Device(Closing):
         return np.asarray(claims == found)
 
     def _advance(self, own: FloatArray, heard: FloatArray, kappa: int, how: str) -> FloatArray:
-        """One batch: every state has a place of its own, an author's two."""
+        """One batch: every state has a separate place, an author's two."""
         there = ~np.isnan(heard)
         count = len(own)
         places = np.full(heard.shape, -1)
@@ -325,8 +325,8 @@ class Device(Closing):
         return self._read(agents)[:, 2]
 
     def joint(self, pairs: npt.ArrayLike, u: npt.ArrayLike) -> ComplexArray:
-        """U (a⊗b) U†, (m, 4, 4), of pairs (m, 2) of resident agents, which stay as they are: what
-        `conjugate` of `kron` gives."""
+        """U (a⊗b) U†, (m, 4, 4), of pairs (m, 2) of resident agents, as `conjugate` of `kron` gives
+        it. The states do not change."""
         self._capacity()
         meetings, operator = operands.pairs("pairs", pairs, self._resident), self._one_operator(u)
         rho = density(self._read(meetings.reshape(-1))).reshape(-1, 2, 2, 2)
@@ -334,7 +334,7 @@ class Device(Closing):
         return self._joint_state(operator, a, b)
 
     def observe(self, agents: npt.ArrayLike) -> Observation:
-        """What there is to know of the states of resident agents (m,)."""
+        """Spectrum, entropy, purity and diagonal of the states of resident agents (m,)."""
         self._need_rounds()
         seen = self._observe(operands.agents("agents", agents, self._resident))
         return Observation(

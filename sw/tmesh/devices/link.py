@@ -23,9 +23,9 @@ DISTANCE = 1
 class LinkDevice(EngineDevice):
     """An engine at the end of a `tmesh.link.Link`.
 
-    path: what the device is called. transport, timeout, patience, clock: see `Link`. config: that
-    of the board. Raises `LinkError` when the board is gone or does not answer, and so does every
-    call after that, until `reconnect`; `EngineError` if the board is another.
+    path: the device's name. transport, timeout, patience, clock: see `Link`. config: that of the
+    board. Raises `LinkError` when the board is gone or does not answer, and so does every call
+    after that, until `reconnect`; `EngineError` if the board is another.
     """
 
     name = "link"

@@ -133,7 +133,8 @@ def pairs(name: str, value: object, loaded: int) -> IntArray:
 def opinions(
     name: str, own: object, other: str, heard: object, q: Q
 ) -> tuple[FloatArray, FloatArray]:
-    """z components (m,), and those that each hears (m, k), NaN for none, all from −1 to 1."""
+    """z components (m,), and the components that each cites (m, k), NaN for none, all from −1 to
+    1."""
     first, others = checks.reals(name, own), checks.reals_or_nan(other, heard)
     if first.ndim != 1:
         raise InvalidInput(f"{name} must have shape (m,), not {first.shape}")

@@ -52,7 +52,7 @@ class VerilatorDevice(EngineDevice):
             self._client.identify(digest)
 
     def _source(self, digest: int, verilog: str | None) -> "Source":
-        """What is simulated."""
+        """The simulated design."""
         from tmesh_hw.engine import component
         from tmesh_hw.export import simulation_verilog
         from tmesh_sim.harness import Source

@@ -1,4 +1,4 @@
-"""What makes a decision final: epochs, attestations, locks, commits and certificates."""
+"""Votes that make a decision final: epochs, attestations, locks, commits and certificates."""
 
 from tmesh.errors import InvalidCertificate
 from tmesh.finality.certificate import Certificate, Decision

@@ -1,4 +1,4 @@
-"""Signed votes, and certificates that whoever has the keys can check."""
+"""Signed votes, and certificates that anyone with the keys can check."""
 
 import dataclasses
 import hashlib
@@ -107,7 +107,7 @@ class Decision:
         return signer.sign(self.body(vote))
 
     def verify(self, keys: KeySet, author: int, vote: Vote, signature: bytes) -> bool:
-        """Whether `author`, who decides here, signed the vote."""
+        """Whether `author`, an agent of this decision, signed the vote."""
         try:
             author, body = integer("author", author, below=AGENTS), self.body(vote)
             signature = octets("signature", signature, SIGNATURE_BYTES)
@@ -120,9 +120,9 @@ class Decision:
 class Certificate:
     """A quorum's signatures of one vote: of attestations a lock, of commits a final certificate.
 
-    It is valid by its bytes and the key set alone, for its own decision; that this is the one that
-    was asked for, with the agents and the number of faults that were agreed on, its `decision`
-    says. signatures: 64 bytes each, in the order of the agents.
+    Its bytes and the key set prove it, for its `decision`. The reader checks that this is the
+    expected decision, with the expected agents and faults. signatures: 64 bytes each, in the order
+    of the agents.
     """
 
     decision: Decision

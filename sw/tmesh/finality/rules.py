@@ -4,13 +4,13 @@
 input or output and no randomness, so that every schedule can be tried. Votes of many agents are one
 number, whose bit a is that of agent a.
 
-Safety, in any schedule, while at most f of n > 3f agents lie. Two quorums of q = ⌊(n + f)/2⌋ + 1
-share an honest agent. Let q commits of epoch e for v exist, and let w ≠ v be locked in some epoch
-from e on; take the first such lock, of epoch e′. An honest agent both committed in e and attested
-w in e′. If e′ = e, two outcomes were locked in e, though an agent attests one an epoch. Let e′ > e.
-An agent commits only in its current epoch, so it committed before it attested w. It was then bound
-to v or to a later lock. That lock was for v, since e′ is the first epoch with a lock for another
-outcome. So it attested v in e′, a contradiction.
+Safety, in any schedule, while at most f of n > 3f agents are Byzantine. Two quorums of q = ⌊(n +
+f)/2⌋ + 1 agents share an honest one. Let q commits of epoch e for v exist. Let w ≠ v be locked in
+some epoch from e on, and take the first such lock, of epoch e′. An honest agent both committed in e
+and attested w in e′. If e′ = e, two outcomes were locked in e, though an agent attests one an
+epoch. Let e′ > e. An agent commits only in its current epoch, so it committed before it attested w.
+It was then bound to v or to a later lock. That lock was for v, since e′ is the first epoch with a
+lock for another outcome. So it attested v in e′, a contradiction.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ from typing import Any, NamedTuple
 from tmesh.errors import InvalidInput
 from tmesh.ledger.encoding import NUMBERS, number
 
-#: An agent keeps votes of epochs within this distance of its own. A vote of a later epoch counts as
-#: its author's entry, and of earlier ones an agent keeps the proof of its highest lock. A longer
-#: distance takes more memory, in proportion (see `State`). A shorter one loses votes that are still
-#: of use, as clocks and losses leave the agents of a swarm some epochs apart.
+#: An agent keeps votes of epochs within this distance of its present one. A vote of a later epoch
+#: counts as its author's entry, and of earlier ones an agent keeps the proof of its highest lock. A
+#: longer distance takes more memory, in proportion (see `State`). A shorter one loses votes that
+#: are still of use, as clocks and losses leave the agents of a swarm some epochs apart.
 HORIZON = 16
 
 
 class Act(enum.IntEnum):
-    """What is signed."""
+    """The act that an agent signs."""
 
     ENTER = 0  # I am in this epoch; the outcome is 0
     ATTEST = 1  # I have collapsed to this outcome
@@ -40,7 +40,7 @@ _ACTS = frozenset(Act)
 
 
 class Vote(NamedTuple):
-    """What a signature in a decision is about."""
+    """The subject of a signature in a decision."""
 
     act: Act
     epoch: int
@@ -103,7 +103,8 @@ class Start:
 
 @dataclasses.dataclass(frozen=True)
 class Begin:
-    """An epoch begins. outcomes: what is locked; of one, start from it, of two, from neither."""
+    """An epoch begins. outcomes: the outcomes that the opinion may start from. The opinion starts
+    from a single one; of none or several, from the agent's evidence."""
 
     epoch: int
     outcomes: tuple[int, ...]
@@ -124,8 +125,10 @@ Reply = Sign | Start | Begin | Final
 class State:
     """Of one agent in one decision.
 
-    bound: its own last commit. locks: the last one of each outcome that it has seen, in that order.
-    tallies: signers of each vote that it knows of. timed: whether the clock of the epoch runs.
+    - bound: the agent's last commit.
+    - locks: the last lock of each outcome that the agent has seen, in the order of arrival.
+    - tallies: the known signers of each vote.
+    - timed: whether the clock of the epoch runs.
 
     The tallies have at most 5 (2 `HORIZON` + 1) + 2 votes of one author. An epoch has two commits
     and two attestations, or three if one of them has a quorum. To these come the author's last
@@ -145,12 +148,14 @@ class State:
 
 
 def tolerated(agents: int) -> int:
-    """⌊(n − 1)/3⌋: the most agents of n that may lie."""
+    """⌊(n − 1)/3⌋: the most agents of n that may be Byzantine."""
     return (agents - 1) // 3
 
 
 def quorum(agents: int, faults: int) -> int:
-    """⌊(n + f)/2⌋ + 1: two of so many share more than f. Raises ``ValueError`` unless n > 3f."""
+    """⌊(n + f)/2⌋ + 1: two quorums share more than f agents.
+
+    Raises ``ValueError`` unless n > 3f."""
     if not 0 <= 3 * faults < agents:
         raise InvalidInput(f"faults: {faults} of {agents} agents are a third or more")
     return (agents + faults) // 2 + 1
@@ -158,8 +163,8 @@ def quorum(agents: int, faults: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """The rules for agent `me`, one of n `agents` (the bits of a number) of whom `faults` may
-    lie."""
+    """The rules for agent `me`, one of n `agents` (the bits of a number). At most `faults` of them
+    may be Byzantine."""
 
     me: int
     agents: int
@@ -176,7 +181,7 @@ class Rules:
         return quorum(self.agents.bit_count(), self.faults)
 
     def step(self, state: State, message: Message) -> tuple[State, tuple[Reply, ...]]:
-        """What a message does to a state, and what is to be done about it."""
+        """The state after a message, and the replies for the caller to act on."""
         replies: list[Reply] = []
         if state.final is not None:
             return state, ()
@@ -215,7 +220,7 @@ class Rules:
         state = self._enter(state, state.epoch, replies)
         return self._trimmed(self._follow(state, replies)), tuple(replies)
 
-    # What follows from a state
+    # Rules that follow from a state
 
     def _follow(self, state: State, replies: list[Reply]) -> State:
         """Apply rules as long as there is one to apply."""
@@ -292,7 +297,7 @@ class Rules:
                 yield vote
 
     def _reached(self, state: State, count: int) -> int:
-        """The last epoch in which, or later, so many agents are known to be; 0 for none."""
+        """The last epoch that `count` agents are known to have reached; 0 for none."""
         there = 0
         for vote, signers in sorted(state.tallies, key=lambda one: -one[0].epoch):
             there |= signers

@@ -35,7 +35,7 @@ TOGETHER = 32
 
 
 class VoteJournal(Protocol):
-    """What a voter needs of a journal: `tmesh.ledger.Journal`, or a part of an agent's."""
+    """The part of a journal that a voter needs: `tmesh.ledger.Journal`, or a part of an agent's."""
 
     path: Path
     records: list[bytes]
@@ -300,8 +300,8 @@ class Voter:
             authors = [author for author in signed if not has >> author & 1]
             authors.sort(key=lambda author: (author - self.me) % agents.bit_length())
             for author in authors:
-                # A far vote counts as entry, and no summary says that it is known: sent by order of
-                # urgency alone, the same few would fill every message.
+                # A far vote counts as entry, and no summary says that it is known. Sorted by
+                # urgency alone, the same few votes would fill every message.
                 some = later if known >> author & 1 else first
                 some.append(Signed(author, vote, signed[author]))
         return missing + (first + later)[:limit]

@@ -1,9 +1,9 @@
 """Bounds on |fixed − exact|, in LSB of Q(2, f), for operands on the grid; tests hold them.
 
-Those of the gossip datapath are worst cases, derived in ``docs/arithmetic.md``; those of the CORDIC
-and of the entropy in ``docs/eigensolver.md``; those of whole spectra are limits to what was
-measured. They hold for the real and the imaginary part of every entry of a result, to first order
-in the LSB except where a division amplifies it.
+Bounds of the gossip datapath are worst cases; ``docs/arithmetic.md`` derives them.
+``docs/eigensolver.md`` derives those of the CORDIC and of the entropy. Bounds of whole spectra are
+limits of measured errors. They hold for the real and the imaginary part of every entry of a result,
+to first order in the LSB except where a division amplifies it.
 """
 
 import math
@@ -17,27 +17,28 @@ KRON = 0.5
 #: Rounded T = U X, then a row of it against a row of U, then the result's own rounding.
 CONJUGATE = 2**0.5 + 0.5
 
-#: What normalisation adds: numerators ¼, reciprocal ⅛, result ½.
+#: The error that normalisation adds: numerators ¼, reciprocal ⅛, result ½.
 NORMALISE = 0.875
 
 #: Interference; its visibility is never below ½.
 INTERFERE = 3 + NORMALISE
 
-#: A component of a Bloch vector after a meeting, off by half as much in the density matrix: rounded
-#: coefficients ½·(1 + √3)², rounded M ¼·√3, result ½, the correction ½ and what it rounds off.
+#: A component of a Bloch vector after a two-body operation; the density matrix is off by half as
+#: much. Rounded coefficients take ½·(1 + √3)², rounded M ¼·√3, the result ½. The correction takes ½
+#: and its rounding.
 MEET = 0.5 * (1 + 3**0.5) ** 2 + 0.25 * 3**0.5 + 0.5 + 1.5
 
 #: A component after a swap test: the quotient ½, and the correction of a length.
 SWAP_TEST = 0.5 + 1.5
 
-#: A component after a weighted meeting, times the weight: numerator and weight are each off by a
-#: meeting's coefficients and M; then the quotient and the correction, p at most 1.
+#: A component after a weighted operation, times the weight. Numerator and weight are each off by
+#: the coefficients and M. The quotient and the correction come last, with p at most 1.
 WEIGHTED = 2 * (0.5 * (1 + 3**0.5) ** 2 + 0.25 * 3**0.5) + SWAP_TEST
 
 
 def agent_round(kappa: int) -> float:
-    """A component after a round: the mean is off by a vector of √3/2 LSB at most, each squaring
-    doubles that and adds as much; then the correction of the length."""
+    """A component after a round. The mean is off by a vector of √3/2 LSB at most, and each squaring
+    doubles that and adds as much. The correction of the length comes last."""
     return 0.5 * 3**0.5 * (2 * checks.power_of_two("kappa", kappa) - 1) + 1.5
 
 
@@ -68,8 +69,8 @@ def entropy(f: int) -> float:
 
 
 def evolve(p: float, f: int) -> float:
-    """Both states of an evolve with weight `p`, any operator with ‖U‖₂ ≤ 1; infinite where the
-    error of the weight may reach the weight itself (f < 11)."""
+    """Both states of an evolve with weight `p`, any operator with ‖U‖₂ ≤ 1. It is infinite where
+    the error of the weight may reach the weight itself (f < 11)."""
     p, f = checks.positive("p", p), checks.integer("f", f, least=2, most=MULTIPLIER_WIDTH - 2)
     share = WEIGHT * 2.0**-f / p
     return 4.8 / p / (1 - share) + NORMALISE if share < 1 else float("inf")

@@ -1,8 +1,8 @@
 """The core's arithmetic in integer NumPy, equal to the gateware bit for bit.
 
-A complex integer matrix is one int64 array with a last axis of 2 (real, imaginary part): a 2×2
-matrix is (..., 2, 2, 2), a 4×4 one (..., 4, 4, 2). With the core's format Q(2, f) of width
-w = f + 2, the steps of the gossip datapath and each place where a value is rounded are:
+A complex integer matrix is one int64 array with a last axis of 2 (real, imaginary part). A 2×2
+matrix is (..., 2, 2, 2), a 4×4 one (..., 4, 4, 2). With the core's format Q(2, f) of width w = f +
+2, the steps of the gossip datapath and each place where a value is rounded are:
 
 ===========  =====================  =======================================  ==================
 value        format                 rounded                                  overflow
@@ -30,8 +30,8 @@ from tmesh.golden import entropy, jacobi
 from tmesh.numbers import BoolArray, IntArray, Q, any_flag, round_shift, saturate
 from tmesh.opcodes import Opcode
 
-#: Fine-format LSBs by which a valid state or operator may reach beyond 1.0 (traces and norms are
-#: admitted to within 4 LSB each): clipped, harmless after normalisation, and not flagged.
+#: Fine-format LSBs by which a valid state or operator may exceed 1.0, as traces and norms are
+#: admitted to within 4 LSB each. They are clipped, harmless after normalisation, and not flagged.
 SLACK = 64
 
 #: Weights below 2^-8 are refused.
@@ -177,9 +177,9 @@ def round_joint(y: IntArray, f: int) -> tuple[IntArray, BoolArray]:
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """What the core answers: y (..., 4, 4, 2), the 4×4 result, or two states on its diagonal
-    blocks; the weight; eigenvalues (..., 4) and their entropy; flags. What a command does not
-    compute is zero."""
+    """The core's answer. y (..., 4, 4, 2) is the 4×4 result, or has two states on its diagonal
+    blocks. Weight, eigenvalues (..., 4), their entropy and flags follow. A field that a command
+    does not compute is zero."""
 
     y: IntArray
     weight: IntArray

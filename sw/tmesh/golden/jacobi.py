@@ -1,20 +1,20 @@
 """The Hermitian eigensolver in integers, equal to the gateware bit for bit.
 
-Cyclic Jacobi in parallel order (Brent, Luk 1985) on complex Hermitian matrices: a step treats n/2
-disjoint pairs at once, and n−1 steps make a sweep. For each pair, with pivot c = m·exp(iπφ), a
-CORDIC vectoring gives m and φ, a second one the angle t = 2θ/π and half the distance r of the
+Cyclic Jacobi in parallel order (Brent, Luk 1985) on complex Hermitian matrices. A step treats n/2
+disjoint pairs at once, and n−1 steps make a sweep. Each pair has a pivot c = m·exp(iπφ). A CORDIC
+vectoring gives m and φ. A second one gives the angle t = 2θ/π and half the distance r of the
 eigenvalues of [[a, m], [m, b]]. A block between two pairs is multiplied by the phases, which are
 three rotations, and then from both sides by plane rotations. Its part (α + βJ) turns by ψ − θ and
 its part (γ + δJ)Z by −(θ + ψ): two rotations each for real and imaginary parts instead of four.
 
 Clusters of close eigenvalues slow the sweeps down. While entries of size ε couple two clusters, the
-pivots inside a cluster have the size ε², and so have the differences of its diagonal values. The
-rotation of such a pair can have any angle. It mixes entries that the sweep has removed with entries
-that the sweep has not reached, and ε shrinks by a constant factor a sweep instead of cubically.
-Late sweeps therefore spare pairs with small pivots (`SPARED`).
+pivots inside a cluster have the size ε², and the differences of its diagonal values have that size
+too. The rotation of such a pair can have any angle. It mixes entries that the sweep has removed
+with entries that the sweep has not reached. So ε shrinks by a constant factor a sweep instead of
+cubically. Late sweeps therefore spare pairs with small pivots (`SPARED`).
 
-Negative angles and conjugates are complemented (~x is −x less one unit, far below an LSB of the
-result): in gates that is free, where a negation would be a second carry chain.
+Negative angles and conjugates are complemented: ~x is −x less one unit, far below an LSB of the
+result. In gates that is free; a negation would be a second carry chain.
 """
 
 import dataclasses
@@ -46,14 +46,14 @@ SPARED: dict[int, tuple[tuple[int, int], ...]] = {2: (), 4: (), 8: ((21, -8), (2
 SPARED_BITS = 4
 
 
-#: Diagonal values from which on a matrix is out of range: those with ‖X‖₂ < 2 stay far below, and a
-#: whole number is quick to compare with.
+#: Diagonal values from this on put a matrix out of range. Matrices with ‖X‖₂ < 2 stay far below,
+#: and a whole number is quick to compare with.
 RANGE = 3
 
 
 def order(n: int) -> list[int]:
-    """Position ``i`` after a step holds what was at position ``order[i]``: the round-robin
-    tournament, in which n−1 steps bring every two indices into one pair (2k, 2k+1)."""
+    """Position ``i`` after a step holds the index that was at position ``order[i]``: the
+    round-robin tournament, in which n−1 steps bring every two indices into one pair (2k, 2k+1)."""
     top, bottom = list(range(0, n, 2)), list(range(1, n, 2))
     if n == 2:
         return [0, 1]
@@ -70,7 +70,7 @@ def spared_bits(n: int, fmt: CordicFormat) -> list[tuple[int, int]]:
 @dataclasses.dataclass(frozen=True)
 class Spectrum:
     """Eigenvalues (..., n), ascending, with the CORDIC's fraction bits; eigenvectors in columns,
-    (..., n, n, 2) likewise, or None; and whether a diagonal value reached ±3 on the way, then
+    (..., n, n, 2) likewise, or None. The flag says whether a diagonal value reached ±3; then
     everything is zero."""
 
     values: IntArray

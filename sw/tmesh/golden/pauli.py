@@ -1,7 +1,7 @@
 """Gossip on Bloch vectors: the core's Pauli-transfer arithmetic in integers, bit for bit.
 
-With r = (1, own) and t = (1, other), an operator U acts on a pair of Bloch vectors by a real form
-for each component of the result (the Pauli transfer matrix of ρ → Tr_j U(ρ⊗ρ')U†)::
+With r = (1, own) and t = (1, other), an operator U acts on a pair of Bloch vectors. Each component
+of the result is a real form (the Pauli transfer matrix of ρ → Tr_j U(ρ⊗ρ')U†)::
 
     own'_i = Σ_jk C_ijk r_j t_k,   C_ijk = ¼ Tr[(σ_i⊗I) U (σ_j⊗σ_k) U†]
 
@@ -18,8 +18,8 @@ own'_i = M_i0 + Σ_j M_ij r_j Q(2, f)           once, from the full sum         
 renormalised own'            Q(2, f)           the correction, to the grid      cannot
 ===========================  ================  ===============================  ================
 
-A vector longer than 1 by k ≥ ½ LSB is shortened by k of its own parts of 2⁻ᶠ, k rounded, at most
-15: enough for all that the rounding above can add, and it needs no multiplier.
+A vector longer than 1 by k ≥ ½ LSB is shortened by k·2⁻ᶠ of its components, with k rounded and at
+most 15. That suffices for all roundings above, and needs no multiplier.
 
 The integers are held in float64, which is exact below 2⁵³ and which NumPy multiplies much faster.
 """
@@ -34,8 +34,8 @@ from tmesh.golden import reference
 from tmesh.golden.reference import ComplexArray, FloatArray
 from tmesh.numbers import BoolArray, IntArray
 
-#: Units of 2^-(f+1) by which M may reach beyond 1.0, clipped and not flagged: identity and swap
-#: have entries of exactly 1, and operators are admitted to within 4 LSB.
+#: Units of 2^-(f+1) by which M may exceed 1.0, clipped and not flagged. Identity and swap have
+#: entries of exactly 1, and operators are admitted to within 4 LSB.
 SLACK = 64
 
 #: The most LSB by which a vector is shortened.
@@ -51,8 +51,8 @@ _PAIRS = np.einsum("jab,kcd->jkacbd", _SIGMA, _SIGMA).reshape(4, 4, 4, 4)
 
 
 def transfer(u: ComplexArray) -> FloatArray:
-    """The forms C of operators (..., 4, 4): (..., 2, 3, 4, 4), first agent and second, components
-    x, y, z of the result, then (1, own) and (1, other)."""
+    """The forms C of operators (..., 4, 4), of shape (..., 2, 3, 4, 4). The axes are: first and
+    second agent; components x, y, z of the result; (1, own); (1, other)."""
     moved = reference.conjugate(u[..., None, None, :, :], _PAIRS)
     first = np.einsum("iab,...jkba->...ijk", _PAIRS[1:, 0], moved).real / 4
     second = np.einsum("iab,...jkba->...ikj", _PAIRS[0, 1:], moved).real / 4
@@ -60,8 +60,8 @@ def transfer(u: ComplexArray) -> FloatArray:
 
 
 def weights(u: ComplexArray) -> FloatArray:
-    """The weight p = Tr U(a⊗b)U† of operators (..., 4, 4) as a form (..., 2, 4, 4): in (1, own)
-    and (1, other) of the first agent, and of the second."""
+    """The weight p = Tr U(a⊗b)U† of operators (..., 4, 4) as a form (..., 2, 4, 4). It is a form in
+    (1, own) and (1, other) of the first agent, and of the second."""
     gram = reference.dagger(u) @ u
     first = np.einsum("jkab,...ba->...jk", _PAIRS, gram).real / 4
     return np.stack([first, np.swapaxes(first, -1, -2)], axis=-3)
@@ -82,8 +82,8 @@ def forms(rows: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
 def evolve(
     c: FloatArray, own: FloatArray, other: FloatArray, f: int
 ) -> tuple[FloatArray, BoolArray]:
-    """New states (3, m) of agents `own` (3, m) that meet `other` (3, m) under one form `c`
-    (3, 4, 4), and which of them saturated (m,). All are integers, held in float64."""
+    """New states (3, m) of agents `own` (3, m), combined with `other` (3, m) under one form `c` (3,
+    4, 4), and whether each saturated (m,). All are integers, held in float64."""
     moved = c[..., 1:].reshape(12, 3) @ other
     moved = moved.reshape(3, 4, -1) + c[..., :1] * 2.0**f
     fine, outside = _fitted(moved[:, 1:] * 2.0 ** -(f - 1), f, SLACK)
@@ -93,7 +93,7 @@ def evolve(
 
 
 def _fitted(x: FloatArray, f: int, slack: int) -> tuple[FloatArray, BoolArray]:
-    """Rounded to f+2 bits, and what lies beyond them by more than `slack`."""
+    """Rounded to f+2 bits, and whether a value exceeds them by more than `slack`."""
     rounded, limit = np.rint(x), 2.0 ** (f + 1)
     outside = np.abs(rounded + 0.5) > limit + slack
     return np.clip(rounded, -limit, limit - 1), outside
@@ -112,7 +112,7 @@ def gossip(
 ) -> tuple[IntArray, int]:
     """Events on resident states `r` (n, 3), one after another; new states, and how many saturated.
 
-    rows: (8, 16), see `rows`. pairs: (m, 2), who is written and whom it meets; with `both`
+    rows: (8, 16), see `rows`. pairs: (m, 2), the agent that is written and its partner; with `both`
     both are written, from their old states.
     """
     states, c = r.T.astype(np.float64), rows[:6].reshape(2, 3, 4, 4).astype(np.float64)

@@ -11,7 +11,7 @@ any operator, ‖U‖≤1 C_i(a, b) / C_0(a, b)          `tmesh.golden.pauli.tra
 ρ²/Tr ρ²            2 r / (1 + |r|²)               repeated log₂ κ times: ρ^κ/Tr ρ^κ
 ==================  =============================  =================================
 
-The last step shortens what is longer than 1 by k ≥ ½ LSB, by k·2⁻ᶠ of its own parts.
+The last step shortens a vector longer than 1 by k ≥ ½ LSB, by k·2⁻ᶠ of its components.
 """
 
 import dataclasses
@@ -66,8 +66,8 @@ def interfere(a: IntArray, b: IntArray, f: int) -> Fraction:
 
 
 def weigh(c: IntArray, own: IntArray, other: IntArray, f: int) -> Fraction:
-    """Under the forms `c` (4, 4, 4) of x, y, z and weight: what `own` becomes when it meets
-    `other` (m, 3). The same roundings as in `pauli`, 2f + 1 fraction bits."""
+    """`own` combined with `other` (m, 3), under the forms `c` (4, 4, 4) of x, y, z and weight. The
+    same roundings as in `pauli`, 2f + 1 fraction bits."""
     moved = np.einsum("ijk,mk->mij", c[..., 1:], other) + (c[..., 0] << f)
     fine, outside = saturate(round_shift(moved[..., 1:], f - 1), f + 2, pauli.SLACK)
     total = 2 * moved[..., 0] + np.einsum("mij,mj->mi", fine, own)
@@ -127,12 +127,12 @@ def quotient(n: IntArray, d: IntArray, f: int) -> tuple[IntArray, BoolArray]:
 
 
 def outcome_entropy(r: IntArray, f: int) -> IntArray:
-    """S(diag ρ) in nats, Q(2, f), of states (m, 3): what collapse is decided by."""
+    """S(diag ρ) in nats, Q(2, f), of states (m, 3): the test of collapse."""
     return _entropy(np.abs(r[:, 2]) << (CordicFormat(f).fraction - f - 1), f)
 
 
 def observe(r: IntArray, f: int) -> Observation:
-    """What there is to know of states (m, 3)."""
+    """Spectrum, entropy, purity and diagonal of states (m, 3)."""
     extra = CordicFormat(f).fraction - f - 1
     square = np.sum(r * r, axis=1)
     length = square_root(square << (2 * extra))

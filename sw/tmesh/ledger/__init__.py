@@ -1,4 +1,4 @@
-"""The history of a swarm: signed events, merged in any order, kept on disk."""
+"""Keys, signatures and the encoding of all messages; and a library of signed events."""
 
 from tmesh.errors import CorruptJournal, InvalidEvent, InvalidMessage, InvalidSignature
 from tmesh.ledger.event import Event, Kind, Reference

@@ -21,7 +21,7 @@ ID_BYTES = 32
 #: The most bytes of an event.
 LARGEST = 1 << 16
 
-#: Events of at most so many bytes are decoded once for all that read them.
+#: Events of at most this size in bytes are decoded once for all readers.
 SHARED = 1 << 10
 
 
@@ -84,7 +84,7 @@ class Event:
 
     @property
     def reference(self) -> Reference:
-        """What others cite it by."""
+        """Author, number and id, by which others cite it."""
         return Reference(self.author, self.seq, self.id)
 
     @cached_property

@@ -14,9 +14,9 @@ from tmesh.errors import CorruptJournal, FileError, InvalidInput
 from tmesh.files import named, sync_folder
 from tmesh.ledger.encoding import octets
 
-#: The file begins with this, a salt, and the salt's digest. Then records: length (4 bytes, little-
-#: endian), digest and so many bytes. Digests are keyed by the salt: what others have us write may
-#: look like a record, and must not pass for one where a write of it was torn.
+#: The file begins with this, a salt, and the salt's digest. Then records: length (4 bytes,
+#: little-endian), digest, content. The salt keys the digests: other agents choose content, which
+#: may look like a record. It must not pass for one after a torn write.
 MAGIC = b"tmesh journal 2\n"
 _SALT, _DIGEST = 16, 8
 _START = len(MAGIC) + _SALT + _DIGEST
@@ -32,9 +32,9 @@ class Journal(Closing):
 
     A write that was torn leaves an incomplete last record, which is left out when the file is
     opened (`torn` bytes): `append` never returned. Opening a file writes all of it again, so what
-    `records` has is on disk. Raises `CorruptJournal` where a record
-    before the last is damaged; the file then stays as it is. Raises ``OSError`` where another
-    process has the journal open, as a lock on the file's name with `.lock` after it says.
+    `records` has is on disk. Raises `CorruptJournal` where a record before the last is damaged; the
+    file is then unchanged. Raises ``OSError`` where another process has the journal open, as a lock
+    on the file's name with `.lock` after it says.
 
     If a call raises ``OSError``, the journal is as before that call, and the same call works when
     the disk does again. A record whose write failed can still be on disk after a kill, like one

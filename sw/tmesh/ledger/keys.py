@@ -1,4 +1,4 @@
-"""Ed25519 (RFC 8032): who signed what."""
+"""Keys, signatures and their checks: Ed25519 (RFC 8032) within one swarm."""
 
 import hashlib
 import secrets
@@ -20,7 +20,7 @@ KEY_BYTES, SIGNATURE_BYTES, SWARM_BYTES = 32, 64, 32
 #: The swarm id of keys that are used without a genesis.
 NO_SWARM = bytes(SWARM_BYTES)
 
-#: Verdicts on so many signatures are remembered, about 400 bytes each.
+#: Remembered verdicts on signatures, about 400 bytes each.
 REMEMBERED = 1 << 16
 
 
@@ -64,9 +64,9 @@ class Signer:
 class KeySet:
     """The public keys (32 bytes each) of all agents, in the order of their numbers.
 
-    Raises `InvalidInput` for two equal keys, as one agent would count twice, and for a key that
-    is not in the group of the base point (`tmesh.ledger.curve`), as others could sign for it.
-    Signatures count only in one `swarm`, whose id has 32 bytes.
+    Raises `InvalidInput` for two equal keys, because one agent would count twice. It also does for
+    a key outside of the group of the base point (`tmesh.ledger.curve`), because others could sign
+    for it. Signatures count only in one `swarm`, whose id has 32 bytes.
     """
 
     def __init__(self, keys: Sequence[bytes], swarm: bytes = NO_SWARM) -> None:
@@ -114,7 +114,7 @@ class KeySet:
         """Whether `author`, one of these agents, signed the message in this swarm.
 
         As RFC 8032, 5.1.7 without the factor 8, on OpenSSL: S < L, and [S]B − [k]A, encoded, is R
-        byte for byte. So R has one encoding, and for a key of order L it has order L too; R is the
+        byte for byte. So R has one encoding, and for a key of order L it has order L too. R is the
         neutral point only if the key's owner chose it.
         """
         if not 0 <= author < len(self._keys) or len(signature) != SIGNATURE_BYTES:

@@ -1,4 +1,4 @@
-"""The directed acyclic hypergraph of signed events: who saw what, mergeable in any order."""
+"""The directed acyclic hypergraph of signed events, which two agents can merge in any order."""
 
 import contextlib
 import dataclasses
@@ -82,8 +82,8 @@ class Ledger:
     ----------
     keys: of all agents.
     check: says what is wrong with the payload of an event, or None. It must depend on nothing but
-        the event, or agents will not agree on what is valid.
-    journal: where admitted events are kept; those that are in it are read first, and checked.
+        the event, or agents will not agree on the valid events.
+    journal: where admitted events are kept; events in it are read first, and checked.
 
     Raises `InvalidEvent` where the journal holds an event that is not valid or lacks its parents,
     `CorruptJournal` where it holds something else.
@@ -113,12 +113,12 @@ class Ledger:
             self._journal = journal
 
     def append(self, event: Event) -> Admission:
-        """Take in one event, and those that waited for it.
+        """Take in one event, and the events that waited for it.
 
-        Raises `InvalidEvent` with the reason where it is not signed by its author and witnesses,
-        contradicts the events that it cites, or fails the check; the ledger is then as before.
-        With a journal the event is on disk when this returns. Raises ``OSError`` where it cannot
-        be written.
+        Raises `InvalidEvent` with the reason if its author or a witness did not sign it, if it
+        contradicts the events that it cites, or if it fails the check. The ledger is then as
+        before. With a journal the event is on disk when this returns. Raises ``OSError`` where it
+        cannot be written.
         """
         known = self._known(event.reference)
         self.merge([event])
@@ -134,8 +134,8 @@ class Ledger:
         used: Iterable[Event] = (),
         payload: bytes = b"",
     ) -> Event:
-        """Sign the next event of one's own chain, from the events that it `used`, in any order,
-        and append it: with a journal it can be sent when this returns.
+        """Sign the next event of the signer's chain, from the events that it `used`, in any order,
+        and append it. With a journal it can be sent when this returns.
 
         Raises as `append` does, and ``ValueError`` where an event that it used is not here.
         """
@@ -205,7 +205,7 @@ class Ledger:
                 raise InvalidEvent(f"event {event.id.hex()} is not what its bytes say")
             self._valid(event)
             for cited in event.cited:
-                # Those that it cites came before it, so there is no cycle.
+                # The events that it cites came before it, so the graph has no cycle.
                 if cited.id not in seen and not self._below(cited):
                     raise InvalidEvent(f"event {event.id.hex()} lacks {cited.id.hex()}")
             _fits(event, seen.get)

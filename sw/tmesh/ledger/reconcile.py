@@ -1,8 +1,8 @@
 """Finding what two sets of ids do not share, in bytes that grow with the difference.
 
-Range-based set reconciliation (Meyer, "Range-Based Set Reconciliation", SRDS 2023): the sorted ids
-are cut into ranges; a range whose fingerprints agree is left alone, another is cut again, and a
-small one is listed. An answer needs nothing from before, so an agent keeps no state of an exchange.
+Range-based set reconciliation (Meyer, SRDS 2023) cuts the sorted ids into ranges. A range whose
+fingerprints agree is left alone, another is cut again, and a small one is listed. An answer needs
+nothing from before, so an agent keeps no state of an exchange.
 """
 
 import bisect
@@ -20,11 +20,11 @@ from tmesh.ledger.encoding import array, loaded, octets
 from tmesh.ledger.event import ID_BYTES, Event
 from tmesh.ledger.ledger import Ledger
 
-#: A range is cut into so many, and listed when it holds at most so many ids.
+#: A range is cut into `CUTS`, and listed if it holds at most `LISTED` ids.
 CUTS, LISTED = 16, 4
 
-#: The most ranges, ids and bytes of a message; the next exchange finds the rest. So many bytes hold
-#: the most ranges and ids.
+#: The most ranges, ids and bytes of a message; the next exchange finds the rest. `BYTES` hold the
+#: most ranges and ids.
 RANGES, IDS, BYTES = 1 << 14, 1 << 16, 1 << 22
 
 _LAST = b"\xff" * (ID_BYTES + 1)  # above all ids
@@ -107,11 +107,11 @@ class Reconciler:
 
 @dataclasses.dataclass(frozen=True)
 class Exchange:
-    """What it took to make two ledgers equal.
+    """The cost of making two ledgers equal.
 
-    rounds: whole exchanges, the last of which finds nothing more to move. messages, message_bytes:
-    of reconcilers. events, event_bytes: that were moved. refused: the reason for each event, by
-    its id, that was not let in.
+    rounds: whole exchanges; the last one finds nothing more to move. messages, message_bytes: of
+    reconcilers. events, event_bytes: moved events. refused: for each refused event, by its id, the
+    reason.
     """
 
     rounds: int
@@ -152,7 +152,7 @@ def reconcile(a: Ledger, b: Ledger) -> Exchange:
                         target.append(Event.decode(event.encoded))
                     except InvalidEvent as error:
                         refused[event.id] = str(error)
-                # Where the messages had no room for what these stand on, it is asked for by id.
+                # If the messages had no room for events that these cite, ask for them by id.
                 sent |= names
                 names = (target.missing() & source.ids) - sent - refused.keys()
                 size += ID_BYTES * len(names)

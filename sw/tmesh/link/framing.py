@@ -93,7 +93,7 @@ def encode(frame: Frame) -> bytes:
 
 
 def decode(stuffed: bytes, link: int) -> Frame | None:
-    """The frame of what comes before a zero; None if it is damaged, or of another version.
+    """The frame before a zero; None if it is damaged, or of another version.
 
     A RESET is read whatever its version and the size of its words.
     """

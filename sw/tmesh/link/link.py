@@ -12,7 +12,7 @@ from tmesh.frames import Kind
 from tmesh.link.framing import Bools, Decoder, Frame, Words, encode
 from tmesh.link.transport import Transport
 
-#: Bytes of replies that may be under way: less than the kernel keeps for a serial port.
+#: Bytes of replies that may be in flight: less than the kernel keeps for a serial port.
 WINDOW = 3072
 
 #: How many times more patient the host becomes at most.
@@ -20,7 +20,7 @@ PATIENCE = 4
 
 _TURN = 1 << frames.POSITION_BITS
 
-#: Words that may be under way to a board that has room for them.
+#: Words that may be in flight to a board that has room for them.
 _FLIGHT = _TURN // 4
 
 
@@ -28,9 +28,9 @@ class Link:
     """Words to an engine behind a transport and back, in order, each once.
 
     name: of the board in errors. connect: opens a transport. bits: of a word. timeout: seconds
-    without progress after which the board is given up. patience: seconds without a byte after which
-    what is missing is asked for, doubled where this does not help, and with bytes that do not help
-    the longest of them. clock: for both, in seconds.
+    without progress before the link gives up. patience: seconds without a byte before the link asks
+    for missing words. It doubles while this does not help, and is longest while useless bytes
+    arrive. clock: for both, in seconds.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Link:
         self._begin(0)
 
     def connect(self) -> None:
-        """Open the transport, and reset the board: whatever was under way is forgotten.
+        """Open the transport, and reset the board: words in flight are forgotten.
 
         Raises `LinkError` if there is no board, or one of another version or size of words.
         """
@@ -109,7 +109,7 @@ class Link:
         # Words that came since the reset, those of them that the board knows about, and all that it
         # was ever allowed to send.
         self._expected = self._told = self._allowed = 0
-        # Words that may be under way, there and back: fewer after each loss, more as they arrive.
+        # Words that may be in flight, both ways: fewer after each loss, more as they arrive.
         self._flight, self._window = _FLIGHT, self._widest
 
     def _reset(self, transport: Transport) -> None:
@@ -146,7 +146,8 @@ class Link:
         received: list[Words] = []
         heard = moved = told = self._clock()
         patience = self._patience
-        # Asked for what is missing, gone back to what the board lacks: once until something moves.
+        # Whether it has asked for missing words, and gone back to words that the board lacks: once
+        # until a word moves.
         asked = went_back = False
         ask = False
         while self._kept < end or self._expected < wanted:

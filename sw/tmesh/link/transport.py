@@ -1,4 +1,4 @@
-"""What carries the bytes of a link."""
+"""Transports that carry the bytes of a link."""
 
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class Transport(Protocol):
     """
 
     def read(self) -> bytes:
-        """What has come; nothing, if that is so after a moment."""
+        """The bytes that have come; none, if none come within a moment."""
 
     def write(self, data: bytes) -> None:
         """Send `data`, at once or soon."""
@@ -31,7 +31,7 @@ class Transport(Protocol):
 
 
 class SerialTransport:
-    """A serial port, or what pyserial takes for one (``socket://host:port``, ``rfc2217://…``).
+    """A serial port, or another port of pyserial (``socket://host:port``, ``rfc2217://…``).
 
     path: of the port; ``PATH?baud=N`` sets its bits per second. timeout: seconds after which a
     write that the board does not take is given up.

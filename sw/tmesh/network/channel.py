@@ -1,4 +1,4 @@
-"""What a radio does to one message: delay, loss, duplication. All figures are assumptions."""
+"""A radio's effects on one message: delay, loss, duplication. All figures are assumptions."""
 
 from typing import Annotated, Literal, Self
 
@@ -18,7 +18,7 @@ class Channel(Settings):
 
     delay: a message takes `minimum` seconds and a random part of mean `spread`: none (`fixed`),
     uniform from 0 to twice that, or lognormal with parameter `sigma`. Messages overtake each other
-    wherever it varies. duplicates: probability of a second copy, with a delay of its own.
+    wherever it varies. duplicates: probability of a second copy, with an independent delay.
 
     Loss alternates between a good and a bad state (Gilbert 1960, Elliott 1963): of each link, one
     step a message, `worsen` and `recover` the probabilities of a change, `loss` and `burst_loss`
@@ -42,7 +42,7 @@ class Channel(Settings):
         return self
 
     def delays(self, rng: np.random.Generator, count: int) -> list[float]:
-        """Delays of so many messages, in seconds."""
+        """Delays of `count` messages, in seconds."""
         if self.delay == "uniform":
             parts = rng.uniform(0, 2 * self.spread, count)
         elif self.delay == "lognormal":
@@ -65,8 +65,8 @@ class Channel(Settings):
         return (1 - bad) * self.loss + bad * self.burst_loss
 
 
-#: Orders of magnitude to try a swarm under, assumed, not measured: a wired switch; IEEE 802.11 in
-#: one room; an airborne ad-hoc mesh with fades; LoRa at some kbit/s.
+#: Orders of magnitude to try a swarm under, assumed, not measured. They stand for a wired switch;
+#: IEEE 802.11 in one room; an airborne ad-hoc mesh with fades; LoRa at some kbit/s.
 PROFILES = {
     "ideal": Channel(delay="fixed", minimum=0.001, spread=0.0),
     "lan": Channel(delay="uniform", minimum=0.0002, spread=0.0001),

@@ -1,4 +1,4 @@
-"""An asynchronous network in simulated time: what is sent arrives late, twice, or never."""
+"""An asynchronous network in simulated time: messages arrive late, twice, or never."""
 
 import heapq
 import itertools
@@ -16,7 +16,7 @@ from tmesh.settings import Settings
 #: Agents by number.
 Agents = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(strict=False)]
 
-#: Random numbers are drawn so many at a time.
+#: Random numbers are drawn in batches of this size.
 BLOCK = 1 << 12
 
 
@@ -95,9 +95,9 @@ class Network:
         self._push(self.now + seconds, agent, token)
 
     def window(self, until: float) -> list[tuple[float, int, Any]]:
-        """What arrives next, (time, agent, message): everything within `lookahead` of the first,
-        and so independent of what is sent on account of it. Time goes on to its end; the list is
-        empty if nothing arrives before `until`."""
+        """The next arrivals, (time, agent, message): all messages within `lookahead` of the first,
+        and so independent of messages sent in answer. Time advances to its end; the list is empty
+        if nothing arrives before `until`."""
         if not self._queue or self._queue[0][0] >= until:
             return []
         end = self._queue[0][0] + self.lookahead

@@ -1,4 +1,4 @@
-"""Who hears whom, and how that changes while agents move."""
+"""Meshes: the pairs of agents in range, and their change while agents move."""
 
 from typing import Annotated, Literal, Self
 

