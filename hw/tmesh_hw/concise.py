@@ -13,7 +13,7 @@ _PROCESS = re.compile(r"  always @\* begin\n.*?^  end\n", re.DOTALL | re.MULTILI
 _LEFT = re.compile(r"^( +\S[^=\n]*) = ", re.MULTILINE)
 _NAME = re.compile(r"\\\S+|[A-Za-z_]\w*")
 
-#: What wakes a process that depends on no signal.
+#: A trigger for a process that depends on no signal.
 _WAKE = re.compile(r"    if \(\\\$auto\$\S+ \) begin end\n")
 
 

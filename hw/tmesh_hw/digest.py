@@ -1,4 +1,4 @@
-"""What identifies a build without making it."""
+"""An identity of a build, without making it."""
 
 import hashlib
 from importlib.metadata import version

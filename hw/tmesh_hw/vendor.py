@@ -1,4 +1,4 @@
-"""What a component is elaborated for."""
+"""Targets of elaboration."""
 
 import dataclasses
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Verilator:
-    """The platform of what is only simulated, by Verilator."""
+    """The platform of components that are only simulated, by Verilator."""
 
 
 VERILATOR = Verilator()
@@ -18,6 +18,6 @@ def is_ecp5(platform: Any) -> bool:
 
 
 def is_verilator(platform: Any) -> bool:
-    """Whether a component is only simulated: then what takes time there may be left out, as long as
-    nobody can tell."""
+    """Whether a component is only simulated: then costly work may be left out if that has no
+    visible effect."""
     return isinstance(platform, Verilator)

@@ -1,4 +1,4 @@
-"""Yosys from its wheel: on one component, in a process of its own, or as a command."""
+"""Yosys from its wheel: on one component, in a separate process, or as a command."""
 
 import argparse
 import subprocess
@@ -14,10 +14,10 @@ from pyosys import libyosys
 libyosys.run_pass(f"script {sys.argv[1]}", libyosys.Design())
 """
 
-#: What goes before ``synth_ecp5``. No memory is read where it is written in the same cycle, unless
-#: what is read is not used, so that none needs a bypass; netlists are simulated with memories that
-#: then give what is wrong. And equal registers that are to be kept are only kept as cells, once
-#: each has its reset: what equal ones share later would be made of gates.
+#: Commands before ``synth_ecp5``. No memory reads an address that it writes in the same cycle,
+#: unless the word read is not used. So no memory needs a bypass; simulated netlists have memories
+#: that give a wrong word then. Equal registers with `keep` are kept only as cells, once each has
+#: its reset: registers that share it later would be made of gates.
 PREPARE_ECP5 = (
     "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i",
     "proc",
@@ -75,7 +75,7 @@ def run(rtlil: str, *commands: str) -> str:
 
 
 def main() -> None:
-    """What Amaranth's build plans call: a script, and a log of it."""
+    """The command of Amaranth's build plans: a script, and a log of it."""
     from pyosys import libyosys
 
     parser = argparse.ArgumentParser(description=main.__doc__)

@@ -1,11 +1,11 @@
 """Arithmetic blocks, each a stream component usable alone.
 
-Every block accepts one transaction on stream `i`, answers on stream `o` in order, stalls on either
-side without losing anything, forwards `carry` (data of any shape) untouched beside the result, and
+Every block accepts one transaction on stream `i`, answers on stream `o` in order, and stalls on
+either side without loss. It forwards `carry` (data of any shape) unchanged beside the result. It
 has `latency` (cycles from the accepted input to the valid output, no stalls) and `model()` (the
 same result as integers). Two take a matrix entry by entry: `PartialTraces`, and `EntrywiseMac`,
 which does not stall: its owner gives what there is room for. `Kronecker`, `OperatorMac` and
-`PartialTrace` are for whole matrices; the gossip datapath is made of those that take entries.
+`PartialTrace` are for whole matrices; the gossip datapath uses the blocks that take entries.
 `BlockMemory` alone has ports, not streams.
 """
 

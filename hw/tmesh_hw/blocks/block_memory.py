@@ -19,10 +19,11 @@ _ADDRESS = 14
 class BlockMemory(wiring.Component):
     """Words, one written and one read in a cycle; zero in the beginning.
 
-    Yosys infers the blocks of an ECP5 but leaves their output registers unused, and a block
-    without one takes 5.7 ns to answer. So these are ``DP16KD`` there, each as deep as the whole
-    memory, so that nothing is chosen between them; a memory and a register elsewhere, and where it
-    is deeper than a block. What is read while it is written is not known: nobody may use it.
+    Yosys infers the blocks of an ECP5 but leaves their output registers unused, and a block without
+    one takes 5.7 ns to answer. So these are ``DP16KD`` there, each as deep as the whole memory, so
+    no multiplexer stands behind them. Elsewhere, and where it is deeper than a block, it is a
+    memory and a register. A word that is read while it is written is undefined, and must not be
+    used.
 
     Parameters
     ----------
@@ -31,8 +32,8 @@ class BlockMemory(wiring.Component):
     Members
     -------
     write: ``{address, value, valid: 1}``
-    address: is read; value: what it held, `latency` cycles later
-    enable: low, `value` stays, and so does the word on its way to it
+    address: is read; value: its word,  `latency` cycles later
+    enable: low, `value` stays, and so does the word behind it
     """
 
     #: The memory, and a register behind it.

@@ -22,7 +22,7 @@ from tmesh.numbers import IntArray
 from tmesh_hw.blocks.checks import check_choice
 from tmesh_hw.numbers import multiply, round_shift
 
-#: Matrices under way: at full rate even of one eigenvalue each.
+#: Matrices in flight: at full rate even of one eigenvalue each.
 _ROOM = 16
 
 
@@ -99,7 +99,7 @@ class Entropy(wiring.Component):
             tags[0].carry.eq(carry),
         ]
         m.d.sync += [after.eq(before) for before, after in itertools.pairwise(tags)]
-        # Decided in the cycle before; what left is counted a cycle later.
+        # Decided in the cycle before; a departure is counted a cycle later.
         left_room = Signal()
         m.d.sync += [
             left_room.eq(leaves),
@@ -117,7 +117,7 @@ class Entropy(wiring.Component):
             ]
 
         def later(name: str, shape: Any, first: int, last: int) -> dict[int, Any]:
-            """A register that is set in stage `first`, and what it was in the stages behind."""
+            """A register that is set in stage `first`, and its values in the stages behind."""
             registers = {
                 k: Signal(shape, name=f"{name}{k}", reset_less=True)
                 for k in range(first + 1, last + 2)
@@ -187,7 +187,7 @@ class Entropy(wiring.Component):
         return m
 
     def _offer(self, m: Module, arrives: Any, result: Any, carry: Any, leaves: Any) -> None:
-        """Results in a memory, as many as may be under way."""
+        """Results in a memory, as many as may be in flight."""
         m.submodules.results = results = Memory(shape=self.o.payload.shape(), depth=_ROOM, init=[])
         write, read = results.write_port(), results.read_port(domain="comb")
         count = Signal(range(_ROOM + 1))

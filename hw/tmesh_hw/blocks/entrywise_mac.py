@@ -24,17 +24,17 @@ ORDER = UPPER + LOWER
 class EntrywiseMac(wiring.Component):
     """``o.y = left @ x @ right.conj().T`` on 4×4 complex matrices, entry by entry.
 
-    Two phases share `lanes` complex multipliers: T = L X (64 products), then Y = T R†, 64 products
-    or, with ``hermitian``, the 40 of the upper triangle (the rest is its mirror for L = R and
-    Hermitian X). Phase 2 of a transaction goes before phase 1 of those after it. All operands are
-    in distributed memory, each entry with the multiplier that needs it.
+    Two phases share `lanes` complex multipliers. The first is T = L X (64 products). The second is
+    Y = T R†, 64 products or, with ``hermitian``, the 40 of the upper triangle (the rest is its
+    mirror for L = R and Hermitian X). Phase 2 of a transaction goes before phase 1 of those after
+    it. All operands are in distributed memory, each entry with the multiplier that needs it.
 
     Nothing stalls: a transaction begins when there is room for its operands, and phase 2 when the
     owner has a place for its result.
 
     Format: left, right Q(2, f); x any format of f+2 bits. T is rounded half to even to the format
-    of x and clips with a flag; Y has f more fraction bits than x and is never rounded.
-    Throughput: one transaction per ``interval(hermitian)`` cycles; 4·lanes multipliers.
+    of x and clips with a flag. Y has f more fraction bits than x and is never rounded. Throughput:
+    one transaction per ``interval(hermitian)`` cycles; 4·lanes multipliers.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ class EntrywiseMac(wiring.Component):
         return self.cycles(self.lanes, hermitian)
 
     def latency(self, hermitian: bool) -> int:
-        """From the last entry of x to that of Y: both phases, each with an address and its total,
-        and what is between: the grant, and two cycles in which T is rounded."""
+        """From the last entry of x to that of Y: both phases, each with an address and its total.
+        Between them are the grant, and two cycles in which T is rounded."""
         return self.interval(hermitian) + 2 * (self._TOTAL + 1) + 1
 
     def model(
@@ -192,7 +192,7 @@ class EntrywiseMac(wiring.Component):
         return self.x.valid & places["x"][:bits].all()
 
     def _issue(self, m: Module, loaded: Any) -> None:
-        """What the multipliers do: phase 2 if it can, after whole inner products."""
+        """The phase of the multipliers: phase 2 if possible, after whole inner products."""
         units, terms, slots = self.units, self._terms, self._slots
         steps, hermitian_steps = 16 // units, -(-len(UPPER) // units)
         used, ready1, ready2 = (Signal(range(slots + 1), name=n) for n in ("used", "one", "two"))
@@ -306,7 +306,7 @@ class EntrywiseMac(wiring.Component):
         f, width, tags = self.f, self.f + 2, self._tags
         out, total = self.o, self._TOTAL
         before = tags[total - 1]
-        # A slot is free once phase 2 has been issued: what its result needs goes with it.
+        # A slot is free once phase 2 has been issued: the data for its result travel with it.
         kept = data.StructLayout({"saturated": 1, "carry": self._carry})
         behind = [Signal(kept, name=f"kept{n}", reset_less=True) for n in range(total + 1)]
         m.d.comb += [

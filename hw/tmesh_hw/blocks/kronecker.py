@@ -16,10 +16,10 @@ from tmesh_hw.numbers import matrix
 class Kronecker(wiring.Component):
     """``o.k[2i+k][2j+l] = i.a[i][j] * i.b[k][l]``; equals ``numpy.kron(a, b)``.
 
-    Format: operands Q(2, f); each entry is a `RoundedProduct`, rounded half to even once, to
-    Q(1, f+1) with ``i.fine`` (products of density matrices, whose entries do not exceed 1) or to
-    Q(2, f) without; overflow clips and sets ``o.saturated``. One transaction per ``interval`` =
-    16/lanes cycles; 4·lanes multipliers.
+    Format: operands Q(2, f). Each entry is a `RoundedProduct`, rounded half to even once, to Q(1,
+    f+1) with ``i.fine`` (products of density matrices, whose entries do not exceed 1) or to Q(2, f)
+    without. Overflow clips and sets ``o.saturated``. One transaction per ``interval`` = 16/lanes
+    cycles; 4·lanes multipliers.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ class Kronecker(wiring.Component):
 
     Members
     -------
-    i: stream of ``{a: 2×2 Complex(f+2), b: 2×2 Complex(f+2), fine: 1}``; taken when its last
-       entries are on their way
+    i: stream of ``{a: 2×2 Complex(f+2), b: 2×2 Complex(f+2), fine: 1}``;
+       taken with its last entries
     o: stream of ``{k: 4×4 Complex(f+2), saturated: 1}``
     """
 

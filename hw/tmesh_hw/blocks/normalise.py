@@ -21,10 +21,10 @@ class Normalise(wiring.Component):
     """``o.states[s] = i.y[s] / trace(i.y[0])`` for Hermitian 2×2 matrices of one trace p.
 
     The weight p in [2^-8, 2) is scaled to [½, 1) by a shift, which also scales the numerators
-    (Bloch components times p) before their one rounding to f+2 bits; each is multiplied by 1/p
-    from `Reciprocal` and rounded half to even to Q(2, f). The result has trace exactly 1. A weight
-    below 2^-8 sets ``vanished`` and gives I/2; p >= 2 saturates. Elements go one after another
-    through one shifter and one multiplier: a transaction per ``max(3·states + 1, interval)``.
+    (Bloch components times p) before their one rounding to f+2 bits. Each is multiplied by 1/p from
+    `Reciprocal` and rounded half to even to Q(2, f). The result has trace exactly 1. A weight below
+    2^-8 sets ``vanished`` and gives I/2; p >= 2 saturates. Elements go one after another through
+    one shifter and one multiplier: a transaction per ``max(3·states + 1, interval)``.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Normalise(wiring.Component):
         p = Signal(signed(self.width + 1), reset_less=True)
         saturated = Signal(reset_less=True)
         loaded, begins, shifting = Signal(), Signal(), Signal()
-        # Kept apart from what is asked from outside: those that select and move all elements.
+        # Kept apart from the outer handshake: the selects and enables of all elements.
         ready, free, moving = (
             Signal(name=name, init=1, attrs={"keep": 1}) for name in ("ready", "free", "moving")
         )
@@ -131,7 +131,7 @@ class Normalise(wiring.Component):
                     moved = raw[e + 1] if e + 1 < elements else value
                     m.d.sync += raw[e].eq(Mux(free, value, moved))
 
-        # p < 2^-8, p >= 2, and what is left between, by bits: a comparison takes a carry chain.
+        # p < 2^-8, p >= 2, and the range between, by bits: a comparison takes a carry chain.
         bits = fixed.WEIGHT_BITS
         window, above = p[full - 1 - bits : full], p[full:-1].any()
         vanished, overflow = p[-1] | ~(above | window.any()), ~p[-1] & above
@@ -204,7 +204,7 @@ class Normalise(wiring.Component):
             shifting.eq(begins | (shifting & (left != 1))),
             left.eq(Mux(begins, elements, left - 1)),
         ]
-        # Whatever is there, unless those of before are on their way.
+        # Any vector that waits, unless earlier ones are in progress.
         for e in range(elements):
             new = i.payload.carry.numerators[e]
             m.d.sync += numerators[e].eq(
@@ -233,7 +233,7 @@ class Normalise(wiring.Component):
             *(after.eq(before) for before, after in itertools.pairwise(tags)),
             a.eq(numerators[0]),
             # 1/p = 3/2 + h with h in [-½, ½): one multiplier operand of f+2 bits and an addition.
-            # The first of three elements is half of the difference of what has the sum 1.
+            # The first of three elements is half of the difference of two values with the sum 1.
             offset.eq((a << (f + 2)) + (a << (f + 1)) + (firsts << (2 * f + 3))),
             offset_later.eq(offset),
             total.eq(product + offset_later),

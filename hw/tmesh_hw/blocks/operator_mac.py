@@ -23,12 +23,12 @@ class OperatorMac(wiring.Component):
 
     Members
     -------
-    i: stream of ``{left, x, right: 4×4 Complex(f+2), hermitian: 1, carry}``; taken when its last
-       entries are on their way
+    i: stream of ``{left, x, right: 4×4 Complex(f+2), hermitian: 1, carry}``;
+       taken with its last entries
     o: stream of ``{y: 4×4 Complex(2f+7), saturated: 1, carry}``
     """
 
-    #: Results that may be under way, or wait.
+    #: Results that may be in flight, or wait.
     _RESULTS = 4
 
     def __init__(self, *, f: int, lanes: int, carry: Any = 0) -> None:
@@ -82,7 +82,7 @@ class OperatorMac(wiring.Component):
                 m.d.comb += mac.operators[name][e].as_value().eq(entries[beat])
             m.d.comb += mac.x.x[e].as_value().eq(Array(i.x[k][j].as_value() for j, k in at)[beat])
 
-        # What comes of each that begins has a place to wait.
+        # Each product that begins has a place for its result.
         layout = self.o.payload.shape()
         m.submodules.results = results = SyncFIFO(width=layout.size, depth=self._RESULTS)
         result, under_way = Signal(layout, reset_less=True), Signal(range(self._RESULTS + 1))

@@ -19,7 +19,7 @@ class PartialTraces(wiring.Component):
     ``einsum("ikjk->ij", x)`` and ``einsum("kikj->ij", x)``, x reshaped to (2, 2, 2, 2).
 
     Format: exact, one bit wider than the input. The upper triangle of x comes row by row, `units`
-    entries a cycle; nothing is taken while a result is there. No multipliers.
+    entries a cycle; no entry is taken while a result waits. No multipliers.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class PartialTraces(wiring.Component):
 
     Members
     -------
-    i: stream of ``{x: units × Complex(width)}``, what is behind the last entry is ignored
+    i: stream of ``{x: units × Complex(width)}``, units behind the last entry are ignored
     o: stream of ``{r: 2 × 2×2 Complex(width + 1)}``, the first factor first
     """
 

@@ -20,7 +20,7 @@ class PauliLane(wiring.Component):
     With c from `tmesh.golden.pauli.transfer` that is one side of a two-body operator on Bloch
     vectors; NumPy: ``einsum("ijk,j,k->i", c, r, t)``. Formats and roundings are those of
     `tmesh.golden.pauli`. The lane keeps the two forms of one operator; 96 transactions with `load`,
-    which have no result, bring others, and nothing else may be under way then. One vector per
+    which have no result, bring others. No other transaction may be in progress then. One vector per
     cycle. It never stalls: the owner takes every result. Multipliers: 48, registered macros on
     ECP5, of which 45 contract (36 with `other`, 9 with `own`) and 3 measure the length. For
     Verilator all registers of the pipeline are retimed to its end, one delay: less to simulate.
@@ -81,7 +81,7 @@ class PauliLane(wiring.Component):
         self._m, self._platform, self._retimed = m, platform, is_verilator(platform)
         forms = self._forms(m, i.value)
 
-        # M_ij = c_ij0 + Σ_k c_ijk t_k, M_i0 as late as it is wanted.
+        # M_ij = c_ij0 + Σ_k c_ijk t_k, M_i0 as late as needed.
         latency = MULTIPLY_LATENCY + 2 * self.far
         until = latency + 3
         # Whether the second form is wanted, cycle by cycle.
@@ -126,7 +126,7 @@ class PauliLane(wiring.Component):
         return m
 
     def _forms(self, m: Module, value: Any) -> list[Any]:
-        """The coefficients of both forms, in registers of their own: one wide one is slow to
+        """The coefficients of both forms, in separate registers: one wide one is slow to
         simulate."""
         forms = [
             Signal(signed(self.f + 2), name=f"form{n}", reset_less=True) for n in range(2 * 48)
@@ -150,8 +150,8 @@ class PauliLane(wiring.Component):
         beyond, negative, low = map(self._kept, (excess[bits:-1].any(), excess[-1], excess[:bits]))
         kept = low | beyond.replicate(bits)
         r = self._after(latency + 4, *r)
-        # Four bits times a part: two sums of two, then one. Each sum has the bits in registers of
-        # its own.
+        # Four bits times a part: two sums of two, then one. Each sum has the bits in separate
+        # registers.
         partial = []
         for x in r:
             sums = []
@@ -182,8 +182,8 @@ class PauliLane(wiring.Component):
         return self._kept(self._kept(product)) if self.far else product
 
     def _copies(self, vector: Any, count: int) -> list[list[Any]]:
-        """`vector` a stage later, as often as it is wanted: in registers of its own where wires are
-        long, else in the same."""
+        """`vector` a stage later, as often as needed: in separate registers where wires are long,
+        else in the same."""
         if not self.far:
             return [self._after(1, *vector)] * count
         vectors = [

@@ -1,4 +1,4 @@
-"""A queue for what is wide."""
+"""A queue for wide payloads."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ DEPTHS = (4, 8, 16, 32, 64)
 class Queue(wiring.Component):
     """``o`` is ``i``, from a memory of LUTs; one every cycle.
 
-    Whatever is at `i` is written, at the place of the next, and stays when that moves on: so no
-    gates stand before the enables of a wide memory, and one place is never used. What is asked from
-    outside is in registers. Latency 1.
+    The payload at `i` is always written, at the next place, and stays when that place moves on. So
+    no gates stand before the enables of a wide memory, and one place is never used. Its outer
+    handshake is in registers. Latency 1.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Queue(wiring.Component):
         i, o = Value.cast(self.i.payload), Value.cast(self.o.payload)
         enters, leaves = (s.valid & s.ready for s in (self.i, self.o))
         level = self.level
-        # One more may come before it is seen that there are many. While it is reset, what comes is
+        # One more may come before it is seen that there are many. While it is reset, payloads are
         # taken and forgotten.
         room = Signal(init=1)
         m.d.comb += self.i.ready.eq(room)

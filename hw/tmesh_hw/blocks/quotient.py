@@ -18,19 +18,19 @@ from tmesh_hw.numbers import MULTIPLY_LATENCY, add_subtract, multiply, round_shi
 
 
 class Quotient(wiring.Component):
-    """``r = i.n * 2**f / i.d``; then ``r = 2 r / (1 + |r|²)`` as often as `squarings` says; then
-    what is longer than 1 is shortened.
+    """``r = i.n * 2**f / i.d``; then ``r = 2 r / (1 + |r|²)`` as often as `squarings` says; then a
+    vector longer than 1 is shortened.
 
     That is ρ^κ/Tr ρ^κ, κ = 2^squarings, of any ρ that is given by a fraction: see
     `tmesh.golden.rounds`. A pipeline of non-restoring division, a bit a stage, which components
-    enter one after another: a vector goes around it once for each of its divisions, three cycles a
+    enter one after another. A vector goes around it once for each of its divisions, three cycles a
     time. Each quotient is exact, rounded half to even, and clipped to ±(2^(f+1) − 1), flagged. Two
-    multipliers. What enters first is offered first.
+    multipliers. The vector that enters first is offered first.
 
     Parameters
     ----------
-    f: fraction bits of Q(2, f). vectors: that may be under way at once, 1 to 16.
-    carry: shape of data forwarded with the result.
+    f: fraction bits of Q(2, f). vectors: vectors that may be in progress at once, 1 to 16. carry:
+    shape of data forwarded with the result.
 
     Members
     -------
@@ -47,7 +47,7 @@ class Quotient(wiring.Component):
         self._width = 2 * f + 7
         numerators = data.ArrayLayout(signed(2 * f + 8), 3)
         fraction = {"n": numerators, "d": unsigned(self._width), "squarings": 2}
-        #: What waits for its vector.
+        #: Data that wait for their vector.
         self._kept = data.StructLayout({"saturated": 1, "carry": carry})
         kept = {name: field.shape for name, field in self._kept}
         vector = data.ArrayLayout(signed(f + 2), 3)
@@ -100,7 +100,7 @@ class Quotient(wiring.Component):
         return m
 
     def _enter(self, m: Module) -> tuple[Any, Any]:
-        """What is to be divided by what: of a new vector, where none comes around."""
+        """The operands of a division: those of a new vector if none comes around."""
         f, i, tags, vectors = self.f, self.i.payload, self._tags, self.vectors
         value = Signal(signed(2 * f + 8), reset_less=True)
         divisor = Signal(self._width, reset_less=True)
@@ -170,7 +170,7 @@ class Quotient(wiring.Component):
             self.o.payload.saturated.eq(result.data.saturated | ticket.data.saturated),
             self.o.payload.carry.eq(ticket.data.carry),
         ]
-        # Known as soon as it is in the memory.
+        # Known as soon as the memory holds it.
         coming = tags[self._last - 1]
         with m.If(self._valid[self._last - 1] & coming.last):
             m.d.sync += done.bit_select(coming.way, 1).eq(1)
@@ -188,7 +188,7 @@ class Quotient(wiring.Component):
         return data.StructLayout({"r": data.ArrayLayout(signed(self.f + 2), 3), "saturated": 1})
 
     def _divide(self, m: Module, platform: Any, value: Any, divisor: Any) -> None:
-        """A component from fraction to `r`. What of its magnitude is above the f + 2 bits of the
+        """A component from fraction to `r`. The part of its magnitude above the f + 2 bits of the
         quotient is in rest; the others are shifted out of quotient, as its own are shifted in."""
         f, width = self.f, self._width
 
@@ -254,7 +254,7 @@ class Quotient(wiring.Component):
             m.d.sync += self._excess.eq(Mux(self._tags[stage].first, start, self._excess) + product)
 
     def _shorten(self, m: Module, platform: Any) -> None:
-        """The last `r`, of what does not go around again."""
+        """The last `r`, of vectors that do not go around again."""
         f, r = self.f, self._r
         most = rounds.longest(f)
         longer = Signal(range(most + 1), reset_less=True)

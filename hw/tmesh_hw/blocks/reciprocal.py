@@ -15,8 +15,8 @@ from tmesh_hw.blocks.checks import check_fraction
 
 
 class _Stage(wiring.Component):
-    """`bits` iterations of the division, one per cycle; latency ``bits + 1``, period one more: it
-    takes nothing while it has a result, so that no path goes through it."""
+    """`bits` iterations of the division, one per cycle; latency ``bits + 1``, period one more. It
+    takes no input while it has a result, so no path goes through it."""
 
     def __init__(self, layout: data.StructLayout, bits: int) -> None:
         self.bits = bits

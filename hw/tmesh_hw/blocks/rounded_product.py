@@ -18,8 +18,8 @@ from tmesh_hw.numbers import Complex, round_shift, saturate
 class RoundedProduct(wiring.Component):
     """``o.p = i.a * i.b``: an entry of a Kronecker product, say.
 
-    Format: operands Q(2, f); the product is rounded half to even once, to Q(1, f+1) with ``i.fine``
-    (entries of density matrices do not exceed 1) or to Q(2, f) without; overflow clips and sets
+    Format: operands Q(2, f). The product is rounded half to even once, to Q(1, f+1) with ``i.fine``
+    (entries of density matrices do not exceed 1) or to Q(2, f) without. Overflow clips and sets
     ``o.saturated``. One product per cycle; 4 multipliers.
 
     Parameters

@@ -11,8 +11,8 @@ from tmesh.numbers import IntArray
 
 
 class SquareRoot(wiring.Component):
-    """``o.root = math.isqrt(i.n)``, digit by digit: a bit a cycle, one number at a time; no
-    other is taken while there is a result, so that no path goes through it.
+    """``o.root = math.isqrt(i.n)``, digit by digit: a bit a cycle, one number at a time. No other
+    is taken while a result waits, so no path goes through it.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SquareRoot(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         width = self.width
-        rest = Signal(width + 2, reset_less=True)  # what is left of the digits looked at
+        rest = Signal(width + 2, reset_less=True)  # the rest of the examined digits
         digits = Signal(2 * width, reset_less=True)
         left, busy = Signal(range(width + 1)), Signal()
         root = self.o.payload.root

@@ -20,8 +20,8 @@ class StreamRegister(wiring.Component):
 
     Parameters
     ----------
-    shape: of the payload. every: cycles between transactions, 2; or 3, and what drives `o.ready`
-    may be far from what it enables.
+    shape: of the payload. every: cycles between transactions, 2; or 3, and the driver of `o.ready`
+    may be far from the registers that it enables.
 
     Members
     -------
@@ -44,7 +44,7 @@ class StreamRegister(wiring.Component):
         free_next = ~there_next if self._every == 2 else ~there & ~enters
         m.d.comb += [self.i.ready.eq(free), self.o.valid.eq(there), o.eq(kept)]
         m.d.sync += [there.eq(there_next), free.eq(free_next)]
-        # What enables a part of what is wide is in a register of its own.
+        # One enable register per slice, to limit fan-out.
         parts = [slice(n, n + PART) for n in range(0, len(i), PART)]
         takes = copies(m, free_next, len(parts), platform, name="takes", init=1)
         for part, taking in zip(parts, takes, strict=True):

@@ -15,9 +15,9 @@ from tmesh_hw.link import SerialEngine
 
 @dataclasses.dataclass(frozen=True)
 class Board:
-    """A board, its clock, and what goes on it: the configuration of the same name.
+    """A board, its clock and its configuration, which has the same name.
 
-    title: what its maker calls it. platform: makes the Amaranth platform; amaranth-boards is there
+    title: its maker's name. platform: makes the Amaranth platform; amaranth-boards is installed
     only where bitstreams are made. flash: the command that takes a bitstream. pins: column and row
     near which a device that is filled has its pins, for the floorplan. depth: words that the link
     keeps each way.

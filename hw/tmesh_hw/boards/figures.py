@@ -1,7 +1,7 @@
-"""`make figures`: what each board's design takes and reaches, kept for every commit.
+"""`make figures`: the size and speed of each board's design, kept for every commit.
 
-The file has one record for a board and commit, the newest last. Without a board nothing is built:
-the table, what has changed since the record before, and the picture.
+The file has one record for a board and commit, the newest last. Without a board nothing is built.
+It prints the table and the changes since the record before, and draws the picture.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from tmesh.report.picture import write
 from tmesh_hw.boards.board import BOARDS, Board
 from tmesh_hw.boards.build import SEED, Bitstream, build, route
 
-#: Seeds of placement that a record has, the bitstream's first; those that cannot be routed are
-#: counted, and others taken for them, as many at most.
+#: Seeds of placement that a record has, the bitstream's first; seeds that cannot be routed are
+#: counted and replaced, at most as many again.
 SEEDS = 5
 
 #: Meetings and matrices that cycles are counted over.
@@ -38,8 +38,8 @@ RATES = ("mhz_min", "mhz_median", "events", "eigen")
 
 
 def cycles(board: Board) -> dict[str, float]:
-    """Clocks of a meeting of resident states, and of the eigenvalues of a 4×4 matrix if the core
-    has them, counted by the Verilated core in batches."""
+    """Clocks of a two-body operation on resident states, and of the eigenvalues of a 4×4 matrix if
+    the core has them. The Verilated core counts them in batches."""
     rng = np.random.default_rng(0)
     agents = min(1000, board.config.agents)
     r = rng.normal(size=(agents, 3))
@@ -101,7 +101,7 @@ def latest(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """The newest of each board, as Markdown; watts are for who has the board."""
+    """The newest of each board, as Markdown; watts are left for a reader with the board."""
     titles = ["board", "device", "LUT", "FF", "DSP", "EBR", "clock, MHz"]
     titles += ["Fmax, min / median", "events/s", "4×4 eigen/s", "W"]
     lines = [f"| {' | '.join(titles)} |", "|---|---|" + "--:|" * (len(titles) - 2)]
@@ -117,7 +117,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
 
 
 def changes(records: Sequence[dict[str, Any]]) -> str:
-    """What the newest record of each board has that the one before had not."""
+    """Changes of each board from the second newest record to the newest."""
     lines = []
     for name, history in latest(records).items():
         if len(history) < 2:

@@ -24,8 +24,8 @@ class JacobiRing(wiring.Component):
     """All Jacobi steps of Hermitian n×n matrices, unsorted; `tmesh.golden.jacobi` in gates.
 
     Never stalls once a matrix has entered: the owner must have room for the result. ``i.ready`` is
-    high in the one cycle of an interval in which the matrix that is there enters; its result is
-    valid for one cycle, ``latency(small)`` cycles later. See `HermitianJacobi` for the parameters.
+    high in the one cycle of an interval in which the offered matrix enters; its result is valid for
+    one cycle, ``latency(small)`` cycles later. See `HermitianJacobi` for the parameters.
 
     Members
     -------
@@ -73,7 +73,7 @@ class JacobiRing(wiring.Component):
         return self.schedule.step // self.schedule.interval
 
     def shortest(self, small: bool, vectors: bool) -> int:
-        """Cycles of a step; an iterative ring ends it when all that is needed is there."""
+        """Cycles of a step; an iterative ring ends it when all needed results are complete."""
         if not self.iterative:
             return self.schedule.step
         return min(self._enough(small, vectors) + 2, self.schedule.interval)
@@ -104,7 +104,7 @@ class JacobiRing(wiring.Component):
         return m
 
     def _control(self, m: Module) -> None:
-        """Who enters, goes on, or leaves at the end of a step."""
+        """Which matrix enters, stays, or leaves at the end of a step."""
         steps = self.steps(False, self.vectors)
         token = data.StructLayout(
             {"valid": 1, "step": range(steps), "small": 1, "vectors": 1, "saturated": 1}
@@ -156,7 +156,7 @@ class JacobiRing(wiring.Component):
         empty = Signal(init=1)
         may = self.i.valid & (empty | (wanted == kind))
         if not self.iterative and self.schedule.interval >= self.UNHURRIED:
-            # Decided in the cycle before: what is accepted drives the whole ring.
+            # Decided in the cycle before: this signal drives the whole ring.
             decided = Signal()
             m.d.sync += decided.eq(may & ~accepted)
             may = decided
@@ -187,7 +187,7 @@ class JacobiRing(wiring.Component):
             m.d.comb += self._issuing.eq(1)
 
     def _skip(self, m: Module) -> None:
-        """One matrix in flight: the phase jumps over what nobody needs."""
+        """One matrix in flight: the phase jumps over operations that are not needed."""
         token, phase, skip = self._token, self._line.phase, Signal()
         last = self.schedule.interval - 1
         for small, vectors in itertools.product((0, 1), (0, 1) if self.vectors else (0,)):
@@ -337,7 +337,7 @@ class JacobiRing(wiring.Component):
         return [self._words[name, p, q], *turned]
 
     def _finish(self, m: Module) -> None:
-        """What the step leaves, permuted for the next one, and the result of the last."""
+        """The matrix after the step, permuted for the next one, and the result of the last."""
         after = {**self._diagonals(m), **self._blocks(), **self._turned_vectors()}
         places = jacobi.order(self.n)
         for (name, i, j), around in self._around.items():

@@ -1,9 +1,9 @@
 """Which CORDIC unit does which operation of a Jacobi step, and when.
 
 A step is the same 11 operations (n = 4) for every matrix, so it is scheduled once, while the
-hardware is generated: matrices follow each other around a ring, one every `interval` cycles, and
-each operation has a fixed unit and a fixed cycle after the start of its step. Nothing is arbitrated
-at run time, and the units are idle only where ``units * interval`` exceeds the operations.
+hardware is generated. Matrices follow each other around a ring, one every `interval` cycles. Each
+operation has a fixed unit and a fixed cycle after the start of its step. Nothing is arbitrated at
+run time, and the units are idle only where ``units * interval`` exceeds the operations.
 """
 
 import dataclasses
@@ -71,13 +71,15 @@ class Schedule:
 
     @cached_property
     def places(self) -> dict[Operation, tuple[int, int]]:
-        """Unit and cycle of each operation. What follows the phases may have to wait for the slots
-        that leave the last operations room: of all such delays, the first that ends soonest."""
+        """Unit and cycle of each operation. Operations after the phases may have to wait for slots
+        that leave room for the last operations. Of all such delays it takes the first that ends
+        soonest."""
         delays = range(self.interval if self.occupancy == 1 else 1)
         return min(map(self._placed, delays), key=lambda p: max(t for _, t in p.values()))
 
     def _placed(self, delay: int) -> dict[Operation, tuple[int, int]]:
-        """Each operation in the first free cycle, those that need only phases `delay` later."""
+        """Each operation in the first free cycle; operations that need only phases, `delay`
+        later."""
         taken: set[tuple[int, int]] = set()
         result: dict[Operation, tuple[int, int]] = {}
         for operation in operations(self.n, self.vectors):

@@ -21,12 +21,12 @@ from tmesh_hw.numbers import copies, matrix, one_of, round_shift
 
 class HermitianJacobi(wiring.Component):
     """``o.values, o.vectors`` of Hermitian ``i.x``; equals ``numpy.linalg.eigh(x)``, eigenvalues
-    ascending, eigenvectors in columns with a phase of their own choice.
+    ascending, eigenvectors in columns with an arbitrary phase.
 
-    Cyclic Jacobi in parallel order: n−1 steps bring every two indices together; 1, 10, 49 steps
-    for n = 2, 4, 8, and with eigenvectors 1, 12, 56. A step of a 4×4 matrix is 11 CORDIC
+    Cyclic Jacobi in parallel order: n−1 steps bring every two indices together. It takes 1, 10, 49
+    steps for n = 2, 4, 8, and with eigenvectors 1, 12, 56. A step of a 4×4 matrix is 11 CORDIC
     operations, 35 with eigenvectors. Matrices follow each other around rings of up to four units
-    each, on a schedule fixed at generation: nothing is arbitrated, and four units are busy in 11 of
+    each, on a schedule fixed at generation. Nothing is arbitrated, and four units are busy in 11 of
     12 cycles. With ``i.small`` only the leading 2×2 counts: one step. Matrices of different numbers
     of steps do not share a ring at a time; results keep the order.
 
@@ -179,7 +179,7 @@ class _Lane(wiring.Component):
         pairs, arrived, saturated = self._sorted(m)
         valid = arrived[self._sorting - 1 :]
         carry, o, valids = Value.cast(self.i.payload.carry), self.o.payload, []
-        # A queue for each value, with all that moves it: what they shared would stand everywhere.
+        # A queue for each value, with its control: shared control would need wires everywhere.
         if self.vectors:
             valids.append(self._pairs(m, platform, depth, pairs, arrived, saturated))
         else:
@@ -221,7 +221,7 @@ class _Lane(wiring.Component):
         self, m: Module, platform: Any, depth: int, pairs: Any, arrived: Any, saturated: Any
     ) -> Any:
         """Eigenvalues with their eigenvectors, one pair after the other through one queue into the
-        output; whether all of a matrix are there."""
+        output; whether those of a matrix are complete."""
         n, f, interval = self.n, self.format.f, self.ring.schedule.interval
         vectors = self.ring.o.vectors
         # The ring's own register may change before the last column is read.
@@ -306,8 +306,8 @@ def _place(m: Module, depth: int, moves: Any) -> Any:
 def _queue(m: Module, entering: Any, ending: Any, value: Any, of: Any, ready: Any) -> Any:
     """A queue from `value` to a register that is `of`, and whether that is valid.
 
-    `value` is written to `entering` in every cycle, and stays once that moves on. What is before
-    `ending` is complete: it goes to `of` in turn, and leaves when `ready`. In distributed memory: a
+    `value` is written to `entering` in every cycle, and stays once that moves on. Words before
+    `ending` are complete: they go to `of` in turn, and leave when `ready`. In distributed memory: a
     block memory would be slower. Kept apart from queues that do the same.
     """
     depth = 1 << len(ending)

@@ -1,7 +1,7 @@
 """Values of a step at later cycles of the same step.
 
-Matrices follow each other around the ring, so a value is produced once per interval and must be
-kept until its last use, while the values of the next matrices are kept behind it.
+Matrices follow each other around the ring, so a value is produced once per interval. It must be
+kept until its last use, and the values of the next matrices are kept behind it.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ from tmesh.errors import InvalidInput
 
 
 class Timeline:
-    """The cycle within the interval, and what stores values between cycles.
+    """The cycle within the interval, and storage of values between cycles.
 
-    The cycle is one-hot, since it drives the enables of every register, and each bit is there once
-    more for every `SHARED` uses; with `jumps` it is a number, `phase`, that its owner may set when
-    nothing of what it skips is needed.
+    The cycle is one-hot, since it drives the enables of every register, and each bit has one more
+    copy for every `SHARED` uses. With `jumps` it is a number, `phase`, that its owner may set to
+    skip cycles that are not needed.
     """
 
-    #: Uses of a bit, each some 26 registers: what drives more would have to stand everywhere.
+    #: Uses of a bit, each some 26 registers: a copy that drives more would need wires everywhere.
     SHARED = 4
 
     def __init__(self, m: Module, interval: int, intervals: int, *, jumps: bool) -> None:
@@ -55,20 +55,20 @@ class Timeline:
         return self._now[time]
 
     def word(self, source: Any, time: int, *, reset: bool = False) -> "Word":
-        """`source` as it is in cycle `time` of the step; `reset`: in registers with a reset."""
+        """The value of `source` in cycle `time` of the step; `reset`: in registers with a reset."""
         return Word(self, self._m, source, time, reset=reset)
 
     def address(self, time: int, back: int) -> Any:
         """A counter that moves on after each cycle `time` of a step, `back` behind: one for every
-        port, kept apart from equal ones, since one for all would have to stand everywhere."""
+        port. Equal ones are kept apart, because one for all would need wires everywhere."""
         counter = Signal(range(self._depth), init=-back % self._depth, attrs={"keep": 1})
         with self._m.If(self.at(time)):
             self._m.d.sync += counter.eq(counter + 1)
         return counter
 
     def memory(self, source: Any, time: int) -> Any:
-        """A memory in which `source` of cycle `time` is kept: written always, but only what is
-        written last before the address moves on stays, so the enable needs no gates."""
+        """A memory in which `source` of cycle `time` is kept. It is written always, but only the
+        last value before the address moves on stays. So the enable needs no gates."""
         memory = Memory(shape=source.shape(), depth=self._depth, init=[])
         self._m.submodules[f"kept{self._memories}"] = memory
         self._memories += 1

@@ -33,8 +33,8 @@ __all__ = [
 
 
 def component(config: CoreConfig, digest: int = 0) -> Any:
-    """What a configuration builds: an `Engine` or a `MicrocodedEngine` on packets where states are
-    resident, else a `Core` on wide words."""
+    """The component of a configuration: an `Engine` or a `MicrocodedEngine` on packets where states
+    are resident, else a `Core` on wide words."""
     if config.microcoded:
         return MicrocodedEngine(config=config, digest=digest)
     if config.gossip_lanes:

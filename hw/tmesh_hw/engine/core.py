@@ -49,7 +49,7 @@ class Core(wiring.Component):
        entropy: signed(f+2), saturated: 1, vanished: 1}``
     """
 
-    #: Commands that may be under way.
+    #: Commands that may be in progress.
     DEPTH = 64
 
     def __init__(self, *, config: CoreConfig) -> None:
@@ -82,7 +82,7 @@ class Core(wiring.Component):
             return m
 
         m.submodules.eigensystem = eigen = Eigensystem(config=self.config)
-        # For each command under way, whose reply is next.
+        # For each command in progress, whose reply is next.
         m.submodules.order = order = Queue(1, depth=self.DEPTH)
         m.submodules.turn = turn = StreamRegister(1)
         wiring.connect(m, order.o, turn.i)

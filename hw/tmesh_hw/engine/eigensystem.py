@@ -16,8 +16,8 @@ from tmesh_hw.numbers import matrix, round_shift, saturate
 class Eigensystem(wiring.Component):
     """`HermitianJacobi` of size 4, with `Entropy` behind it, in the format of the core.
 
-    Eigenvalues are rounded to Q(2, f); the entropy comes from the unrounded ones. What a command
-    does not ask for is zero. The entropy takes four cycles a matrix, so a 2×2 does too.
+    Eigenvalues are rounded to Q(2, f); the entropy comes from the unrounded ones. A result that a
+    command does not ask for is zero. The entropy takes four cycles a matrix, so a 2×2 does too.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Eigensystem(wiring.Component):
         m.submodules.entropy = entropy = Entropy(f=config.f, n=4)
         m.submodules.spectra = spectra = StreamRegister(entropy.i.payload.shape(), every=3)
         wiring.connect(m, spectra.o, entropy.i)
-        # What waits for the entropy of its matrix, and entropies: there is a place for each.
+        # Results that wait for the entropy of their matrix, and entropies: each has a place.
         m.submodules.kept = kept = Queue(self._kept)
         m.submodules.entropies = entropies = Queue(signed(config.f + 2))
         m.submodules.reply = reply = StreamRegister(self.o.payload.shape())
@@ -110,7 +110,7 @@ class Eigensystem(wiring.Component):
             kept.i.payload.eq(keep),
         ]
         if config.eigenvectors:
-            # One bit for each row. With one ring the carry is there cycles before the vectors; with
+            # One bit for each row. With one ring the carry arrives cycles before the vectors. With
             # two a result may follow at once, but `spectra` takes none in the cycle after one.
             for i in range(4):
                 leading, whole = (

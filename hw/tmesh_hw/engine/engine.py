@@ -30,10 +30,10 @@ COEFFICIENTS = 6 * packets.ROW_LENGTH
 class Engine(wiring.Component):
     """Executes the packets of `tmesh.packets` one after another; replies in the same order.
 
-    GOSSIP streams bundles through `Resident`, one a cycle where the link is wide enough, and is
-    answered when the last result is written; an operator other than the last one used is loaded
-    first, in 96 cycles. `Rounds` of agents overlap with those after them, and so do `Matrices`; all
-    other commands wait for them, and take a cycle for each of their words and a few more.
+    GOSSIP streams bundles through `Resident`, one a cycle where the link is wide enough. Its reply
+    comes when the last result is written. An operator other than the last one used is loaded first,
+    in 96 cycles. `Rounds` of agents overlap with those after them, and so do `Matrices`; all other
+    commands wait for them, and take a cycle for each of their words and a few more.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Engine(wiring.Component):
         overlapping: list[tuple[Any, tuple[Command, ...]]] = []
         if config.rounds:
             rounds = self._rounds = Rounds(config=config)
-            # None is under way while there are bundles.
+            # None is in progress while bundles are.
             awake = Signal(init=1)
             m.d.sync += awake.eq(~self._streams)
             m.submodules.rounds = resting(rounds, awake, platform)
@@ -174,7 +174,7 @@ class Engine(wiring.Component):
                     m.next = "REPLY"
             with m.State("REPLY"):
                 m.d.sync += self._count.eq(0)
-                # What was refused is answered after all before it.
+                # A refused command is answered in order: wait until earlier commands have finished.
                 with m.If(alone):
                     m.d.comb += reply.valid.eq(1)
                     with m.If(reply.ready):
@@ -251,8 +251,8 @@ class Engine(wiring.Component):
                 m.next = "LOOK_UP"
 
     def _look_up(self, m: Module) -> None:
-        """What a header says, a cycle after it: which command it is, and whether what its argument
-        names is there."""
+        """The content of a header, a cycle after it: its command, and whether its argument names an
+        existing object."""
         config, head = self.config, self._head
         row, bank = head.argument[: packets.ROW_BITS], head.argument[packets.ROW_BITS :]
         agent = (row < config.rows) & (bank < config.gossip_lanes)
@@ -284,7 +284,7 @@ class Engine(wiring.Component):
             ]
 
     def _decode(self, m: Module) -> None:
-        """What is wrong with a header shows here, and nothing has been done yet."""
+        """Find the errors of a header, before any effect."""
         config, head, verdict = self.config, self._head, Signal(Status)
         without_body = {Command.IDENTIFY, Command.RESET, Command.COUNTER}
         without_body |= {Command.READ_STATE, Command.OBSERVE}
@@ -362,12 +362,12 @@ class Engine(wiring.Component):
 
     @property
     def _word_fits(self) -> Any:
-        """Whether all integers of the last word do: what is above their sign is as it is."""
+        """Whether all integers of the last word do: all bits above their sign equal it."""
         parts = [self._fit[n : n + 4] for n in range(0, len(self._fit), 4)]
         return Cat((all0 & all1) | ~(any0 | any1) for all0, any0, all1, any1 in parts).all()
 
     def _shift_body(self, m: Module, platform: Any) -> None:
-        """What came two cycles ago enters the body from above."""
+        """The word of two cycles ago enters the body from above."""
         low = Signal(self.config.link // INTEGER * (self.config.f + 2), reset_less=True)
         late = Signal.like(low)
         word = self._words.payload.data
@@ -421,7 +421,7 @@ class Engine(wiring.Component):
             with m.If(_reaches(count, packets.ROW_LENGTH - 1)):
                 m.next = "REPLY"
         if self.config.lanes:
-            # Asked for a cycle later, when the body is there.
+            # Asked for a cycle later, when the body is complete.
             with m.If(of[Command.MATRIX]):
                 m.d.sync += self._asks.eq(1)
                 with m.If(self._asks & self._matrices.i.ready):
@@ -430,7 +430,7 @@ class Engine(wiring.Component):
 
     def _answer(self, m: Module) -> None:
         """The body of a reply, two cycles after EXECUTE at the latest: that is when `ReplyWriter`
-        takes it at the soonest. What is asked for, or zero; by gates, since it is wide."""
+        takes it at the soonest. The requested value, or zero; by gates, since it is wide."""
         argument, size = self._head.argument, 4 * INTEGER
         chosen = [Signal(name=f"chosen{n}", attrs={"keep": 1}) for n in range(len(self._counts))]
         m.d.sync += [turn.eq(argument[:3] == n) for n, turn in enumerate(chosen)]
@@ -526,7 +526,7 @@ class Engine(wiring.Component):
 
     @property
     def _identity(self) -> list[Any]:
-        """What IDENTIFY answers."""
+        """The answers of IDENTIFY."""
         c = self.config
         groups = [
             (packets.VERSION, c.f, c.gossip_lanes, c.link),
@@ -537,5 +537,6 @@ class Engine(wiring.Component):
 
 
 def _reaches(count: Any, last: int) -> Any:
-    """Whether `count`, which goes up from 0, is `last` for the first time: its ones are there."""
+    """Whether `count`, which counts up from 0, is `last` for the first time: all ones of `last` are
+    set."""
     return Cat(count[n] for n in range(last.bit_length()) if last >> n & 1).all()

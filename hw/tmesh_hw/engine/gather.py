@@ -49,9 +49,9 @@ class Gather(wiring.Component):
     i: stream of words
     done, status, ended: the words are taken, or refused and nothing is done; whether the last word
        of the packet is among them
-    read: ``{place, valid: 1}``: a state to read, again while it `waits`; r: what it was,
+    read: ``{place, valid: 1}``: a state to read, again while it `waits`; r: its value,
        `read_latency` cycles later
-    pending: ``{place, valid: 1}``: what is still to be written
+    pending: ``{place, valid: 1}``: places that are still to be written
     waits: a state is waited for
     o: stream of rounds, see `round_layout`
     """
@@ -91,7 +91,7 @@ class Gather(wiring.Component):
         beyond, missing = Signal(), Signal()
         m.d.sync += missing.eq(missing | beyond)
         # A place is compared in one cycle and waits, if it must, in the next: until its round has
-        # left, what is pending stays but for `valid`.
+        # left, pending places stay, except for `valid`.
         coming, comparing = Signal.like(self.read), Signal(len(self.pending))
         stall, reads = Signal(), Signal()
         conflict = Cat(c & p.valid for c, p in zip(comparing, self.pending, strict=True)).any()
@@ -110,7 +110,7 @@ class Gather(wiring.Component):
 
         pair = (o.command == Command.INTERFERE) | (o.command == Command.EVOLVE)
         unknown = (o.command == Command.EVOLVE) & (asked.operator >= config.operators)
-        # Of what is asked; and of all.
+        # The status of the request; and of the whole packet.
         wrong, verdict = Signal(Status), Signal(Status)
         with m.If(wrong != Status.OK):
             m.d.comb += verdict.eq(wrong)
@@ -187,8 +187,8 @@ class Gather(wiring.Component):
         return m
 
     def _integers(self, m: Module, wants: Any) -> tuple[Any, Any, Any]:
-        """The next integer of the packet, where one `wants` it; whether it is there, and the signal
-        that takes it."""
+        """The next integer of the packet, where one `wants` it; whether it has arrived, and the
+        signal that takes it."""
         link = self.config.link
         word, have, take = (
             Signal(link, reset_less=True),
@@ -209,7 +209,7 @@ class Gather(wiring.Component):
         return word[:INTEGER], have != 0, take
 
     def _arriving(self, m: Module, reads: Any) -> Any:
-        """Add up what is read, the first as own; whether all of it is there."""
+        """Add up the states read, the first as own; whether all have arrived."""
         o, first = self.o.payload, Signal()
         coming = Signal(read_latency(self.config.gossip_lanes))
         m.d.sync += coming.eq(Cat(reads, coming))

@@ -29,8 +29,8 @@ class GossipDatapath(wiring.Component):
         JOINT          Kronecker → MAC (U, U) → round
         PARTIAL_TRACE  times 1   → MAC (I, I) → both traces → round
 
-    Matrices go through entry by entry, from the command to the reply, and nothing on the way
-    stalls: the MAC begins with a result when there is a place for it.
+    Matrices go through entry by entry, from the command to the reply, and nothing stalls on the
+    way. The MAC begins a result when it has a place.
 
     The formats are those of `tmesh.golden.fixed`. One evolve per ``interval`` cycles: 104 products
     over the lanes, 104, 26 and 7 cycles at 1, 4 and 16 lanes.
@@ -84,8 +84,8 @@ class GossipDatapath(wiring.Component):
 
     @property
     def _spare(self) -> bool:
-        """Whether traces wait in a register of their own: with 16 lanes a result has to begin
-        before all of the one before the last are with the normaliser."""
+        """Whether traces wait in a separate register. With 16 lanes a result has to begin before
+        the normaliser has all traces of the result two before."""
         return self.config.lanes == 16
 
     def model(self, opcode: Opcode, u: IntArray, x: IntArray) -> fixed.Reply:
@@ -119,7 +119,7 @@ class GossipDatapath(wiring.Component):
             Signal(range(beats), name=name, attrs={"keep": 1}) for name in ("beat", "beat_of_x")
         )
         following = Signal.like(beat, attrs={})
-        # The kind of a command is there a cycle after it, or two.
+        # The kind of a command arrives a cycle after it, or two.
         kinds = data.StructLayout({"square": 1, "left": 1, "right": 1, "fine": 1})
         kind, late_kind = Signal(kinds), Signal(kinds)
         m.d.comb += [
@@ -234,8 +234,8 @@ class GossipDatapath(wiring.Component):
         with m.If(tracing):
             m.d.sync += piece.eq(Mux(piece == pieces - 1, 0, piece + 1))
 
-        # When there is a place for a result: the traces of all but one have gone on, and so can
-        # those of this one; and what is not normalised waits until nothing is normalised.
+        # When a result has room: the traces of all but one have left, and those of this one can
+        # leave. A result that is not normalised waits until the normaliser is empty.
         direct, direct_busy = Signal(), Signal()
         normalising, waiting = Signal(range(16)), Signal(range(3))
         granted, entering = Signal(), Signal()
@@ -262,7 +262,7 @@ class GossipDatapath(wiring.Component):
             m, traces.o, tracing, piece, traced.saturated
         )
         into = reply.i.payload
-        # Nothing is normalised while this is under way.
+        # Nothing is normalised meanwhile.
         m.d.comb += [
             reply.i.valid.eq(there | normalise.o.valid),
             normalise.o.ready.eq(reply.i.ready & ~there),
@@ -276,7 +276,7 @@ class GossipDatapath(wiring.Component):
                 m.d.comb += entry.eq(Mux(selected, whole, state))
             else:
                 m.d.comb += entry.eq(whole & corners.replicate(len(whole)))
-        # By gates: what is chosen from zero becomes a reset of many registers.
+        # By gates: a choice between a value and zero becomes a reset of many registers.
         normalised = normalise.o.payload
         m.d.comb += [
             into.weight.eq(normalised.weight & ~there.replicate(f + 2).as_signed()),
@@ -340,7 +340,7 @@ class GossipDatapath(wiring.Component):
                     parts["mirror"] = mirror = Signal(signed(f + 9), reset_less=True)
                     m.d.sync += mirror.eq(-rounded)
             written.append({})
-            # Behind the upper triangle, in its last step, what comes is of no use.
+            # Behind the upper triangle, in its last step, entries are of no use.
             behind = Cat(tags[2].step == s for s in range(steps) if s * units + unit >= len(UPPER))
             behind = behind.any()
             for name, rounded in parts.items():
@@ -367,7 +367,8 @@ class GossipDatapath(wiring.Component):
                 m.d.sync += [value.re.eq(re), value.im.eq(im)]
 
         saturated = Signal()
-        # Kept apart: that there is a result, what selects all of it, and what all but the traces.
+        # Kept apart: the valid bit of a result, the select of all of it, and the select of all but
+        # the traces.
         there, selected, corners = (
             Signal(name=name, attrs={"keep": 1}) for name in ("there", "selected", "corners")
         )

@@ -1,4 +1,4 @@
-"""Bundles of events, issued so that none reads what an earlier one has still to write."""
+"""Bundles of events, issued so that none reads a state that an earlier one still has to write."""
 
 import itertools
 from typing import Any
@@ -15,29 +15,30 @@ from tmesh_hw.vendor import is_ecp5
 
 
 class Interlock(wiring.Component):
-    """The bundles of `i`, one a cycle, held back while what they read is still to be written.
+    """The bundles of `i`, one a cycle, held back while a state that they read is still to be
+    written.
 
-    All reads of a bundle come before its writes; bundles have the effect of one after another. The
-    writes of a bundle are there for the bundle that is issued `distance` cycles later. A double
-    writes its second agent in the next bundle whose slot in its lane is free, or in a bundle of its
-    own if a bundle may need it earlier. Well ahead of the decision, `Lookback` says how many are
-    between a bundle and the last one that it conflicts with; it waits while more are in flight. The
-    decision stands in a register itself.
+    All reads of a bundle come before its writes; bundles have the effect of one after another. A
+    bundle that is issued `distance` cycles later can read the writes of a bundle. A double writes
+    its second agent in the next bundle with a free slot in its lane. If a bundle may need that
+    agent earlier, the double takes a separate bundle. Well ahead of the decision, `Lookback` counts
+    the bundles between a bundle and the last one that it conflicts with. A bundle waits while more
+    are in flight. The decision is in a register.
 
     Parameters
     ----------
-    lanes: slots of a bundle, each with a memory bank of its own. row: bits of a row.
-    distance: cycles from reading to the written value being readable, at least 4.
+    lanes: slots of a bundle, each with a separate memory bank. row: bits of a row. distance: cycles
+    from reading to the written value being readable, at least 4.
 
     Members
     -------
     i: stream of ``lanes × slot_layout(row)``
-    o: stream of ``lanes × issued_layout(row)``, always ready; no slot valid where nothing came
+    o: stream of ``lanes × issued_layout(row)``, always ready; no slot valid if no bundle came
     idle: nothing was waiting or in flight in the cycle before
     held: a bundle waits for a result
     """
 
-    #: Where bundles wait until what doubles before them is done.
+    #: Stages in which bundles wait until the doubles before them are done.
     _STAGES = ("arrived", "coming", "behind", "slots")
 
     def __init__(self, *, lanes: int, row: int, distance: int) -> None:
@@ -65,11 +66,11 @@ class Interlock(wiring.Component):
         waits = copies(m, holding, 1 + self.lanes + count, platform, name="waits")
         waiting = self._enter(m, platform, lookback.i, waits)
 
-        # In flight: bundles issued in the last distance − 1 cycles. A bundle waits while they are
-        # more than those between it and the last one that it conflicts with: beyond > 0; `ahead`
+        # In flight: bundles issued in the last distance − 1 cycles. A bundle waits while more are
+        # in flight than lie between it and the last one that it conflicts with: beyond > 0; `ahead`
         # is the same of the bundle behind it. Whether the next one is held is decided in the cycle
-        # before, and what that takes, another cycle before: a bundle would be held that is held
-        # now (beyond > ends), or the one behind it (ahead ≥ ends).
+        # before. The inputs of that decision are ready another cycle before: a bundle would be held
+        # that is held now (beyond > ends), or the one behind it (ahead ≥ ends).
         span = lookback.span
         issued, in_flight = Signal(span), Signal(range(span + 1))
         one_more = Signal(range(span + 2), init=1)  # in_flight + 1
@@ -128,19 +129,19 @@ class Interlock(wiring.Component):
 
     @staticmethod
     def _lines(platform: Any) -> int:
-        """How often the bundles that wait are there."""
+        """Copies of the waiting bundles."""
         return 2 if is_ecp5(platform) else 1
 
     def _enter(self, m: Module, platform: Any, entering: Any, waits: list[Any]) -> Any:
-        """The next bundle, with what doubles before it left to do; whether there is anything.
-        waits: copies of `held`."""
+        """The next bundle, with the open writes of doubles before it; whether one exists. waits:
+        copies of `held`."""
         advance = ~waits[0]
         pending = [
             Signal(data.StructLayout({"row": self.row, "valid": 1}), name=f"pending{lane}")
             for lane in range(self.lanes)
         ]
-        # Four bundles wait here, the last one in `slots`. On a device they are there twice: those
-        # that are compared stand in one place, while the others are on their way to all memories.
+        # Four bundles wait here, the last one in `slots`. A device has them twice: the compared
+        # copy stands in one place, while the other copy travels to all memories.
         lines = [
             [
                 Signal.like(
@@ -152,15 +153,15 @@ class Interlock(wiring.Component):
         ]
         there, slots = Signal(len(lines[0])), lines[0][-1]
         arrived, coming, *before = lines[-1]
-        # What may be pending when the bundle that comes is in `slots`: a slot that is free between
-        # would be used for it. Rows are compared a move ahead, when it is the one that arrived.
+        # Writes that may be pending when the coming bundle is in `slots`: a free slot between would
+        # be used for them. Rows are compared a move ahead, when it is the one that arrived.
         hits, compared, equal = [], [], []
         for lane, kept in enumerate(pending):
             last, after = (bundle[lane] for bundle in before)
             of_both = list(zip(there[2:], (last, after), strict=True))
             full = [~is_there | (slot.valid & ~slot.double) for is_there, slot in of_both]
             doubles = [is_there & slot.valid & slot.double for is_there, slot in of_both]
-            # Who is to be written then: the one that is left, or by now another one; the next two.
+            # Rows to be written then: the remaining one, or by now another one; the next two.
             rows = [kept.row, after.other, last.other, coming[lane].other]
             of_slots = [Signal(2 * len(rows), name=f"same{lane}_{n}") for n in range(self.lanes)]
             of_own = Signal(2 * len(rows), name=f"same{lane}")

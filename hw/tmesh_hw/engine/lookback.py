@@ -13,23 +13,24 @@ from tmesh_hw.blocks import BlockMemory
 from tmesh_hw.engine.bundle import issued_layout
 from tmesh_hw.numbers import copies, delayed
 
-#: Bits of the number of a bundle, which counts all cycles in which bundles move. What was written
-#: a multiple of 2^STAMP of them before looks as if it were new, and so does at first what was never
-#: written: a bundle may wait for nothing, and that is all.
+#: Bits of the number of a bundle, which counts all cycles in which bundles move. A row written a
+#: multiple of 2^STAMP of them before looks new, and so does at first a row that was never written.
+#: A wrapped stamp can only cause an unnecessary stall, never a missed hazard.
 STAMP = 16
 
 
 class Lookback(wiring.Component):
-    """Bundles, and how many are between each and the last one before it that writes what it reads.
+    """Bundles, and the number of bundles between each and the last one before it that writes a
+    state that it reads.
 
-    A memory has the number of the bundle that last wrote a row, copied for every read as the
-    states are. What the bundle just before writes is compared, since its number is on its way.
+    A memory has the number of the bundle that last wrote a row, copied for every read as the states
+    are. The writes of the bundle just before are compared, since its number has not arrived yet.
 
     Parameters
     ----------
-    lanes: slots of a bundle, each with a memory bank of its own. row: bits of a row. span: the most
-    that `between` says, also where no bundle conflicts; less than 2^stamp.
-    stamp: bits of the number of a bundle.
+    lanes: slots of a bundle, each with a separate memory bank. row: bits of a row. span: the most
+    that `between` says, also where no bundle conflicts; less than 2^stamp. stamp: bits of the
+    number of a bundle.
 
     Members
     -------
@@ -75,7 +76,7 @@ class Lookback(wiring.Component):
             for lane, (stays, *_) in enumerate(by_lane):
                 with m.If(~stays):
                     m.d.sync += after[lane].eq(before[lane])
-        # Behind these a bundle only waits, but for what says whether it has slots and reads.
+        # Behind these a bundle only waits, except for its flags: it has slots, it has reads.
         further = range(3, self.latency)
         there, reading = (
             [Signal(self.lanes, name=f"{name}{n}") for n in further] for name in ("there", "reads")

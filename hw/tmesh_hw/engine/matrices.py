@@ -19,13 +19,13 @@ from tmesh_hw.engine.words import reply_layout
 
 
 def answer_layout(config: CoreConfig) -> data.StructLayout:
-    """A reply and what follows it."""
+    """A reply and the integers behind it."""
     results = data.ArrayLayout(signed(config.f + 2), packets.RESULTS)
     return data.StructLayout({"reply": reply_layout(), "results": results})
 
 
 class Matrices(wiring.Component):
-    """`Core` between packets: as many commands as it takes are under way; answers in order.
+    """`Core` between packets: as many commands as it takes are in progress; answers in order.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Matrices(wiring.Component):
     Members
     -------
     i: stream of ``{tag, command}``, command of `core_layouts`
-    idle: nothing is under way
+    idle: no command is in progress
     saturates: an answer that saturated is taken
     o: stream of ``{reply, results: 36 × signed(f+2)}``: eigenvalues and the matrix, see
        `ReplyWriter`

@@ -17,12 +17,12 @@ def place_layout(rows: int) -> data.StructLayout:
     return data.StructLayout({"row": max(1, (rows - 1).bit_length()), "bank": 2})
 
 
-#: Cycles from a write, while idle, to a read of it; what is far is as far for both.
+#: Cycles from a write, while idle, to a read of it; long wires are equally long for both.
 WRITE_LATENCY = 2
 
 
 def far(lanes: int) -> bool:
-    """Whether lanes fill a device: wires are long then, and have registers more on their way."""
+    """Whether lanes fill a device: wires are long then, and have more registers."""
     return lanes > 1
 
 
@@ -45,8 +45,8 @@ def distance(lanes: int) -> int:
 class Resident(wiring.Component):
     """State memory and `lanes` × `PauliLane` behind an `Interlock`.
 
-    Agent number row·lanes + bank is written by lane `bank` alone. Each bank is there lanes + 1
-    times: to be read as the own state of its lane, and as the other state of every lane. One new
+    Agent number row·lanes + bank is written by lane `bank` alone. Each bank has lanes + 1 copies:
+    one is read as the own state of its lane, the others as the other state of every lane. One new
     vector per lane and cycle.
 
     Parameters
@@ -57,8 +57,8 @@ class Resident(wiring.Component):
     -------
     i: stream of bundles, see `Interlock`
     form: ``{value: signed(f+2), valid: 1}`` shifts a coefficient into every lane, while idle
-    read: ``{place, valid: 1}``; write: ``{place, r: 3 × signed(f+2), valid: 1}``; while idle; what
-       is written can be read `WRITE_LATENCY` cycles later
+    read: ``{place, valid: 1}``; write: ``{place, r: 3 × signed(f+2), valid: 1}``; while idle;
+       a written state can be read `WRITE_LATENCY` cycles later
     r: the vector that was to be read, `read_latency` cycles later
     idle, held: see `Interlock`
     issued, saturations: events of this cycle that were issued, results that saturated
@@ -157,8 +157,8 @@ class Resident(wiring.Component):
         own: Any,
         other: Any,
     ) -> None:
-        """Give a lane its operands; a repeat has those of its double. coming: what is `event` in
-        the next cycle."""
+        """Give a lane its operands; a repeat has those of its double. coming: the bundle in `event`
+        in the next cycle."""
         held_own, held_other = (Signal.like(own, reset_less=True) for _ in range(2))
         # They drive what is wide.
         holds, repeats, repeats_other = (Signal(attrs={"keep": 1}) for _ in range(3))
@@ -178,7 +178,7 @@ class Resident(wiring.Component):
         ]
 
     def _copy(self, m: Module, name: str, write: Any, row: Any) -> Any:
-        """A copy of a bank, and what it holds in `row`, `_look_up_latency` cycles later."""
+        """A copy of a bank, and its content in `row`, `_look_up_latency` cycles later."""
         m.submodules[name] = memory = BlockMemory(width=self._vector.size, depth=self.rows)
         write, row = (self._arrived(m, x, reset_less=True, keep=1) for x in (write, row))
         m.d.comb += [
@@ -190,8 +190,8 @@ class Resident(wiring.Component):
         return self._arrived(m, memory.value, reset_less=True)
 
     def _of_bank(self, m: Module, coming: Any, others: list[Any]) -> Any:
-        """What is read in the bank of the event that is `coming`; each component is chosen by a
-        register of its own."""
+        """The state read in the bank of the event that is `coming`; each component is chosen by a
+        separate register."""
         if self.lanes == 1:
             return others[0]
         width, parts = self.f + 2, []
@@ -209,7 +209,7 @@ class Resident(wiring.Component):
     def _pipeline(
         m: Module, value: Any, cycles: int, *, reset_less: bool = False, **attributes: int
     ) -> list[Any]:
-        """`value`, and what it was 1, 2, … `cycles` cycles before."""
+        """`value`, and its values 1, 2, … `cycles` cycles before."""
         values = [value]
         for _ in range(cycles):
             register = Signal.like(value, reset_less=reset_less, attrs=attributes)

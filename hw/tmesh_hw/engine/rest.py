@@ -1,4 +1,4 @@
-"""What stands still while nothing is asked of it."""
+"""Gating of idle components in simulation."""
 
 from typing import Any
 
@@ -8,6 +8,6 @@ from tmesh_hw.vendor import is_verilator
 
 
 def resting(component: Any, awake: Any, platform: Any) -> Any:
-    """`component`, which has nothing to do and is asked for nothing unless `awake`: a simulator
-    then leaves out what it would do in vain. On a device it goes on, which nobody can tell."""
+    """`component`, which is idle and whose outputs are not used unless `awake`. A simulator then
+    skips its useless work. A device does not skip it, which has no visible effect."""
     return EnableInserter(awake)(component) if is_verilator(platform) else component

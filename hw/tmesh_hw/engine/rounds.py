@@ -21,8 +21,8 @@ class Rounds(wiring.Component):
     """UPDATE, INTERFERE, EVOLVE and OBSERVE, answered in order.
 
     Fractions (`Gather`, `Weigh`) go to a `Quotient`, `config.rounds` of them at once. Vectors are
-    written when their turn has come; until then nobody reads what they will replace. Then follow
-    the entropy and the reply.
+    written in turn; until then no round reads the states that they will replace. Then follow the
+    entropy and the reply.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Rounds(wiring.Component):
     start, i, done, status, ended, read, r, waits: see `Gather`
     address, coefficient: see `Weigh`
     write: ``{place, r: 3 × signed(f+2), valid: 1}``
-    idle: no round was under way in the cycle before
+    idle: no round was in progress in the cycle before
     saturates: a vector that saturated is written
     o: stream of replies, see `ReplyWriter`
     """
@@ -178,8 +178,8 @@ class Rounds(wiring.Component):
         return finishing
 
     def _answer(self, m: Module, done: Any, length: Any) -> None:
-        """What is rounded for the reply, in two cycles: it is there when the entropy is. ½ is
-        added behind the rounding, which it does not change. What vanished is 0."""
+        """Figures that are rounded for the reply, in two cycles, so they arrive with the entropy. ½
+        is added behind the rounding, which it does not change. A vanished vector gives 0."""
         f, ticket = self.config.f, done.carry
         half, shift = 1 << (f - 1), CordicFormat(f).fraction - f
         weight, visibility = (

@@ -16,10 +16,10 @@ from tmesh_hw.numbers import MULTIPLY_LATENCY, multiply, round_shift, saturate
 
 
 def ticket_layout(config: CoreConfig) -> data.StructLayout:
-    """What becomes of the vector of a fraction.
+    """The use of the vector of a fraction.
 
     place: it is written there, if `writes`; `answers`: a reply follows. weight: the denominator, or
-    the squared length of what is observed; z: of what is observed. vanished: the weight is too
+    the squared length of an observed state; z: of an observed state. vanished: the weight is too
     small, and nothing is written.
     """
     return data.StructLayout(
@@ -41,8 +41,8 @@ class Weigh(wiring.Component):
     agents, the second agent's first.
 
     One multiplier contracts an operator with the other state, coefficient by coefficient, and one
-    with the own state: 79 cycles for each state that an EVOLVE writes. INTERFERE and OBSERVE take
-    their inner product through the first of them, in 13 cycles; UPDATE takes 2.
+    with the own state. That takes 79 cycles for each state that an EVOLVE writes. INTERFERE and
+    OBSERVE take their inner product through the first of them, in 13 cycles; UPDATE takes 2.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ class Weigh(wiring.Component):
             m.d.sync += whole.eq(complete & (here.row == n))
             with m.If(whole):
                 m.d.sync += self._n[n].eq(self._total)
-        # In the cycle after, the sum is there that was waited for.
+        # In the cycle after, the awaited sum is complete.
         inner, outer = tags[: moving - 1], tags[moving - 1 : adding - 1]
         valid = (Cat(stage.valid for stage in stages).any() for stages in (inner, outer))
         return next(valid) | (evolving & next(valid))

@@ -1,4 +1,4 @@
-"""Between the words of a link and what they carry."""
+"""Conversion between the words of a link and their content."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def reply_layout() -> data.StructLayout:
 class BundleReader(wiring.Component):
     """Words to bundles, until one is bad.
 
-    What is on its way does not stall: it ends in a queue that has a place for all of it.
+    Words inside do not stall: they end in a queue that has room for all of them.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class BundleReader(wiring.Component):
     empty: nothing was left inside in the cycle before
     """
 
-    #: Bundles inside: as many as are on their way, and until it is known that one has left.
+    #: Bundles inside: those in flight, and room until it is known that one has left.
     DEPTH = 16
 
     def __init__(self, *, link: int, lanes: int, rows: int) -> None:
@@ -66,7 +66,7 @@ class BundleReader(wiring.Component):
         shape = self.o.payload.shape()
         m.submodules.queue = queue = Queue(shape, depth=self.DEPTH)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        # A bundle is whole; what is wrong with it is found, then added up.
+        # A bundle is complete; its errors are found, then added up.
         packed = data.StructLayout(packets.SLOT)
         whole = Signal(data.ArrayLayout(packed, self.lanes), reset_less=True)
         found, summed = (Signal(shape, name=n, reset_less=True) for n in ("found", "summed"))
@@ -111,7 +111,7 @@ class BundleReader(wiring.Component):
                 m.d.sync += have.eq(0)
             with m.Elif(self.i.payload.last):
                 m.d.sync += [have.eq(0), short.eq(1)]
-        # What is cut short is said when all before it has gone on.
+        # A cut packet is reported when all bundles before it have left.
         with m.If(short & ~left):
             m.d.sync += short.eq(0)
             with m.If(good):
@@ -132,8 +132,8 @@ class BundleReader(wiring.Component):
 
 
 class ReplyWriter(wiring.Component):
-    """Replies to words, a cycle for each. They end in a queue, and none leaves unless there is a
-    place for it: that is known before, so a register enables each part of what is wide.
+    """Replies to words, a cycle for each. They end in a queue, and none leaves unless the queue has
+    room. That is known before, so one register enables each slice, to limit fan-out.
 
     Parameters
     ----------
@@ -219,8 +219,8 @@ class ReplyWriter(wiring.Component):
         m: Module, platform: Any, name: str, bits: Any, coming: Any, step: int, when: Any
     ) -> None:
         """`bits` are what is `coming` until it is a reply, then they move down; `when`: whether
-        they will wait, or else move, in the next cycle. What is no reply is not counted, so that
-        registers that stand apart enable each part of them."""
+        they will wait, or else move, in the next cycle. Words that are no reply are not counted, so
+        separate registers can enable each slice of them."""
         following = Cat(bits[step:], C(0, step))
         parts = [slice(n, n + PART) for n in range(0, len(bits), PART)]
         waits, moves = when

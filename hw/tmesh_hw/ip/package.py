@@ -76,7 +76,7 @@ def write(config: str | CoreConfig, folder: Path) -> tuple[Path, Path]:
 
 
 def parameters() -> dict[str, str]:
-    """What each field of `CoreConfig` means, from its docstring."""
+    """The meaning of each field of `CoreConfig`, from its docstring."""
     names = "|".join(field.name for field in dataclasses.fields(CoreConfig))
     text = " ".join((CoreConfig.__doc__ or "").split())
     _, *parts = re.split(rf"(?:^|(?<=\. ))({names}): ", text)

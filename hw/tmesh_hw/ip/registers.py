@@ -1,4 +1,4 @@
-"""What software sees over AXI4-Lite."""
+"""Registers of the engine over AXI4-Lite."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -90,8 +90,8 @@ class AxiLiteRegisters(wiring.Component):
             register.address >> 2: getattr(self, register.name) for register in REGISTERS
         }
         writable = {register.address >> 2 for register in REGISTERS if register.writable}
-        # An address and its data are taken together, once the answer before them has left. What is
-        # valid stays so until then.
+        # An address and its data are taken together, once the answer before them has left. Valid
+        # signals stay until then.
         write, read = self.awready, self.arready
         m.d.comb += self.wready.eq(write)
         m.d.sync += [

@@ -67,8 +67,8 @@ class IpTop(Elaboratable):
     `tmesh.packets`, with `REGISTERS` on ``s_axil_*``.
 
     Words that come while software holds the engine in reset are taken and forgotten. A reply of
-    which a word, but not the last, was offered ends with one more, zero, and one whose last word
-    was offered still comes; neither is counted, and the engine is held until they have gone.
+    which a word, but not the last, was offered ends with one more, zero. A reply whose last word
+    was offered still comes. Neither is counted, and the engine is held until both have gone.
     """
 
     def __init__(self, engine: Engine | MicrocodedEngine) -> None:

@@ -1,7 +1,7 @@
 """Consistent overhead byte stuffing: frames without zero bytes, and a zero byte after each.
 
 S. Cheshire, M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7
-(1999). A block is a code, 1 to 255, and code − 1 bytes that are not zero; after every block but the
+(1999). A block is a code, 1 to 255, and code − 1 bytes that are not zero. After every block but the
 last of a frame comes a zero, unless its code is 255.
 """
 

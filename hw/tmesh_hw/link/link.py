@@ -19,7 +19,7 @@ class Link(wiring.Component):
     """Words of commands from frames, in order, each once; words of replies into frames, again until
     they are acknowledged; see `tmesh.frames`.
 
-    It has no timer: what is lost is sent again when the host asks, or when a later frame shows that
+    It has no timer. A lost word is sent again when the host asks, or when a later frame shows that
     it is missing. A frame that is damaged changes nothing. Two queues of `depth` words.
 
     Parameters
@@ -30,7 +30,7 @@ class Link(wiring.Component):
     -------
     i, o: streams of bytes, from and to the host; any transport that keeps their order
     commands, replies: streams of words, to and from the engine
-    reset: for a cycle: begin anew, as after power-up; replies in the next two are ignored too
+    reset: for a cycle: restart, as after power-up; replies in the next two are ignored too
     """
 
     def __init__(self, *, link: int, depth: int = 512) -> None:
@@ -60,9 +60,9 @@ class Link(wiring.Component):
         m.d.sync += still.eq(Cat(self.reset, still))
         m.d.comb += [queue.clear.eq(self.reset | still.any()) for queue in (inward, outward)]
 
-        # What comes is judged in two cycles of their own. Nothing else comes until that is done,
-        # and the header stays: the next frame begins with a byte of which `CobsDecoder` makes none.
-        # What has two bits was so in the cycle before, and in the one before that.
+        # A frame is checked in two separate cycles. Nothing else comes until that is done, and the
+        # header stays: the next frame begins with a byte of which `CobsDecoder` makes none. Signals
+        # of two bits hold the values of the last two cycles.
         header, session = receiver.header, Signal(16)
         word, ends, bad = Signal(2), Signal(2), Signal(2)
         payload = Signal(receiver.o.payload.shape(), reset_less=True)
@@ -70,7 +70,8 @@ class Link(wiring.Component):
             m.d.sync += payload.eq(receiver.o.payload)
         # It is of this session; its word is the next one; some before it have not come.
         ours, follows, missing = Signal(), Signal(), Signal(2)
-        # What is whole, and ours, or begins all anew; its word is wanted; it asks for words again.
+        # The frame is whole, and ours, or resets; its word is the next one; it asks for words
+        # again.
         good, renewed, enters, asks = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             word.eq(Cat(receiver.o.valid, word)),
@@ -90,9 +91,9 @@ class Link(wiring.Component):
         ]
         # The frame that comes has words.
         bears = Signal()
-        # What the next frame says: anything at all, that something is missing, all begins anew.
+        # Content of the next frame: any at all, an AGAIN, a RESET.
         answer, again, hello = Signal(), Signal(), Signal()
-        # What the host has said that `outward` does not know yet.
+        # The host's news that `outward` does not know yet.
         news, rewind, room = Signal(), Signal(), Signal(POSITION_BITS)
         advertised = Signal(POSITION_BITS)
         # There is room for the word at `outward.o`; a cycle late, but words are further apart.

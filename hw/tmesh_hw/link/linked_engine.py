@@ -27,7 +27,7 @@ class LinkedEngine(wiring.Component):
     Members
     -------
     i, o: streams of bytes, from and to the host
-    reset: begin anew, as after power-up; for three cycles at least
+    reset: restart, as after power-up; for three cycles at least
     """
 
     def __init__(self, *, config: CoreConfig, depth: int = 512, digest: int = 0) -> None:
@@ -74,7 +74,7 @@ class SerialEngine(wiring.Component):
     Members
     -------
     rx, tx: the line, from and to the host
-    reset: begin anew, as after power-up
+    reset: restart, as after power-up
     """
 
     def __init__(

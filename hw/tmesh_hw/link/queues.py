@@ -1,6 +1,6 @@
-"""Words on their way through the link, counted from the last reset.
+"""Words that pass the link, counted from the last reset.
 
-Both queues keep `depth` words in a block memory. A word that is written, or committed, is there two
+Both queues keep `depth` words in a block memory. A word that is written, or committed, arrives two
 cycles later; then one leaves every other cycle.
 """
 
@@ -16,7 +16,7 @@ from tmesh.frames import POSITION_BITS
 
 from tmesh_hw.engine.words import word_layout
 
-#: Words of the deepest queue: positions must tell what is before from what is behind.
+#: Words of the deepest queue: positions must tell words before from words behind.
 DEEPEST = 1 << (POSITION_BITS - 2)
 
 
@@ -37,12 +37,12 @@ class CommitQueue(wiring.Component):
     -------
     i: stream of words; one every other cycle, and not ready when full
     o: stream of words
-    commit, discard: what was written stays, or is forgotten, with what is written in this cycle; no
-       word is written when those before it are committed
+    commit, discard: written words stay, or are forgotten, with one that is written in this cycle;
+       no word is written when the words before it are committed
     clear: forget all, and count from 0
     written: position of the next word to be written
     committed: of the first that is not committed
-    limit: of the first that there is no room for
+    limit: of the first without room
     """
 
     def __init__(self, *, link: int, depth: int) -> None:
@@ -78,7 +78,7 @@ class CommitQueue(wiring.Component):
             self.o.payload.eq(read.data),
         ]
         m.d.sync += [
-            # At most `depth` are there, a power of two; seen once a word is written.
+            # It holds at most `depth`, a power of two; seen once a word is written.
             room.eq((self.written ^ taken)[: self.depth.bit_length()] != self.depth),
             # Written a cycle later, which is before it can be committed.
             write.en.eq(enters),
@@ -109,8 +109,8 @@ class ReplayQueue(wiring.Component):
     i, o: streams of words
     update: take notice of `acknowledged`, the position of the first word that must be kept, and of
        `rewind`: go back to it. A position that is not one of a word kept, or the next, is ignored.
-       Nothing is taken in this cycle, and no word is there in the next four, or five if it
-       goes back, after which all holds.
+       Nothing is taken in this cycle, and no word comes in the next four, or five if it goes back,
+       after which all holds.
     clear: forget all, and count from 0
     position: of the word at `o`, or the next to come
     """
@@ -139,10 +139,10 @@ class ReplayQueue(wiring.Component):
         following, settle, back, apply = Signal(POSITION_BITS), Signal(3), Signal(), Signal()
         takes = self.o.valid & self.o.ready
 
-        # After an update `settle` is a cycle in which what was acknowledged is judged and kept, one
-        # for counting anew, and one in which it is judged whether to go back. `ahead` are the words
-        # from the first that is kept to what was acknowledged, then to the next to be sent; `whole`
-        # those to the next to be written.
+        # After an update `settle` is a cycle that checks and keeps the acknowledged position, one
+        # that counts again, and one that decides whether to go back. `ahead` are the words from the
+        # first kept one to the acknowledged position, then to the next to be sent; `whole` the
+        # words to the next to be written.
         ahead, whole, beyond = Signal(POSITION_BITS), Signal(POSITION_BITS), Signal()
         m.d.comb += [
             self.i.ready.eq((written ^ kept)[: self.depth.bit_length()] != self.depth),
@@ -163,7 +163,7 @@ class ReplayQueue(wiring.Component):
             ahead.eq(Mux(self.update, self.acknowledged, self.position) - kept),
             whole.eq(written - kept),
             settle.eq(Cat(self.update, settle)),
-            # What was acknowledged need not be sent, even if it has not been sent since a rewind.
+            # An acknowledged word need not be sent, even if it has not been sent since a rewind.
             apply.eq(settle[2] & (back | beyond)),
         ]
         with m.If(self.update):

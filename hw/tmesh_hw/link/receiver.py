@@ -24,8 +24,8 @@ def header_layout() -> data.StructLayout:
 
 
 class FrameReceiver(wiring.Component):
-    """Takes frames apart. A word is there three cycles after its last byte, and what is to be
-    thought of it when the frame ends: it was whole if `good`. Takes a byte every cycle.
+    """Takes frames apart. A word arrives three cycles after its last byte. The end of the frame
+    tells its validity: it was whole if `good`. Takes a byte every cycle.
 
     Parameters
     ----------

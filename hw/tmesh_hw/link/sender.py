@@ -16,8 +16,8 @@ from tmesh_hw.link.wire import BYTE
 
 
 class FrameSender(wiring.Component):
-    """Puts frames together: a header, the words that are there, `tmesh.frames.words_per_frame` at
-    most, and the CRC. Makes a byte in three cycles.
+    """Puts frames together: a header, the words that wait, `tmesh.frames.words_per_frame` at most,
+    and the CRC. Makes a byte in three cycles.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class FrameSender(wiring.Component):
 
     Members
     -------
-    start: stream of headers; ready when there is no frame under way
-    i: stream of words; the frame ends when none is there
+    start: stream of headers; ready when no frame is in progress
+    i: stream of words; the frame ends when none waits
     o: stream of bytes
     """
 

@@ -27,7 +27,7 @@ def _check_divisor(divisor: int) -> int:
 class UartReceiver(wiring.Component):
     """Bytes from a line; each bit is taken in its middle, counted from the edge of the start bit.
 
-    A byte without a stop bit is dropped. A byte is there half a bit before its end, for one cycle.
+    A byte without a stop bit is dropped. A byte is valid half a bit before its end, for one cycle.
 
     Parameters
     ----------

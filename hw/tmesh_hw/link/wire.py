@@ -1,4 +1,4 @@
-"""What goes over a wire."""
+"""Bytes on a wire."""
 
 from amaranth.lib import data
 

@@ -24,7 +24,7 @@ def add_subtract(
     width = len(Value.cast(a))
     b = Value.cast(b).as_signed()
     if not is_ecp5(platform):
-        # By a name: an expression would be there once for each of its copies.
+        # By a name: an expression would be built once for each of its copies.
         negated = Signal()
         m.d.comb += negated.eq(~subtract if inverted else subtract)
         flipped = b ^ negated.replicate(len(b)).as_signed()

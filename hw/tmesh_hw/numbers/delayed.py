@@ -28,7 +28,7 @@ def delayed(m: Module, value: Any, cycles: int, platform: Any, *, moves: Any = 1
 
 
 def _remembered(m: Module, value: Any, cycles: int, moves: Any) -> Any:
-    """The same from a memory: whatever is there is written, and stays when the address moves on."""
+    """The same from a memory: the present value is written, and stays when the address moves on."""
     depth = 1 << cycles.bit_length()
     m.submodules += (memory := Memory(shape=value.shape(), depth=depth, init=[]))
     write, read = memory.write_port(), memory.read_port(domain="comb")

@@ -1,4 +1,4 @@
-"""What blocks and cores cost on a device: cells after synthesis, clock rates after routing."""
+"""The cost of blocks and cores on a device: cells after synthesis, clock rates after routing."""
 
 import dataclasses
 

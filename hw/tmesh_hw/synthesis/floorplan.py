@@ -1,7 +1,7 @@
 """Where the multipliers and block memories of an LFE5U-85F go.
 
-They have a few rows of sites. nextpnr's placers find out last that they must be there, and throw
-them far from what they are connected to; so they are given their sites before.
+They have a few rows of sites. nextpnr's placers consider this last, and put them far from the logic
+that they connect to. So they get fixed sites first.
 """
 
 import json
@@ -25,7 +25,7 @@ _ROWS = {
     "DP16KD": ((22, 46, 70, 82), [(2 * n, f"EBR{n}") for n in range(4)]),
 }
 
-#: Sites by the type of cell: column, row, and what nextpnr calls it.
+#: Sites by the type of cell: column, row, and nextpnr's name.
 SITES = {
     kind: [
         (group + column, row, f"X{group + column}/Y{row}/{name}")
@@ -36,7 +36,7 @@ SITES = {
     for kind, (rows, group_sites) in _ROWS.items()
 }
 
-#: What nextpnr calls a pin.
+#: nextpnr's name of a pin.
 PIN = "TRELLIS_IO"
 
 #: Cells on a net that says who belongs together; others say what is everywhere, as a reset does.
@@ -52,9 +52,9 @@ def conductances(
     """The macros (n) among `cells` of a Yosys netlist, or others of such `kinds`, and how well each
     pair is connected (n, n).
 
-    Every net is a star of resistors with its cells around it. What is not a macro is eliminated
-    (Kron reduction): between two macros then is the conductance of all ways through logic,
-    however long, and what only hangs on them does not count.
+    Every net is a star of resistors with its cells around it. Cells that are no macros are
+    eliminated (Kron reduction). Two macros then have the conductance of all paths through logic,
+    however long. Cells that only hang on them do not count.
     """
     names = list(cells)
     nets: dict[int, set[int]] = {}
@@ -73,7 +73,7 @@ def conductances(
     graph = (star + star.T).tocsr()
     laplacian = sparse.diags(np.asarray(graph.sum(axis=1)).ravel()) - graph
     macros = np.array([n for n, name in enumerate(names) if cells[name]["type"] in kinds])
-    # What no way leads to from a macro is of no matter, and would have no solution.
+    # Cells without a path to a macro do not matter, and would have no solution.
     _, part = sparse.csgraph.connected_components(graph, directed=False)
     logic = np.setdiff1d(np.flatnonzero(np.isin(part, part[macros])), macros)
     between = laplacian[logic][:, macros].toarray()
@@ -93,10 +93,10 @@ def floorplan(cells: dict[str, Any], pins: tuple[int, int] | None = None) -> dic
     """A site for each macro among `cells`, by their names. pins: the column and row near which the
     device has the pins of the design, if that is known.
 
-    First in the order of the second and third eigenvector of their conductances' Laplacian, the
-    plane in which wires are shortest (Hall, Management Science 17, 1970), of its mirror images that
-    with the shortest ones to the pins; then by exchanges of two, or of one and a free site, while
-    that shortens Σ conductance · (|Δx| + |Δy|).
+    First it places them in the order of the second and third eigenvector of their conductances'
+    Laplacian, the plane in which wires are shortest (Hall, Management Science 17, 1970). Of the
+    mirror images it takes the one with the shortest wires to the pins. Then it exchanges two
+    macros, or one and a free site, while that shortens Σ conductance · (|Δx| + |Δy|).
 
     Raises ``ValueError`` when there are more macros of a kind than sites.
     """
@@ -142,7 +142,7 @@ def _to_pins(cells: dict[str, Any]) -> FloatArray:
 def _mirrored(
     ranks: FloatArray, places: dict[str, FloatArray], pins: tuple[int, int], to_pins: FloatArray
 ) -> FloatArray:
-    """`ranks`, or what they are from the other end, for columns and for rows."""
+    """`ranks`, or their values from the other end, for columns and for rows."""
     images = (ranks, 1 - ranks)
     here, there = (to_pins @ np.abs(_on_device(image, places) - pins) for image in images)
     return np.where(there < here, 1 - ranks, ranks)
@@ -176,8 +176,8 @@ def _exchange(
         gained = 0.0
         for macro, kind in enumerate(kinds):
             sites, holder = places[kind], holders[kind]
-            # Of this macro at each site; and of who is there, when he comes here. The way between
-            # the two stays what it is.
+            # Cost of this macro at each site; and of the macro at that site, if it moves here. The
+            # way between the two stays what it is.
             change = away(sites) @ conductance[macro]
             here = away(at[macro])
             change -= conductance[macro] @ here

@@ -1,4 +1,4 @@
-"""What synthesis makes of a component: Verilog of vendor cells."""
+"""The result of synthesis of a component: Verilog of vendor cells."""
 
 import dataclasses
 from typing import Any

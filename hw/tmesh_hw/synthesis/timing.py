@@ -1,6 +1,6 @@
 """`make timing`: place and route on ECP5, for the clock rate that a design reaches by itself.
 
-Each design is kept as soon as it is routed, so a run that was ended goes on with ``--missing``.
+Each design is kept once it is routed, so an interrupted run continues with ``--missing``.
 """
 
 import argparse

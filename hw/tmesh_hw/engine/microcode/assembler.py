@@ -34,7 +34,7 @@ class Instruction:
 class Assembler:
     """Collects instructions and labels.
 
-    Raises ``ValueError`` for a label that is there twice or not at all, and for an immediate that
+    Raises ``ValueError`` for a label that exists twice or not at all, and for an immediate that
     does not fit or that a word needs twice.
     """
 
@@ -50,7 +50,7 @@ class Assembler:
         self._labels[name] = len(self._instructions)
 
     def fresh(self) -> str:
-        """A label that nobody else has."""
+        """A unique label."""
         self._fresh += 1
         return f".{self._fresh}"
 
@@ -129,8 +129,9 @@ class Assembler:
         return [_word(instruction, addresses) for instruction in scheduled]
 
     def _scheduled(self) -> tuple[list[Instruction], dict[str, int]]:
-        """A product is there a word after its factors, so what takes it moves on by a word, and
-        shares that with what comes next, if that does not ask for A; where the labels then are."""
+        """A product is ready a word after its factors, so the operation that takes it moves to the
+        next word. It shares that word with the next instruction, if that does not read A. Also
+        returns the labels' addresses."""
         labels: dict[int, list[str]] = {}
         for name, place in self._labels.items():
             labels.setdefault(place, []).append(name)
@@ -165,7 +166,7 @@ class Assembler:
         return result, addresses
 
 
-#: What takes a product.
+#: Operations that take a product.
 PRODUCTS = (Operation.SET, Operation.ADD, Operation.SUBTRACT)
 
 _NOTHING = Instruction(
@@ -176,7 +177,7 @@ _BLIND = (Flow.JUMP, Flow.CALL, Flow.RETURN, Flow.LOOP, Flow.IF_LAST, Flow.IF_NO
 
 
 def _shares(source: Instruction) -> bool:
-    """Whether a word may be executed together with what changes A before it."""
+    """Whether a word may be executed together with an operation that changes A before it."""
     if source.access in (Access.WRITE_NEXT, Access.WRITE_AT):
         return False
     if source.operation in PRODUCTS:

@@ -156,7 +156,7 @@ class Commands(Pieces):
         p.branch(Flow.IF_ZERO, "count")
         p.branch(Flow.RETURN)
 
-        # What was clipped is counted, and in the reply.
+        # A clipped value is counted, and flagged in the reply.
         p.label("note")
         p.branch(Flow.IF_SATURATED, "saturated")
         p.branch(Flow.RETURN)

@@ -1,6 +1,6 @@
-"""Instructions of the microcoded engine: one horizontal word, its fields and what they do.
+"""Instructions of the microcoded engine: one horizontal word, its fields and their effects.
 
-All fields of a word take effect in one cycle, on what the registers held before it; but the product
+All fields of a word take effect in one cycle, on the registers' values before it. But the product
 is that of the operand and register in the word before, which `assembler` takes care of:
 
 ====================  ==============================================================================
@@ -24,7 +24,7 @@ from amaranth.lib import data
 
 
 class Register(enum.IntEnum):
-    """Second factor of the product, and what STORE writes."""
+    """Second factor of the product, and the data of STORE."""
 
     ONE = 0  #: 1
     UNIT = 1  #: 2ᶠ, the number 1 in Q(2, f)
@@ -40,7 +40,7 @@ class Register(enum.IntEnum):
     U = 11  #: another
     V = 12
     W = 13
-    BITS = 14  #: what a slot or round asks for
+    BITS = 14  #: a request of a slot or round
     SQUARINGS = 15
 
 
@@ -51,13 +51,13 @@ class Operand(enum.IntEnum):
     IMMEDIATE = 1
     LOW = 2  #: halves of W
     HIGH = 3
-    TABLE = 4  #: what was read at P, in the table of constants
+    TABLE = 4  #: the word read at P, in the table of constants
     POINTER = 5  #: P
     UNIT = 6  #: 2ᶠ
 
 
 class Operation(enum.IntEnum):
-    """What happens to A, unless something else is named; p is the product."""
+    """Operations on A, unless another register is named; p is the product."""
 
     KEEP = 0
     SET = 1  #: p
@@ -90,7 +90,7 @@ class Operation(enum.IntEnum):
 
 
 class Access(enum.IntEnum):
-    """What happens to the memory; M is what was read, until the next access."""
+    """Operations on the memory; M is the last word read, until the next access."""
 
     NONE = 0
     READ = 1  #: at P
@@ -101,7 +101,7 @@ class Access(enum.IntEnum):
 
 
 class Flow(enum.IntEnum):
-    """What is next; a jump goes to the immediate."""
+    """The next instruction; a jump goes to the immediate."""
 
     NEXT = 0
     JUMP = 1

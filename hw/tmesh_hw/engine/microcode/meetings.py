@@ -32,7 +32,7 @@ class Meetings(Pieces):
         p.store(Register.OTHER_PLACE)
         p.do(Operation.QUADRUPLE, Operation.NEGATE)
         p.add(Operand.HIGH)
-        p.store(Register.COUNT)  # what must be 0: the upper bits of both rows, and the bank
+        p.store(Register.COUNT)  # bits that must be 0: the upper bits of both rows, and the bank
         p.branch(Flow.GET)
         p.set(Operand.LOW, Register.OPERATOR)
         p.do(Operation.QUADRUPLE, Operation.FLOOR)

@@ -19,7 +19,7 @@ class SinglePortMemory(wiring.Component):
     """Words of 16 bits, one read or written in a cycle.
 
     ``SB_SPRAM256KA`` on iCE40UP5K, which Yosys does not infer from two ports that share an address;
-    a memory of the language elsewhere. What a macro holds in the beginning is not known.
+    a memory of the language elsewhere. The initial content of a macro is undefined.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class SinglePortMemory(wiring.Component):
     address; write: `data` is written there
     data: to be written
     enable: something is read or written
-    q: what was read; it stays until the next access, and after a write it is not known
+    q: the word read; it stays until the next access, and is undefined after a write
     """
 
     def __init__(self, *, depth: int) -> None:

@@ -10,7 +10,7 @@ from tmesh_hw.engine.microcode.assembler import Assembler
 from tmesh_hw.engine.microcode.instruction import Access, Flow, Operand, Operation, Register
 from tmesh_hw.engine.microcode.layout import Layout, Page
 
-#: The vector that is contracted first, and what it leaves.
+#: The vector that is contracted first, and its result.
 OTHER, LEFT = (Register.X, Register.Y, Register.Z), (Register.U, Register.V, Register.W)
 
 #: The memory at P in a word that does something else.
@@ -24,10 +24,10 @@ def reading(at: int) -> dict[str, Any]:
 
 
 class Pieces:
-    """An assembler, and what it is told in more than one place.
+    """An assembler with macros for sequences that occur more than once.
 
-    A vector is three words, x, y, z; what is wider than a word is stashed in two, of which the
-    lower one has a sign.
+    A vector is three words, x, y, z; a wider value is stashed in two words, of which the lower one
+    has a sign.
     """
 
     def __init__(self, config: CoreConfig) -> None:

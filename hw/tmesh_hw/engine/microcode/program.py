@@ -1,4 +1,4 @@
-"""What the microcoded engine runs."""
+"""The program of the microcoded engine."""
 
 from tmesh.config import CoreConfig
 from tmesh.errors import InvalidInput

@@ -33,9 +33,9 @@ ACCUMULATOR, QUOTIENT = 40, 24
 class Sequencer(wiring.Component):
     """Runs a program of `tmesh_hw.engine.microcode.instruction`, one instruction a cycle.
 
-    The next instruction is read while this one is executed; jumps look at what the accumulator was
-    before this one, or, for zero, before the last one; so nothing has to wait, and there are no
-    delay slots.
+    The next instruction is read while this one is executed; jumps test the accumulator before this
+    one, or, for zero, before the last one. So nothing has to wait, and the engine has no delay
+    slots.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Sequencer(wiring.Component):
         m = Module()
         m.submodules.program = self._program
         self._fetched = self._program.read_port()
-        #: What is executed, unless it has to wait.
+        #: The instruction that is executed, unless it has to wait.
         self._now = Signal(LAYOUT)
         self._advance = Signal()
         self._a = Signal(signed(ACCUMULATOR), reset_less=True)
@@ -137,7 +137,7 @@ class Sequencer(wiring.Component):
             for operand, source in sources.items():
                 with m.Case(operand):
                     m.d.comb += left.eq(source)
-        # One register, in the multiplier: what is in there without one is not timed. No word that
+        # One register, in the multiplier: logic in there without one is not timed. No word that
         # waits has factors whose product is taken later.
         product = Signal(signed(2 * WIDTH), reset_less=True)
         m.d.sync += product.eq(left * right)
@@ -154,7 +154,7 @@ class Sequencer(wiring.Component):
         def among(*operations: Operation) -> Any:
             return Cat(operation == code for code in operations).any()
 
-        # One adder: from nothing, A or −A it goes on with the product or B, added or subtracted.
+        # One adder: to zero, A or −A it adds the product or B, or subtracts them.
         product = self._product(m)
         divides = operation == Operation.DIVIDE
         addend = Signal(signed(ACCUMULATOR))
@@ -299,5 +299,5 @@ class Sequencer(wiring.Component):
 
 
 def _power(length: int) -> int:
-    """The power of two that holds so many words."""
+    """The power of two that holds this number of words."""
     return 1 << max(1, (length - 1).bit_length())

@@ -100,7 +100,7 @@ class Spectra(Pieces):
         p.subtract(layout.DOUBLINGS)
         p.do(Operation.HALVE)
         p.add(7)
-        p.do(Operation.SET_L)  # s, and what the product has too many
+        p.do(Operation.SET_L)  # s, and the product's surplus
         # The segment, six bits, and the place in it.
         p.do(Operation.FROM_B)
         self._split(Register.U, Register.W)
@@ -151,7 +151,7 @@ class Spectra(Pieces):
         p.branch(Flow.RETURN)
 
     def _split(self, upper: Register, lower: Register) -> None:
-        """A, which B has too, into what is above `layout.PART` bits and what is not; A = that."""
+        """A, which B has too, into the part above `layout.PART` bits and the rest; A = the rest."""
         p = self._p
         p.do(Operation.DOUBLE, Operation.FLOOR)
         p.store(upper)
