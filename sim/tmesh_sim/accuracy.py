@@ -1,9 +1,9 @@
 """`make accuracy`: the integer model against float64 mathematics, beside the bounds.
 
-Spectra of 2×2, 4×4 and 8×8 matrices of every kind, too: there the bound is a limit to what was
-measured, since the errors of dozens of rotations have no useful worst case. The core gives the
-model's bits (the conformance suite and every bench hold that), so this is the core's accuracy. All
-operands lie on the format's grid.
+Spectra of 2×2, 4×4 and 8×8 matrices of every kind, too: their bound is a limit of measured errors,
+since the errors of dozens of rotations have no useful worst case. The core gives the model's bits
+(the conformance suite and every bench hold that), so this is the core's accuracy. All operands lie
+on the format's grid.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def _meeting_row(rng: np.random.Generator, n: int, f: int) -> Row:
 
 
 def round_rows(rng: np.random.Generator, n: int, f: int) -> Iterator[Row]:
-    """Components of Bloch vectors after whole rounds, and what an observation says."""
+    """Components of Bloch vectors after whole rounds, and the figures of an observation."""
     one = 1 << f
     own, b = _vectors(rng, (2, n), f)
     others = _vectors(rng, (n, 8), f)
@@ -225,7 +225,7 @@ def measure(cases: int, seed: int, f: int) -> list[Row]:
     merged: dict[str, Row] = {}
     for start in range(0, cases, CHUNK):
         n = min(CHUNK, cases - start)
-        # Each kind of work has random numbers of its own.
+        # Each kind of work has separate random numbers.
         streams = [np.random.default_rng((seed, start, k)) for k in range(5)]
         for row in (
             *round_rows(streams[4], n, f),

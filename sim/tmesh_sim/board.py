@@ -21,7 +21,8 @@ from tmesh_sim.harness import Source, shared_library
 
 _DRIVER = Path(__file__).with_name("bytes.cpp")
 
-#: Clocks of one call: few, since a byte may have to wait for so many; far more than it costs.
+#: Clocks of one call: few, since a byte may have to wait for all of them; but far more than the
+#: call costs.
 CLOCKS = 1024
 
 #: Words that the link keeps each way where the configuration is that of no board.
@@ -155,7 +156,7 @@ class SimulatedBoard:
         self.close()
 
     def close(self) -> None:
-        """Unplug it: whoever has the terminal open gets an error."""
+        """Unplug it: a process that has the terminal open gets an error."""
         self.core.close()
         for end in (self._terminal, self._other, self._wake, self._waker):
             os.close(end)

@@ -12,7 +12,7 @@ from tmesh.numbers import IntArray
 from tmesh.opcodes import Opcode
 from tmesh.packets import Command, Counter
 
-#: Any 128 bits: what the engine of the tests identifies itself with.
+#: Any 128 bits: the identity of the engine of the tests.
 DIGEST = 0xFEDCBA98_76543210_00112233_DEADBEEF
 
 #: Lanes and link of the engine that is tested, by fraction bits and whether it is a wide one.
@@ -115,7 +115,7 @@ def _section(config: CoreConfig, rng: np.random.Generator, count: int) -> list[W
         add(command, argument, addresses)
     for command, argument, operands in _matrices(rng, config, count):
         add(command, argument, operands)
-    # As long as a state that nobody checked can be.
+    # As long as an unchecked state can be.
     add(Command.WRITE_STATE, places[0], [2 * one - 1, -2 * one, 2 * one - 1, 0])
     add(Command.OBSERVE, places[0])
     add(Command.GOSSIP, 0)

@@ -53,7 +53,7 @@ class BadWire:
         return result
 
     def close(self) -> None:
-        """What is under way is lost."""
+        """Bytes in flight are lost."""
         self._outward = self._inward = b""
 
     def _punctual(self, data: bytes) -> bool:
@@ -82,7 +82,7 @@ def packets(
 
 
 def echoed(words: npt.NDArray[np.uint32], last: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
-    """What `Echo` answers."""
+    """The answer of `Echo`."""
     marks = np.zeros_like(words)
     marks[:, 0] = last
     return words ^ marks
@@ -90,8 +90,8 @@ def echoed(words: npt.NDArray[np.uint32], last: npt.NDArray[np.bool_]) -> npt.ND
 
 @dataclasses.dataclass(frozen=True)
 class Carried:
-    """What a run took: bytes of words that came through, bytes on the wire there and back, faults,
-    and words that came back other than they went."""
+    """Figures of a run: bytes of words that arrived, bytes on the wire both ways, faults, and words
+    that came back changed."""
 
     payload: int
     there: int

@@ -44,9 +44,9 @@ def damaged(rng: np.random.Generator, wire: bytes) -> bytes:
 
 
 def foreign(rng: np.random.Generator, frame: Frame) -> bytes:
-    """A whole frame that means nothing to who expects `frame`: of another session, of other words,
-    of words from before or from beyond, with an acknowledgement of what there has never been, or of
-    a kind that there is not."""
+    """A whole frame that means nothing to a receiver that expects `frame`: of another session, of
+    other words, of words from before or from beyond, with an acknowledgement of words that were
+    never sent, or of an unknown kind."""
     some = rng.integers(0, 1 << 32, (int(rng.integers(1, 4)), WORD // 32), dtype=np.uint32)
     bad = dataclasses.replace(
         frame, kind=Kind.DATA, words=some, last=np.ones(len(some), dtype=np.bool_)

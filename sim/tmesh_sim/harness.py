@@ -31,7 +31,7 @@ from tmesh_sim.toolchain import (
 #: eigenvectors on an iterative CORDIC, takes 10 000.
 PATIENCE = 50_000
 
-#: What `tmesh_run` returns where the Verilog stops.
+#: The result of `tmesh_run` if the Verilog stops.
 _STOPPED = -2
 
 _SOURCE = Path(__file__).with_name("harness.cpp")
@@ -50,7 +50,7 @@ _FLAGS = (
 )
 #: How what is Verilated is optimised.
 CXXFLAGS = "-O2"
-#: As a library: nobody replaces its functions, so they call each other directly.
+#: As a library: no program replaces its functions, so they call each other directly.
 _LIBRARY = "-fPIC -fno-semantic-interposition -fno-plt"
 #: A netlist takes longer to compile than it ever runs.
 _CXXFLAGS_NETLIST = "-O1"

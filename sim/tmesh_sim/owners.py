@@ -13,7 +13,7 @@ from tmesh_hw.numbers import matrix
 
 class PatientLane(wiring.Component):
     """`PauliLane`, with its parameters and its transactions: a coefficient waits until no vector is
-    under way."""
+    in progress."""
 
     def __init__(self, *, f: int) -> None:
         self.f, self._lane = f, PauliLane(f=f)

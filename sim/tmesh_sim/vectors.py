@@ -116,7 +116,7 @@ BLOCKS = {
 }
 
 
-#: Blocks that take long to build and to simulate; and those that are there for Q(2,14) alone.
+#: Blocks that take long to build and to simulate; and blocks that exist for Q(2,14) alone.
 LARGE, NARROW = ("jacobi_2", "jacobi_4", "core"), ("microcoded_engine",)
 
 
@@ -447,7 +447,7 @@ def _quotient(dut: Quotient, rng: np.random.Generator, n: int) -> Vectors:
 
 def _square_root(dut: SquareRoot, rng: np.random.Generator, n: int) -> Vectors:
     root = rng.integers(0, 1 << dut.width, n)
-    near = root * root + rng.integers(-1, 2, n)  # squares, and what is next to them
+    near = root * root + rng.integers(-1, 2, n)  # squares, and their neighbours
     anything = rng.integers(0, 1 << (2 * dut.width), n) >> rng.integers(0, 2 * dut.width, n)
     value = np.where(rng.random(n) < 0.5, np.maximum(near, 0), anything)
     value[:2] = 0, (1 << (2 * dut.width)) - 1

@@ -87,7 +87,7 @@ class IpBench:
         return int(await self.registers.read_dword(ADDRESS[name]))
 
     async def exchange(self, sent: list[bytes], answers: int) -> list[bytes]:
-        """Send packets; so many replies."""
+        """Send packets, and receive the given number of replies."""
         for packet in sent:
             await self.commands.send(packet)
         received = []
@@ -167,7 +167,7 @@ async def software_resets_the_engine(dut: Any) -> None:
 
 @cocotb.test()
 async def a_reset_ends_a_reply_that_has_begun(dut: Any) -> None:
-    """What is offered stays until it is taken, the packet ends, and the next reply is whole."""
+    """An offered word stays until it is taken, the packet ends, and the next reply is whole."""
     bench = IpBench(dut)
     await bench.reset()
     identify, answer = frames("sent")[1], frames("expected")[1]

@@ -1,4 +1,5 @@
-"""What resident meetings take under cocotb: the same core and Verilator, driven from Python."""
+"""The time of resident two-body operations under cocotb: the same core and Verilator, driven from
+Python."""
 
 import tempfile
 from collections.abc import Iterator

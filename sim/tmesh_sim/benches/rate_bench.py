@@ -17,7 +17,7 @@ from tmesh_sim.benches.ip_bench import IpBench, frames
 
 @cocotb.test()
 async def replies_equal_the_model(dut: Any) -> None:
-    """Each part; what is timed is compared, too."""
+    """Each part; timed results are compared, too."""
     with np.load(Path(os.environ["TMESH_VECTORS"])) as archive:
         parts = len(archive) // 2
     bench, seconds = IpBench(dut), []

@@ -18,7 +18,7 @@ from tmesh_sim.packing import Field, fields, pack
 from tmesh_sim.toolchain import runtime_flags, verilator_environment
 from tmesh_sim.vectors import build, cases, vectors
 
-#: What the bench of a block touches.
+#: Ports that the bench of a block drives or reads.
 PORTS = ["aclk", "aresetn"] + [
     f"{side}_axis_{name}" for side in "sm" for name in ("tdata", "tvalid", "tready")
 ]

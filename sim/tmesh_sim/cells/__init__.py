@@ -16,7 +16,7 @@ _LIBRARIES = {family: _YOSYS / family / "cells_sim.v" for family in _OWN}
 def with_models(netlist: Source, family: str) -> Source:
     """A netlist in cells of a family of `tmesh_hw.synthesis.netlist`, with all that it needs."""
     path = _OWN[family]
-    # In one file with the netlist: what a file says goes before what a library says.
+    # In one file with the netlist: a module of a file precedes one of a library.
     own = path.read_text(encoding="utf-8") if path else ""
     return Source(
         lambda: netlist.make() + own, f"{family} {netlist.key}\n{own}", _LIBRARIES[family]
