@@ -84,7 +84,7 @@ class AxiStreamTop(StreamTop):
     def __init__(self, component: Any) -> None:
         if component.o.signature.always_ready:
             kind = type(component).__name__
-            raise InvalidInput(f"component must be able to wait with what it answers, not {kind}")
+            raise InvalidInput(f"component must be able to wait with its output, not {kind}")
         super().__init__(component)
 
     def elaborate(self, platform: Any) -> Module:

@@ -35,7 +35,7 @@ MEANING = {
     "session": "chosen by the host at a RESET; frames of another one are ignored",
     "position": "number of the first word in this frame, or of the next one to come",
     "acknowledged": "number of the next word that the sender expects",
-    "limit": "number of the first word that the sender has no room for",
+    "limit": "number of the first word without room at the sender",
 }
 
 #: Bits of `kind`, lowest first; `link` is log₂ of the 32-bit parts of a word.
@@ -62,8 +62,8 @@ class Kind(enum.IntEnum):
         member.meaning = meaning
         return member
 
-    DATA = 0, "words, or none: then it acknowledges"
-    AGAIN = 1, "the same, and what it acknowledges is to be followed by a frame from there on"
+    DATA = 0, "words; without words it only acknowledges"
+    AGAIN = 1, "the same, and asks for a frame from the acknowledged position on"
     RESET = 2, "a new session: forget all words, reset the engine; answered by its like"
 
 
@@ -89,9 +89,9 @@ def tables() -> Iterator[str]:
         f"| `{name}` | {8 * HEADER[name].itemsize} | {MEANING[name]} |"
         for name in HEADER.names or ()
     ]
-    yield "\n".join(["| header | bits | |", "|---|--:|---|", *rows])
+    yield "\n".join(["| header | bits | meaning |", "|---|--:|---|", *rows])
     yield "\n".join(
         ["| `kind` | bits |", "|---|--:|", *(f"| `{n}` | {b} |" for n, b in KIND.items())]
     )
     kinds = (f"| {kind.name} | {kind.value} | {kind.meaning} |" for kind in Kind)
-    yield "\n".join(["| kind | | |", "|---|--:|---|", *kinds])
+    yield "\n".join(["| kind | number | meaning |", "|---|--:|---|", *kinds])

@@ -93,7 +93,8 @@ ROUNDS = (Command.UPDATE, Command.INTERFERE, Command.EVOLVE, Command.OBSERVE)
 
 
 class Status(_Described):
-    """How it went. All but GOSSIP change nothing unless OK; GOSSIP stops before the bad bundle."""
+    """Status of a command. Commands but GOSSIP change nothing unless OK; GOSSIP stops before the
+    bad bundle."""
 
     OK = 0, "done"
     UNKNOWN_COMMAND = 1, "no such command"
@@ -150,5 +151,5 @@ def tables() -> Iterator[str]:
         lines = [f"| {name} | bits |", "|---|--:|"]
         yield "\n".join([*lines, *(f"| `{field}` | {bits} |" for field, bits in layout.items())])
     for kind in (Command, Status, Counter):
-        lines = [f"| {kind.__name__.lower()} | | |", "|---|--:|---|"]
+        lines = [f"| {kind.__name__.lower()} | number | meaning |", "|---|--:|---|"]
         yield "\n".join([*lines, *(f"| {m.name} | {m.value} | {m.meaning} |" for m in kind)])

@@ -119,7 +119,7 @@ def test_bad_words_are_named() -> None:
     with pytest.raises(ValueError, match=r"one word cannot have the immediates \['x', 3\]"):
         assembler.set(3, flow=Flow.JUMP, to="x")
     assembler.label("here")
-    with pytest.raises(ValueError, match="label 'here' is there twice"):
+    with pytest.raises(ValueError, match="label 'here' exists twice"):
         assembler.label("here")
     assembler.branch(Flow.JUMP, "nowhere")
     with pytest.raises(ValueError, match="there is no label 'nowhere'"):

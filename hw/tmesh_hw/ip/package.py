@@ -88,16 +88,16 @@ def parameters() -> dict[str, str]:
 def tables() -> str:
     """Parameters, ports and registers as Markdown."""
     meanings, default = parameters(), CONFIGS["default"]
-    lines = ["| parameter | `default` | |", "|---|--:|---|"]
+    lines = ["| parameter | `default` | meaning |", "|---|--:|---|"]
     for name, meaning in meanings.items():
         lines.append(f"| `{name}` | {getattr(default, name)!r} | {meaning} |")
-    lines += ["", "| port | bits | | |", "|---|--:|---|---|"]
+    lines += ["", "| port | bits | direction | meaning |", "|---|--:|---|---|"]
     link = {str(default.link): "`link`"}
     for port in ports(default):
         width = link.get(str(port.width), port.width) if "axis" in port.name else port.width
         direction = "out" if port.output else "in"
         lines.append(f"| `{port.name}` | {width} | {direction} | {port.meaning} |")
-    lines += ["", "| address | register | access | |", "|--:|---|---|---|"]
+    lines += ["", "| address | register | access | meaning |", "|--:|---|---|---|"]
     for register in REGISTERS:
         access = "read, write" if register.writable else "read"
         lines.append(

@@ -28,12 +28,12 @@ class Register:
     writable: bool = False
 
 
-#: All there are; whatever else is read or written is answered by SLVERR and changes nothing.
+#: All registers. An access to another address is answered by SLVERR and changes nothing.
 REGISTERS = (
     Register(0x00, "identity", '"TMSH" in ASCII, T in the lowest byte'),
     Register(0x04, "version", "version of the packets"),
     Register(0x08, "format", "bytes, lowest first: f, gossip_lanes, lanes, cordics"),
-    Register(0x0C, "states", "resident states that there is room for"),
+    Register(0x0C, "states", "resident states that fit"),
     Register(0x10, "operators", "operators that the core keeps"),
     Register(0x14, "control", "bit 0: hold the engine in reset, states and operators kept", True),
     Register(0x18, "pending", "commands without their reply so far"),

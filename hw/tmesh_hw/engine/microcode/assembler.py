@@ -46,7 +46,7 @@ class Assembler:
     def label(self, name: str) -> None:
         """Name the next instruction."""
         if name in self._labels:
-            raise InvalidInput(f"label {name!r} is there twice")
+            raise InvalidInput(f"label {name!r} exists twice")
         self._labels[name] = len(self._instructions)
 
     def fresh(self) -> str:
