@@ -31,7 +31,7 @@ console, progress = Console(), Console(stderr=True)
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write machine-readable results.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 
 
 @app.callback()
@@ -54,7 +54,7 @@ def run(
         Path | None, typer.Option("--picture", help="The mesh, and the run over time (.svg, .png).")
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--linear", help="The linear five-agent baseline instead.")
+        bool, typer.Option("--linear", help="Run the linear five-agent baseline instead.")
     ] = False,
 ) -> None:
     """Run a swarm until every honest agent holds its certificates."""
@@ -148,28 +148,29 @@ def arena(
     topology: Annotated[str | None, typer.Option(help="Kind of the mesh.")] = None,
     majority: Annotated[
         list[float] | None,
-        typer.Option(help="Shares that start for outcome 0; may be repeated."),
+        typer.Option(help="Shares of agents that start for outcome 0; may be repeated."),
     ] = None,
     faulty: Annotated[
         list[int] | None,
         typer.Option(help="Numbers of Byzantine agents; may be repeated. Default: 0, 10 %."),
     ] = None,
     adversary: Annotated[
-        list[str] | None, typer.Option(help="Kinds of them; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(help="Kinds of Byzantine agents; may be repeated. Default: all."),
     ] = None,
     rule: Annotated[
         list[str] | None, typer.Option(help="A rule, such as k=20; may be repeated.")
     ] = None,
     events: Annotated[
         list[str] | None,
-        typer.Option(help="Channels for the same message by message; may be repeated."),
+        typer.Option(help="Channels: run each cell message by message too; may be repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell.")] = 10,
     seed: Seed = 0,
     json_path: JsonPath = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="File that keeps finished runs; the same command measures the others."),
+        typer.Option(help="File that keeps finished runs; the same command measures the rest."),
     ] = None,
 ) -> None:
     """Measure a swarm against every kind of Byzantine agent, in rounds and message by message.
