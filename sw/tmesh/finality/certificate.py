@@ -51,7 +51,7 @@ class Decision:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         if not self.agents:
-            raise InvalidInput("agents: none decides")
+            raise InvalidInput("agents: the bitmap is empty")
         quorum(self.agents.bit_count(), self.faults)
 
     @classmethod
@@ -132,7 +132,7 @@ class Certificate:
 
     def __post_init__(self) -> None:
         if not isinstance(self.decision, Decision):
-            raise InvalidInput(f"decision: {shown(self.decision)} is none")
+            raise InvalidInput(f"decision must be a Decision, not {shown(self.decision)}")
         fields = {
             "vote": self.decision.checked(self.vote),
             "signers": _bitmap("signers", self.signers),
@@ -153,7 +153,7 @@ class Certificate:
             raise InvalidInput(f"signed: {len(authors)} signatures, not {decision.quorum}")
         signers = bitmap(authors)
         for author in bits(signers & ~decision.agents):
-            raise InvalidCertificate(f"agent {author} did not sign it: it has no part")
+            raise InvalidCertificate(f"agent {author} is not one of the decision's agents")
         signatures = [octets("signature", signed[one], SIGNATURE_BYTES) for one in authors]
         made = cls(decision, vote, signers, b"".join(signatures))
         if made.vote.act == Act.ENTER:
@@ -201,7 +201,7 @@ class Certificate:
         try:
             kind, fields, *vote, signers, signatures = array("certificate", loaded(data, BYTES), 7)
             if kind != CERTIFICATE:
-                raise InvalidInput("it is of another kind")
+                raise InvalidInput(f"it is of {shown(kind)}, not of {CERTIFICATE!r}")
             decision = Decision.read(fields)
             certificate = cls(decision, Vote(*vote), unpacked("signers", signers), signatures)
             if certificate.encoded != data:

@@ -54,7 +54,7 @@ def loaded(data: Any, most: int) -> Any:
 
 
 def _refuse(*_: object) -> NoReturn:
-    raise InvalidInput("a tag")
+    raise InvalidInput("a CBOR tag")
 
 
 # No message has tags. Each stands for a parser, of patterns, dates or fractions: 128 KiB of a

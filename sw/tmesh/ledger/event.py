@@ -160,14 +160,14 @@ class Event:
             object.__setattr__(self, name, value)
         authors = {parent.author for parent in self.parents}
         if self.author in authors:
-            raise InvalidInput("a parent is the author's own")
+            raise InvalidInput("parents: one is an event of the author")
         if any(a >= b for a, b in itertools.pairwise(self.parents)):
-            raise InvalidInput("parents are not in order, or twice")
+            raise InvalidInput("parents: they must ascend, each once")
         for member, _ in self.witnesses:
             if self.kind != Kind.MEETING or member not in authors:
-                raise InvalidInput(f"agent {member} has no part in it to witness")
+                raise InvalidInput(f"witness {member} is not the author of a parent of a meeting")
         if any(a[0] >= b[0] for a, b in itertools.pairwise(self.witnesses)):
-            raise InvalidInput("witnesses are not in order, or twice")
+            raise InvalidInput("witnesses: they must ascend, each once")
         size = len(self._encoded(bytes(SIGNATURE_BYTES)))
         if size > LARGEST:
             raise InvalidInput(f"{size} bytes are more than {LARGEST}")

@@ -203,7 +203,7 @@ def _checked(value: Any) -> _Range:
     octets("range: high", high, most=len(_LAST))
     octets("range: fingerprint", fingerprint, _FINGERPRINT_BYTES if ids is None else 0)
     if low >= high or not isinstance(final, bool) or (final and ids is None):
-        raise InvalidInput("range: it is empty, or its flag is none")
+        raise InvalidInput("range: it is empty, or `final` is not a flag of a list")
     if ids is not None:
         ids = _ids("range: id", array("range: ids", ids))
         if any(map(operator.ge, ids, ids[1:])):

@@ -41,7 +41,7 @@ def test_a_part_of_the_swarm_decides_for_itself() -> None:
     made = certificate(local, first=2)
     Certificate.decode(made.encoded).verify(KEYS)
     stranger = {a: local.sign(SIGNERS[a], COMMIT) for a in (1, 2, 3)}
-    with pytest.raises(InvalidCertificate, match="agent 1 did not sign"):
+    with pytest.raises(InvalidCertificate, match="agent 1 is not one of the decision's agents"):
         Certificate.of(local, COMMIT, stranger).verify(KEYS)
 
 

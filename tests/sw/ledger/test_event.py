@@ -76,8 +76,8 @@ BAD = [
     (_body(domain=["tmesh"]), "of list"),
     (_body(decision=b"d"), "decision: not 32 bytes"),
     (_body(previous=b""), "previous: not 32 bytes"),
-    (_body(parents=[PARENT, PARENT]), "not in order, or twice"),
-    (_body(parents=[[1, 0, b"a" * 32]]), "the author's own"),
+    (_body(parents=[PARENT, PARENT]), "parents: they must ascend"),
+    (_body(parents=[[1, 0, b"a" * 32]]), "parents: one is an event of the author"),
     (_body(parents={}), "parents: no array"),
     (_body(payload="text"), "payload: not bytes"),
     (_body(payload=b"x" * 70_000), "more than 65536"),
@@ -123,14 +123,14 @@ def test_a_meeting_is_witnessed_by_those_who_met() -> None:
     with pytest.raises(InvalidSignature, match="agent 1 did not sign event 0 of agent 0"):
         forged.verify(KEYS)
     for witnesses, reason in (
-        (both.witnesses[::-1], "not in order"),
-        (both.witnesses[:1] * 2, "not in order, or twice"),
-        (((2, bytes(64)),), "agent 2 has no part"),
+        (both.witnesses[::-1], "witnesses: they must ascend"),
+        (both.witnesses[:1] * 2, "witnesses: they must ascend"),
+        (((2, bytes(64)),), "witness 2 is not the author"),
         (((1, bytes(63)),), "not 64 bytes"),
     ):
         with pytest.raises(InvalidEvent, match=reason):
             dataclasses.replace(both, witnesses=witnesses).verify(KEYS)
-    with pytest.raises(InvalidEvent, match="no part"):
+    with pytest.raises(InvalidEvent, match="not the author of a parent"):
         dataclasses.replace(both, kind=Kind.STATEMENT).verify(KEYS)
 
 
