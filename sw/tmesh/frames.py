@@ -5,8 +5,8 @@ transport must keep the order of bytes; it may lose, change or add some. Words a
 last reset, modulo 2¹⁶, and a frame says which of them it carries. So a receiver recognises repeated
 and missing words. Fields are little-endian.
 
-A frame is a header, words, and the CRC-32 of both (ISO-HDLC, the one of zlib). Each word is
-followed by a byte that is 1 if it ends its packet. On the wire it is stuffed (COBS), and a zero
+A frame is a header, words, and the CRC-32 of all before it (ISO-HDLC, the one of zlib). Each word
+is followed by a byte that is 1 if it ends its packet. On the wire it is stuffed (COBS), and a zero
 byte ends it.
 """
 
