@@ -171,8 +171,7 @@ class Stage:
         cited = [entry.statement for entry in entries if entry is not None]
         before, sight = last.statement.opinions.amplified, self._rules.sight(cited, self.round)
         if self._rules.sampled:
-            seen = self._rules.frontier(sight)
-            amplified, toss = self._rules.amplified(before, seen, self.round), NO_TOSS
+            amplified, toss = self._rules.caught(cited, sight, self.round), NO_TOSS
         else:
             amplified, toss = self._checker.turn(before, me, self.round, heard)
         if self.coin.due(me, self.round):

@@ -85,10 +85,8 @@ class PlaceRules:
         amplified, earlier = statement.opinions.amplified, before.opinions.amplified
         if earlier & ~amplified:
             return "it no longer amplifies"
-        if self.sampled:
-            seen = self.frontier(statement.sight)
-            if amplified != self.amplified(earlier, seen, count):
-                return "it amplifies too early or too late"
+        if self.sampled and amplified != self.caught(cited, statement.sight, count):
+            return "it amplifies too early or too late"
         if statement.toss.branchings & (earlier | ~amplified):
             return "it tosses a coin where it amplified before, or does not amplify"
         _, results = self.claims(statement, cited)
@@ -123,6 +121,16 @@ class PlaceRules:
                 if sign or count >= limit:
                     before |= 1 << place
         return before
+
+    def caught(self, cited: Sequence[Statement], sight: Sight, count: int) -> int:
+        """The branchings that an author amplifies in round `count` at level `sampled`: as
+        `amplified` says, and those that somebody amplifies in `cited`. That author has passed the
+        test, and counted this one as present, for it lists it."""
+        found = self.amplified(cited[0].opinions.amplified, self.frontier(sight), count)
+        limit = self.rules.limit(self.place.epoch)
+        for one in cited:
+            found |= one.opinions.amplified if one.round < limit else 0
+        return found
 
     def frontier(self, sight: Sight) -> Frontier:
         """The frontier test on the sight of a statement of round 1 or later."""

@@ -130,7 +130,11 @@ class _Generation:
     @property
     def over(self) -> bool:
         """Whether a lie was told, or every member has settled."""
-        watched = self.members & ~np.isin(np.arange(len(self.members)), list(self._silent()))
+        watched = (
+            self.members
+            & ~self.hidden
+            & ~np.isin(np.arange(len(self.members)), list(self._silent()))
+        )
         return bool(self.lied.any() or np.all(self.settled[watched] >= 0))
 
     def advance(self) -> None:
@@ -247,6 +251,10 @@ class _Generation:
         some = open_ & (self.amplified < 0) & (present >= self.quorum)
         if self.count < self.limit:
             some &= signs != 0
+        # An author that amplifies by the test counted the agents that it lists as present.
+        stated = np.where(self.settled >= 0, self.settled, self.count - 1)
+        amplifies = (self.amplified >= 0) & (self.amplified < self.count) & (stated < self.limit)
+        some |= open_ & (self.amplified < 0) & np.any(self.near & amplifies, axis=1)
         self.amplified[some] = self.count
 
     def _shrink(self) -> None:
