@@ -132,7 +132,7 @@ class _Generation:
         """Whether a lie was told, or every member has settled."""
         watched = (
             self.members
-            & ~self.hidden
+            & ~self.launders
             & ~np.isin(np.arange(len(self.members)), list(self._silent()))
         )
         return bool(self.lied.any() or np.all(self.settled[watched] >= 0))
